@@ -1,0 +1,32 @@
+# Everything runs from a local .venv that the targets make by themselves. Another interpreter: PYTHON=python3.12 make ...
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install sweep test lint check clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+
+install: $(VENV)/.installed  ## create .venv with the project and its dev extra
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else f"`PYTHON` must be at least 3.11; got {v[0]}.{v[1]}.")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+sweep: install  ## the main job: sweep P3O on Pong, show the front of score against cost
+	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/pong.db --trials 24
+
+test: install  ## the test suite
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+lint: install  ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+check: lint test  ## what CI runs
+
+clean:  ## remove .venv and caches, keep runs/
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info

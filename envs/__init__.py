@@ -1,0 +1,1 @@
+"""Pure-JAX environments, thousands at once on one device."""

@@ -1,0 +1,1 @@
+"""NeoCARBS: a cost-aware tuner that finds the Pareto front of score against cost."""

@@ -1,0 +1,1 @@
+"""P3O: policy gradients with a multi-horizon Gaussian value head."""

@@ -1,0 +1,1 @@
+"""Pallas kernels with the signatures of the plain versions."""
