@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sweep test lint check clean
+.PHONY: help install sweep sweep-short test lint check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -18,6 +18,9 @@ $(VENV)/.installed: pyproject.toml
 
 sweep: install  ## the main job: sweep P3O on Pong, show the front of score against cost
 	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/pong.db --trials 24
+
+sweep-short: install  ## the main job in two minutes: a few trials of small budgets
+	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/short.db --name short --trials 4 --bounds total_steps=5e4,4e5
 
 test: install  ## the test suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile

@@ -1,0 +1,118 @@
+"""A P3O training as the objective of a sweep: values -> (score, cost in seconds of training, what else was seen)."""
+
+import contextlib
+import dataclasses
+import math
+import time
+import zlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from envs.environment import Environment
+from neocarbs_jax.progress import Progress
+from p3o_jax.evaluate import evaluate
+from p3o_jax.settings import PARAM_NAMES, Config, Params
+from p3o_jax.train import make_train
+
+CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config))
+
+
+class Training:
+    """Trains and evaluates one configuration per call; each distinct `Config` is compiled once.
+
+    Values named as fields of `Params` are traced; values named as fields of `Config` select a program.
+
+    Args:
+        env: what to train on.
+        config: static settings that `values` do not name.
+        params: traced settings that `values` do not name.
+        seed: of network, environments and evaluation, together with the values themselves.
+        num_episodes: episodes of the evaluation.
+        progress: told of each phase.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        config: Config,
+        params: Params,
+        *,
+        seed: int = 0,
+        num_episodes: int = 256,
+        progress: Progress | None = None,
+    ):
+        self.env, self.config, self.params = env, config, params
+        self.seed, self.num_episodes, self.progress = seed, num_episodes, progress
+        self._programs: dict[Config, tuple[Any, Any]] = {}
+
+    def __call__(self, values: Mapping[str, Any]) -> tuple[float, float, dict[str, Any]]:
+        """Trains with the values; a training that diverged scores NaN and says why."""
+        config, params = self.split(values)
+        train, score = self._compiled(config)
+        key = jax.random.fold_in(jax.random.key(self.seed), zlib.crc32(repr(sorted(values.items())).encode()))
+        train_key, eval_key = jax.random.split(key)
+        with self._phase("training"):
+            start = time.perf_counter()
+            state, metrics = _interruptible(train, train_key, params)
+            seconds = time.perf_counter() - start
+        if metrics.failed:
+            return math.nan, seconds, {"reason": _reason(metrics)}
+        with self._phase("evaluating"):
+            evaluation = _interruptible(score, state, eval_key)
+        attrs = {
+            "score_std": float(evaluation.score_std),
+            "episodes": int(evaluation.num_episodes),
+            "steps_per_second": float(params.total_steps) / seconds,
+        }
+        return float(evaluation.score_mean), seconds, attrs
+
+    def split(self, values: Mapping[str, Any]) -> tuple[Config, Params]:
+        """The static and the traced settings that the values stand for.
+
+        Raises:
+            ValueError: if a name belongs to neither, or a static value is out of range.
+        """
+        known = {*CONFIG_NAMES, *PARAM_NAMES}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"Hyperparameters must be among {', '.join(sorted(known))}; got {', '.join(unknown)}.")
+        static = {name: value for name, value in values.items() if name in CONFIG_NAMES}
+        traced = {name: value for name, value in values.items() if name in PARAM_NAMES}
+        params = dataclasses.replace(self.params, **traced)
+        params = jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), params)
+        return dataclasses.replace(self.config, **static), params
+
+    def _compiled(self, config: Config) -> tuple[Any, Any]:
+        if config not in self._programs:
+            with self._phase("compiling"):
+                self._programs[config] = _interruptible(self._compile, config)
+            if self.progress:
+                self.progress.num_programs = len(self._programs)
+        return self._programs[config]
+
+    def _compile(self, config: Config) -> tuple[Any, Any]:
+        key, params = jax.random.key(0), self.split({})[1]
+        train = jax.jit(make_train(config, self.env))
+        state, _ = jax.eval_shape(train, key, params)
+        score = jax.jit(lambda state, key: evaluate(config, self.env, state, key, self.num_episodes))
+        return train.lower(key, params).compile(), score.lower(state, key).compile()
+
+    def _phase(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return self.progress.phase(name) if self.progress else contextlib.nullcontext()
+
+
+def _interruptible(fn: Any, *args: Any) -> Any:
+    """Calls from another thread and waits for the arrays, so that Ctrl-C is heard while XLA computes."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        return pool.submit(lambda: jax.block_until_ready(fn(*args))).result()
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _reason(metrics: Any) -> str:
+    return f"non-finite {metrics.failed_term} at step {int(metrics.failed_step)}"

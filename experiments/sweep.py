@@ -1,0 +1,162 @@
+"""The main job: sweep P3O trainings of an environment and show the front of score against cost.
+
+    python -m experiments.sweep --env pong --storage sqlite:///runs/pong.db --trials 24
+
+Ctrl-C at any time; the same command goes on where it stopped. A killed run loses at most the trial that was running.
+"""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import optuna
+import tyro
+from rich.console import Console
+
+from envs import registry
+from experiments.common import compilation_cache, user_errors
+from experiments.objective import Training
+from neocarbs_jax import report
+from neocarbs_jax.ledger import Trial
+from neocarbs_jax.progress import Progress, front_table
+from neocarbs_jax.space import Axis, Integer, Linear, Log, Pow2, SearchSpace
+from neocarbs_jax.study import Study
+from p3o_jax.settings import Config, Estimator, Params
+
+AXES: dict[str, Axis] = {
+    "total_steps": Log(2e5, 2e7),
+    "learning_rate": Log(3e-4, 3e-2),
+    "update_epochs": Integer(1, 4),
+    "num_minibatches": Pow2(2, 8),
+    "entropy": Log(1e-4, 1e-1),
+    "clip": Linear(0.05, 0.5),
+    "value": Log(0.1, 4.0),
+    "max_grad_norm": Log(0.1, 4.0),
+    "tau": Log(0.01, 0.5),
+    "floor": Linear(0.05, 1.0),
+}
+
+
+@dataclasses.dataclass
+class Args:
+    """Sweep P3O trainings of an environment and show the front of score against cost."""
+
+    env: str = "pong"
+    """Environment, as in `envs.registry`; "gymnax:NAME" for gymnax's own."""
+    storage: str = "sqlite:///runs/sweep.db"
+    """Database that holds the trials."""
+    trials: int = 24
+    """Trials that the study shall hold in the end, earlier ones included."""
+    name: str | None = None
+    """Name of the study; by default the environment's."""
+    out: Path | None = None
+    """Directory of report.html, front.png and trials.csv; by default runs/NAME."""
+    seed: int = 0
+    """Of suggestions and trainings."""
+    strategy: str = "neocarbs"
+    """How trials are suggested: neocarbs, protein, carbs, pareto_genetic or random."""
+    bounds: Annotated[tuple[str, ...], tyro.conf.arg(metavar="AXIS=LOW,HIGH ...")] = ()
+    """Other bounds of axes, such as total_steps=1e5,1e6."""
+    estimator: Estimator = "p3o"
+    """Advantage estimator of the learner."""
+    num_envs: int = 512
+    """Environments of a training."""
+    segment_length: int = 64
+    """Steps of each environment between updates."""
+    horizon: int = 32
+    """Lags that the value head predicts."""
+    episodes: int = 256
+    """Evaluation episodes of a trial."""
+
+
+def main() -> None:
+    """Entry point."""
+    args = tyro.cli(Args, description=__doc__)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    compilation_cache()
+    with user_errors():
+        progress = Progress(args.trials)
+        objective = prepare(args, progress)
+        study = Study.create(
+            search_space(args.bounds), args.storage, name=args.name or args.env, seed=args.seed, strategy=args.strategy
+        )
+    sweep(study, objective, progress, args)
+
+
+def prepare(args: Args, progress: Progress) -> Training:
+    """The objective; raises `ValueError` on bad arguments before anything is written."""
+    if args.trials < 1:
+        raise ValueError(f"`trials` must be at least 1; got {args.trials}.")
+    if args.episodes < 1:
+        raise ValueError(f"`episodes` must be at least 1; got {args.episodes}.")
+    env = registry.make(args.env)
+    space = search_space(args.bounds)
+    largest = max(axis.high for name, axis in space.axes if name == "num_minibatches")
+    config = Config(
+        num_envs=args.num_envs,
+        segment_length=args.segment_length,
+        horizon=args.horizon,
+        num_minibatches=int(largest),
+        estimator=args.estimator,
+    )
+    return Training(env, config, Params(), seed=args.seed, num_episodes=args.episodes, progress=progress)
+
+
+def search_space(bounds: tuple[str, ...] = ()) -> SearchSpace:
+    """The default axes with other bounds for some: "AXIS=LOW,HIGH"."""
+    axes = dict(AXES)
+    for entry in bounds:
+        name, _, pair = entry.partition("=")
+        if name not in axes:
+            raise ValueError(f"`bounds` must name one of {', '.join(axes)}; got {entry!r}.")
+        try:
+            low, high = (float(end) for end in pair.split(","))
+        except ValueError:
+            raise ValueError(f"`bounds` must read AXIS=LOW,HIGH; got {entry!r}.") from None
+        try:
+            axes[name] = dataclasses.replace(axes[name], low=low, high=high)
+        except ValueError as error:
+            raise ValueError(f"`bounds` of {name}: {error}") from error
+    return SearchSpace(**axes)
+
+
+def sweep(study: Study, objective: Training, progress: Progress, args: Args) -> None:
+    """Runs the study to its end and reports; on Ctrl-C reports what there is."""
+    progress.trials = study.trials
+    if progress.trials:
+        progress.console.print(f"Resuming study {study.name!r} with {len(progress.trials)} trials.")
+
+    def on_tell(trial: Trial) -> None:
+        progress.finished(trial, study.trials)
+
+    interrupted = False
+    try:
+        with progress.running():
+            study.run(objective, num_trials=args.trials, on_ask=progress.started, on_tell=on_tell)
+    except KeyboardInterrupt:
+        interrupted = True
+    summarise(study, progress, args.out or Path("runs") / study.name)
+    if interrupted:
+        progress.console.print("Stopped. The same command goes on from here.")
+        sys.stdout.flush()
+        os._exit(130)  # a training that still computes in another thread is left behind
+
+
+def summarise(study: Study, progress: Progress, out: Path) -> None:
+    """The front in the terminal; the report, picture and table on disk."""
+    trials = study.trials
+    console: Console = progress.console
+    console.print(front_table(trials))
+    failed = sum(t.status == "failed" for t in trials)
+    console.print(f"{sum(t.status == 'completed' for t in trials)} trials completed, {failed} failed.")
+    console.print(progress.clocks())
+    paths = report.write(
+        out, trials, study.log_axes, title=f"{study.name}: score against cost", cost_name="training time (s)"
+    )
+    console.print("Wrote " + ", ".join(str(path) for path in paths) + ".", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

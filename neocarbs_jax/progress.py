@@ -1,0 +1,133 @@
+"""The display of a running sweep: where it stands, what was predicted and measured, the front so far.
+
+On a terminal the page redraws in place; elsewhere (a log file, CI) each finished trial prints one line.
+"""
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from neocarbs_jax.ledger import Trial
+from neocarbs_jax.plots import pareto_front
+
+RECENT = 8
+
+
+class Progress:
+    """Keeps the clock of each phase and draws the sweep.
+
+    Args:
+        num_trials: how many trials the study shall hold.
+        cost_unit: printed behind costs.
+        console: where to draw.
+    """
+
+    def __init__(self, num_trials: int, cost_unit: str = "s", console: Console | None = None):
+        self.console = console or Console()
+        self.num_trials = num_trials
+        self.cost_unit = cost_unit
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.num_programs = 0
+        self.trials: Sequence[Trial] = ()
+        self.current: Trial | None = None
+        self._phase = "suggesting"
+        self._since = time.perf_counter()
+        self._live = Live(get_renderable=self._draw, console=self.console, refresh_per_second=4, transient=True)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Progress"]:
+        """Draws while the block runs."""
+        self._since = time.perf_counter()
+        with self._live if self.console.is_terminal else contextlib.nullcontext():
+            yield self
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Names what the block does and adds its wall time to that phase's clock."""
+        self._phase, self._since = name, time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stop_clock()
+
+    def _stop_clock(self) -> None:
+        now = time.perf_counter()
+        self.seconds[self._phase] += now - self._since
+        self._phase, self._since = "suggesting", now
+
+    def started(self, trial: Trial) -> None:
+        """A trial was suggested and now runs."""
+        self._stop_clock()
+        self.current = trial
+
+    def finished(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """A trial ended; `trials` is the ledger with it. What follows is the next suggestion."""
+        self._since = time.perf_counter()
+        self.current, self.trials = None, trials
+        if not self.console.is_terminal:
+            self.console.print(self._line(trial), highlight=False, soft_wrap=True)
+
+    def clocks(self) -> str:
+        """Seconds spent in each phase, and how many programs were compiled for them."""
+        times = " · ".join(f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items())
+        return f"{times} · {self.num_programs} training programs compiled"
+
+    def _line(self, trial: Trial) -> str:
+        parts = [f"trial {trial.number:>3} [{len(self.trials)}/{self.num_trials}]"]
+        if trial.status == "completed":
+            parts.append(f"score {trial.score:8.3f}{_expected(trial.predicted_score, trial.predicted_score_std)}")
+            parts.append(f"cost {trial.cost:7.2f} {self.cost_unit}{_expected(trial.predicted_cost)}")
+        else:
+            parts.append(f"{trial.status}: {trial.reason or 'the worker stopped'}")
+        if trial.rating is not None:
+            parts.append(f"rating {trial.rating:.3f}")
+        return "  ".join(parts)
+
+    def _draw(self) -> RenderableType:
+        elapsed = time.perf_counter() - self._since
+        number = sum(t.status != "interrupted" for t in self.trials) + (self.current is not None)
+        head = Spinner("dots", Text(f"trial {number} of {self.num_trials} · {self._phase} {elapsed:.0f} s"))
+        recent = list(self.trials[-RECENT:]) + ([self.current] if self.current else [])
+        side_by_side = Table.grid(padding=(0, 3))
+        side_by_side.add_row(self._recent_table(recent), front_table(self.trials, self.cost_unit, names=()))
+        return Group(head, Text(self.clocks(), style="dim"), side_by_side)
+
+    def _recent_table(self, trials: Sequence[Trial]) -> Table:
+        table = Table(title="predicted and measured", title_style="bold", box=None)
+        for name in ("trial", "score: pred.", "meas.", f"cost ({self.cost_unit}): pred.", "meas.", "rating"):
+            table.add_column(name, justify="right")
+        for t in trials:
+            score = f"{t.score:.2f}" if t.score is not None else t.status
+            predicted = _expected(t.predicted_score, t.predicted_score_std)
+            cost = _number(t.predicted_cost), _number(t.cost)
+            table.add_row(str(t.number), predicted, score, *cost, _number(t.rating))
+        return table
+
+
+def front_table(trials: Sequence[Trial], cost_unit: str = "s", names: Sequence[str] | None = None) -> Table:
+    """The front, cheapest first, with the hyperparameters `names` (None: all)."""
+    front = pareto_front(trials)
+    names = (list(front[0].values) if front else []) if names is None else names
+    table = Table(title="front", title_style="bold", box=None)
+    for name in ("trial", f"cost ({cost_unit})", "score", *names):
+        table.add_column(name, justify="right", overflow="fold")
+    for t in front:
+        table.add_row(str(t.number), f"{t.cost:.2f}", f"{t.score:.2f}", *(_number(t.values[name]) for name in names))
+    return table
+
+
+def _number(value: object) -> str:
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _expected(mean: float | None, std: float | None = None) -> str:
+    if mean is None:
+        return ""
+    return f" (expected {mean:.3g})" if std is None else f" (expected {mean:.3g} ± {std:.2g})"

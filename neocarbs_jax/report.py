@@ -1,0 +1,125 @@
+"""What a sweep leaves behind for people: report.html (self-contained), front.png, trials.csv."""
+
+import csv
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import plotly.io
+from matplotlib.figure import Figure
+
+from neocarbs_jax import plots
+from neocarbs_jax.ledger import PREDICTIONS, Trial
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>
+ body {{ font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }}
+ h1 {{ font-size: 1.5rem; margin-bottom: 0; }} p {{ color: #4b5563; margin-top: .2rem; }}
+ .pair {{ display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }}
+ @media (max-width: 800px) {{ .pair {{ grid-template-columns: 1fr; }} }}
+ .scroll {{ overflow-x: auto; }}
+ table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }}
+ th, td {{ padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e5e7eb; white-space: nowrap; }}
+</style></head><body>
+<h1>{title}</h1><p>{summary}</p>
+<div class="pair">{front}{spend}</div>{predictions}
+<h2>Front</h2><div class="scroll">{table}</div>{hyperparameters}
+</body></html>
+"""
+
+
+def write(
+    directory: Path,
+    trials: Sequence[Trial],
+    log_axes: Mapping[str, bool],
+    *,
+    title: str,
+    score_name: str = "score",
+    cost_name: str = "cost",
+) -> list[Path]:
+    """Writes report.html, front.png and trials.csv into `directory`; returns their paths.
+
+    Args:
+        directory: where to write; made if missing.
+        trials: the ledger.
+        log_axes: for each hyperparameter to show, whether its axis is logarithmic.
+        title: headline of the page.
+        score_name, cost_name: labels with units.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    page, picture, table = directory / "report.html", directory / "front.png", directory / "trials.csv"
+    page.write_text(_page(trials, log_axes, title, score_name, cost_name), encoding="utf-8")
+    write_png(picture, trials, title=title, score_name=score_name, cost_name=cost_name)
+    write_csv(table, trials)
+    return [page, picture, table]
+
+
+def _page(trials: Sequence[Trial], log_axes: Mapping[str, bool], title: str, score_name: str, cost_name: str) -> str:
+    figures = {
+        "front": plots.front_figure(trials, score_name=score_name, cost_name=cost_name),
+        "spend": plots.spend_figure(trials, cost_name=cost_name),
+        "predictions": plots.prediction_figure(trials),
+        "hyperparameters": plots.hyperparameter_figure(trials, log_axes, score_name=score_name),
+    }
+    divs = {
+        name: plotly.io.to_html(
+            figure, full_html=False, include_plotlyjs=name == "front", config={"displaylogo": False}
+        )
+        for name, figure in figures.items()
+    }
+    return _PAGE.format(title=html.escape(title), summary=_summary(trials), table=_front_table(trials), **divs)
+
+
+def _summary(trials: Sequence[Trial]) -> str:
+    count = {status: sum(t.status == status for t in trials) for status in ("completed", "failed", "interrupted")}
+    spent = sum(t.cost or 0.0 for t in trials)
+    return ", ".join(f"{number} {status}" for status, number in count.items() if number) + f"; cost in all {spent:.4g}"
+
+
+def _front_table(trials: Sequence[Trial]) -> str:
+    front = plots.pareto_front(trials)
+    names = list(front[0].values) if front else []
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ["trial", "cost", "score", *names])
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in (t.number, t.cost, t.score, *t.values.values())) + "</tr>"
+        for t in front
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
+
+
+def write_csv(path: Path, trials: Sequence[Trial]) -> None:
+    """One row per trial: number, status, score, cost, predictions, reason, then the hyperparameters and attrs."""
+    names = sorted({name for t in trials for name in t.values})
+    attrs = sorted({name for t in trials for name, value in t.attrs.items() if isinstance(value, int | float | str)})
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trial", "status", "score", "cost", *PREDICTIONS, "reason", *names, *attrs])
+        for t in trials:
+            known = [getattr(t, name) for name in ("number", "status", "score", "cost", *PREDICTIONS, "reason")]
+            writer.writerow(known + [t.values.get(name) for name in names] + [t.attrs.get(name) for name in attrs])
+
+
+def write_png(path: Path, trials: Sequence[Trial], *, title: str, score_name: str, cost_name: str) -> None:
+    """The front next to the spending, as a static picture (matplotlib: needs no browser)."""
+    done, front = plots.completed(trials), plots.pareto_front(trials)
+    costs = sorted(t.cost for t in trials if t.cost)
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    dots = left.scatter([t.cost for t in done], [t.score for t in done], c=[t.number for t in done], s=36)
+    left.step([t.cost for t in front], [t.score for t in front], where="post", color=plots.ACCENT, lw=2, zorder=0)
+    left.set(xlabel=cost_name, ylabel=score_name, title=title)
+    figure.colorbar(dots, ax=left, label="trial")
+    cumulative = [sum(costs[: index + 1]) for index in range(len(costs))]
+    right.step(costs, cumulative, where="post", color=plots.INK, lw=2)
+    right.set(xlabel=cost_name, ylabel="cumulative cost", title="Spent on trials up to a cost")
+    for axis in (left, right):
+        if costs:
+            axis.set_xscale("log")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
