@@ -1,0 +1,116 @@
+"""What a sweep has seen: a buffer of fixed capacity whose empty rows are masked, so that shapes never change."""
+
+import enum
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Status(enum.IntEnum):
+    """What became of a row."""
+
+    EMPTY = 0
+    PENDING = 1
+    SUCCESS = 2
+    FAILED = 3
+    ABANDONED = 4
+
+
+class Observations(NamedTuple):
+    """Trials in the order of their suggestion.
+
+    Attributes:
+        unit: points of the unit cube.
+        score: measured score, higher is better; 0 where not successful.
+        cost: measured cost, positive; 1 where unknown.
+        status: one `Status` per row.
+    """
+
+    unit: Float[Array, "n d"]
+    score: Float[Array, " n"]
+    cost: Float[Array, " n"]
+    status: Int[Array, " n"]
+
+    @property
+    def capacity(self) -> int:
+        return self.unit.shape[0]
+
+    @property
+    def success(self) -> Bool[Array, " n"]:
+        return self.status == Status.SUCCESS
+
+    @property
+    def pending(self) -> Bool[Array, " n"]:
+        return self.status == Status.PENDING
+
+    @property
+    def failed(self) -> Bool[Array, " n"]:
+        return self.status == Status.FAILED
+
+
+class Merged(NamedTuple):
+    """Successful rows with replicates of one point averaged: each row holds the means of its group.
+
+    Attributes:
+        score: mean score over the successful rows at the same point.
+        cost: geometric mean of their costs.
+        num_replicates: how many they are; 0 for rows that were not successful.
+        first: whether the row is the first of its group.
+    """
+
+    score: Float[Array, " n"]
+    cost: Float[Array, " n"]
+    num_replicates: Int[Array, " n"]
+    first: Bool[Array, " n"]
+
+
+def empty(capacity: int, num_axes: int) -> Observations:
+    """A buffer without observations, in JAX's default precision."""
+    return Observations(
+        unit=jnp.zeros((capacity, num_axes)),
+        score=jnp.zeros(capacity),
+        cost=jnp.ones(capacity),
+        status=jnp.full(capacity, int(Status.EMPTY), jnp.int32),
+    )
+
+
+def write(
+    observations: Observations,
+    index: Int[Array, ""],
+    unit: Float[Array, " d"],
+    score: Float[Array, ""],
+    cost: Float[Array, ""],
+    status: Int[Array, ""],
+) -> Observations:
+    """Overwrite one row; an index outside the buffer changes nothing."""
+    return Observations(
+        unit=observations.unit.at[index].set(unit, mode="drop"),
+        score=observations.score.at[index].set(score, mode="drop"),
+        cost=observations.cost.at[index].set(cost, mode="drop"),
+        status=observations.status.at[index].set(status, mode="drop"),
+    )
+
+
+def grow(observations: Observations, capacity: int) -> Observations:
+    """The same rows in a larger buffer."""
+    more = empty(capacity - observations.capacity, observations.unit.shape[1])
+    pairs = zip(observations, more, strict=True)
+    return Observations(*(jnp.concatenate([old, new.astype(old.dtype)]) for old, new in pairs))
+
+
+def merge(observations: Observations) -> Merged:
+    """Average replicates: rows with bitwise equal unit points."""
+    success = observations.success
+    same = jnp.all(observations.unit[:, None, :] == observations.unit[None, :, :], axis=-1)
+    same = same & success[:, None] & success[None, :]
+    weight = same.astype(observations.unit.dtype)
+    count = jnp.sum(same, axis=1)
+    share = weight / jnp.maximum(jnp.sum(weight, axis=1, keepdims=True), 1)
+    earlier = jnp.sum(jnp.tril(same, -1), axis=1)
+    return Merged(
+        score=jnp.where(success, share @ jnp.where(success, observations.score, 0), 0),
+        cost=jnp.where(success, jnp.exp(share @ jnp.log(jnp.where(success, observations.cost, 1))), 1),
+        num_replicates=count,
+        first=success & (earlier == 0),
+    )
