@@ -1,0 +1,169 @@
+"""How well the reward at each lag is predicted, over training, and the weights that follow from it."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from p3o_jax.horizon import (
+    check_segment,
+    check_shape,
+    episode_age,
+    extent,
+    pad_rewards,
+    resolve_implementation,
+    reward_windows,
+    step_window,
+)
+
+
+class Spread(NamedTuple):
+    """Running statistics of each lag's known rewards and of the errors of their prediction.
+
+    Attributes:
+      count: decayed number of known rewards.
+      reward: their mean.
+      variance: their population variance.
+      residual: mean squared difference between them and their predictions.
+    """
+
+    count: Float[Array, " H"]
+    reward: Float[Array, " H"]
+    variance: Float[Array, " H"]
+    residual: Float[Array, " H"]
+
+    @property
+    def std(self) -> Float[Array, " H"]:
+        """Standard deviation of the prediction's error: in closed form what minimises the Gaussian NLL."""
+        return jnp.sqrt(self.residual)
+
+    @property
+    def explained_variance(self) -> Float[Array, " H"]:
+        """1 - residual / variance; 0 where rewards do not vary, negative where the prediction harms."""
+        varies = self.variance > 1e-10  # below it only rounding is left of rewards near unit scale
+        return jnp.where(varies, 1.0 - self.residual / jnp.where(varies, self.variance, 1.0), 0.0)
+
+
+def init_spread(horizon: int) -> Spread:
+    """Returns the spread before any reward was seen: unit standard deviation, nothing explained."""
+    zeros, ones = jnp.zeros(horizon), jnp.ones(horizon)
+    return Spread(count=zeros, reward=zeros, variance=ones, residual=ones)
+
+
+def lag_weights(
+    explained_variance: Float[Array, " H"], floor: Float[Array, ""] | float = 0.3
+) -> Float[Array, " H"]:
+    """Returns the weight of each lag in the advantage; the largest is 1.
+
+    w_j = max(EV_j, floor max_i EV_i) / max_i EV_i, and 1 while nothing is explained.
+
+    Args:
+      explained_variance: explained variance EV_j of each lag's reward.
+      floor: smallest weight.
+    """
+    best = jnp.max(explained_variance)
+    relative = explained_variance / jnp.where(best > 0, best, 1.0)
+    return jnp.where(best > 0, jnp.maximum(relative, floor), 1.0)
+
+
+def update_spread(
+    spread: Spread,
+    mean: Float[Array, "T B H"],
+    rewards: Float[Array, "T B"],
+    terminated: Bool[Array, "T B"],
+    truncated: Bool[Array, "T B"],
+    decay: Float[Array, ""] | float = 0.95,
+    implementation: str | None = None,
+) -> Spread:
+    """Returns the spread after another segment.
+
+    Args:
+      spread: statistics so far, from `init_spread` or an earlier call.
+      mean: reward predicted at each lag, before training on this segment.
+      rewards: reward of the action at t.
+      terminated: whether that action ended the episode.
+      truncated: whether the episode was cut after it.
+      decay: share that remains of the weight of all earlier segments.
+      implementation: "reference", "xla", "pallas", "interpret", or None for the platform's best.
+
+    Raises:
+      ValueError: on shapes that do not fit or an unknown implementation.
+    """
+    _, _, horizon = check_segment(mean, rewards=rewards, terminated=terminated, truncated=truncated)
+    check_shape("spread.count", spread.count, (horizon,))
+    # On a GPU the windows of the definition fuse into its sums, so there it needs no other form.
+    by_step = resolve_implementation(implementation) == "xla"
+    measure = _measure_by_step if by_step else _measure
+    return merge_spread(spread, measure(mean, rewards, terminated, truncated), decay)
+
+
+def merge_spread(spread: Spread, segment: Spread, decay: Float[Array, ""] | float) -> Spread:
+    """Returns the statistics of both samples together, the count of the older one multiplied by `decay`.
+
+    A lag without a known reward in `segment` keeps its statistics.
+    """
+    old_count = jnp.where(segment.count > 0, decay, 1.0) * spread.count
+    count = old_count + segment.count
+    fraction = segment.count / jnp.maximum(count, 1.0)
+    shift = segment.reward - spread.reward
+    variance = spread.variance + fraction * (segment.variance - spread.variance + (1.0 - fraction) * shift**2)
+    return Spread(
+        count=count,
+        reward=spread.reward + fraction * shift,
+        variance=variance,
+        residual=spread.residual + fraction * (segment.residual - spread.residual),
+    )
+
+
+def _measure(mean: Array, rewards: Array, terminated: Array, truncated: Array) -> Spread:
+    """Returns the statistics of one segment, by their definition."""
+    horizon = mean.shape[2]
+    window, known = reward_windows(rewards, extent(terminated, truncated, horizon), horizon)
+    count = jnp.sum(known, axis=(0, 1), dtype=jnp.float32)
+
+    def average(x: Array) -> Array:
+        return jnp.sum(jnp.where(known, x, 0.0), axis=(0, 1)) / jnp.maximum(count, 1.0)
+
+    reward = average(window)
+    variance = average((window - reward[None, None, :]) ** 2)
+    return Spread(count, reward, variance, average((window - mean.astype(jnp.float32)) ** 2))
+
+
+def _measure_by_step(mean: Array, rewards: Array, terminated: Array, truncated: Array) -> Spread:
+    """Returns the same; one step's windows at a time, and none for the rewards' own moments.
+
+    The rewards that are seen at lag j are those at least j steps into their episode, so that their sums are
+    cumulative sums over age of T B numbers; the other known rewards are zeros after a terminal.
+    """
+    num_steps, _, horizon = mean.shape
+    reach = extent(terminated, truncated, horizon)
+    rewards = rewards.astype(jnp.float32)
+    centre = jnp.mean(rewards)  # moments about it lose no digits to a large mean
+    offset = rewards - centre
+    age = episode_age(terminated, truncated)
+    seen = _count_from(age, jnp.stack([jnp.ones_like(offset), offset, offset**2], axis=-1), horizon)
+    count = _count_from(reach.num_known - 1, jnp.ones_like(offset)[..., None], horizon)[:, 0]
+    num_zeros = count - seen[:, 0]
+    total = jnp.maximum(count, 1.0)
+    shift = (seen[:, 1] - num_zeros * centre) / total
+    variance = jnp.maximum((seen[:, 2] + num_zeros * centre**2) / total - shift**2, 0.0)
+    padded = pad_rewards(rewards, horizon)
+
+    def add_step(squares: Array, step: Array) -> tuple[Array, None]:
+        window, known = step_window(padded, reach, step, horizon)
+        error = jnp.where(known, window - mean[step].astype(jnp.float32), 0.0)
+        return squares + jnp.sum(error**2, axis=0), None
+
+    squares, _ = lax.scan(add_step, jnp.zeros(horizon), jnp.arange(num_steps))
+    reward = jnp.where(count > 0, centre + shift, 0.0)
+    return Spread(count, reward, jnp.where(count > 0, variance, 0.0), squares / total)
+
+
+def _count_from(index: Array, values: Array, horizon: int) -> Array:
+    """Returns, for each lag j, the sum of the [T, B, k] values whose index is at least j."""
+    size = values.shape[-1]
+    index = jnp.minimum(index, horizon - 1).reshape(-1)
+    sums = jax.ops.segment_sum(values.reshape(-1, size), index, num_segments=horizon)
+    return lax.cumsum(sums, axis=0, reverse=True)
