@@ -11,12 +11,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from p3o_jax.evaluate import evaluate
+from p3o_jax.train import make_train
 
 from envs.environment import Environment
 from neocarbs_jax.progress import Progress
-from p3o_jax.evaluate import evaluate
 from p3o_jax.settings import PARAM_NAMES, Config, Params
-from p3o_jax.train import make_train
 
 CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config))
 

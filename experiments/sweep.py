@@ -80,7 +80,11 @@ def main() -> None:
         progress = Progress(args.trials)
         objective = prepare(args, progress)
         study = Study.create(
-            search_space(args.bounds), args.storage, name=args.name or args.env, seed=args.seed, strategy=args.strategy
+            search_space(args.bounds),
+            args.storage,
+            name=args.name or args.env,
+            seed=args.seed,
+            strategy=args.strategy,
         )
     sweep(study, objective, progress, args)
 

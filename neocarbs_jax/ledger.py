@@ -7,7 +7,8 @@ user pressed Ctrl-C); Optuna knows only the state FAIL for the last two, so a fa
 
 import dataclasses
 import datetime
-import warnings
+import json
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from neocarbs_jax.liveness import GRACE_SECONDS, HEARTBEAT_SECONDS
+from neocarbs_jax.liveness import GRACE_SECONDS, HEARTBEAT_SECONDS, quiet_optuna
 from neocarbs_jax.space import Axis, Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace
 
 PREDICTIONS = ("predicted_score", "predicted_score_std", "predicted_cost", "predicted_cost_std", "rating")
@@ -85,11 +86,8 @@ def open_storage(
     try:
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.storages.RDBStorage(
-                storage, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS
-            )
+        with quiet_optuna():
+            return optuna.storages.RDBStorage(storage, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
     except ImportError as error:
         hint = "pip install 'neocarbs-p3o[postgres]'" if storage.startswith("postgres") else str(error)
         raise ValueError(f"`storage` needs a driver that is not installed; got {storage!r} ({hint}).") from error
@@ -117,6 +115,12 @@ def _distribution(axis: Axis) -> BaseDistribution:
             return FloatDistribution(axis.low, axis.high, log=isinstance(axis, Log))
 
 
+def new_row(study: optuna.Study) -> optuna.Trial:
+    """A new running row, without values yet; its number is this caller's alone."""
+    with quiet_optuna():
+        return study.ask()
+
+
 def enter(study: optuna.Study, row: optuna.Trial, space: SearchSpace, suggestion: Trial) -> None:
     """Writes the suggested values and their predictions into a row just made."""
     storage, trial_id = study._storage, row._trial_id
@@ -130,12 +134,17 @@ def enter(study: optuna.Study, row: optuna.Trial, space: SearchSpace, suggestion
 
 
 def end(
-    study: optuna.Study, row: FrozenTrial, state: TrialState, values: Sequence[float] | None, attrs: Mapping[str, Any]
+    study: optuna.Study,
+    row: FrozenTrial,
+    state: TrialState,
+    values: Sequence[float] | None,
+    attrs: Mapping[str, Any],
 ) -> None:
     """Ends a running row; its attributes are written before its state, so that an ended row is whole."""
     for name, value in attrs.items():
         study._storage.set_trial_user_attr(row._trial_id, name, value)
-    study.tell(row.number, values, state=state)
+    with quiet_optuna():
+        study.tell(row.number, values, state=state)
 
 
 def read(study: optuna.Study) -> list[Trial]:
@@ -168,6 +177,26 @@ def _status(row: FrozenTrial) -> Status:
     if row.state in (TrialState.RUNNING, TrialState.WAITING):
         return "running"
     return "failed" if "reason" in row.user_attrs else "interrupted"
+
+
+def describe(space: SearchSpace) -> dict[str, Any]:
+    """A space as JSON: for each axis its class and fields, for each fixed value the value."""
+    axes = {name: {"axis": type(axis).__name__, **dataclasses.asdict(axis)} for name, axis in space.axes}
+    return json.loads(json.dumps(axes | dict(space.fixed)))
+
+
+def undescribe(described: Mapping[str, Any]) -> SearchSpace:
+    """The space that `describe` described."""
+    kinds = {kind.__name__: kind for kind in typing.get_args(Axis)}
+
+    def entry(value: Any) -> Any:
+        return (
+            kinds[value["axis"]](**{k: v for k, v in value.items() if k != "axis"})
+            if isinstance(value, dict)
+            else value
+        )
+
+    return SearchSpace(**{name: entry(value) for name, value in described.items()})
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Sequence[str]:

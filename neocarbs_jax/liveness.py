@@ -1,11 +1,13 @@
-"""Which trials are still being run: signatures of worker processes, heartbeats, and the release of dead workers' trials."""
+"""Which trials still run: signatures of worker processes, heartbeats, and the release of dead workers' trials."""
 
+import contextlib
 import datetime
 import os
 import platform
 import threading
 import uuid
 import warnings
+from collections.abc import Iterator
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -13,6 +15,15 @@ from optuna.trial import FrozenTrial, TrialState
 HEARTBEAT_SECONDS = 30
 GRACE_SECONDS = 4 * HEARTBEAT_SECONDS
 _TOKEN = uuid.uuid4().hex
+
+
+@contextlib.contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Uses heartbeats, outside Optuna's own loop too, and metric names without its warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message="Heartbeat of storage", category=UserWarning)
+        yield
 
 
 class Pulse:
@@ -63,12 +74,12 @@ def release_dead(study: optuna.Study) -> list[int]:
 
     A worker of this host is gone when its process is; of another host, when its heartbeat is overdue.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with quiet_optuna():
         optuna.storages.fail_stale_trials(study)
     dead = [row for row in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if _is_dead(row)]
     for row in dead:
-        study.tell(row.number, state=TrialState.FAIL, skip_if_finished=True)
+        with quiet_optuna():
+            study.tell(row.number, state=TrialState.FAIL, skip_if_finished=True)
     return [row.number for row in dead]
 
 
@@ -88,5 +99,3 @@ def _is_dead(row: FrozenTrial) -> bool:
     except PermissionError:
         return False
     return False
-
-

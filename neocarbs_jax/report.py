@@ -82,7 +82,9 @@ def _front_table(trials: Sequence[Trial]) -> str:
     names = list(front[0].values) if front else []
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ["trial", "cost", "score", *names])
     rows = "".join(
-        "<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in (t.number, t.cost, t.score, *t.values.values())) + "</tr>"
+        "<tr>"
+        + "".join(f"<td>{_cell(cell)}</td>" for cell in (t.number, t.cost, t.score, *t.values.values()))
+        + "</tr>"
         for t in front
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

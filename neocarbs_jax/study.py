@@ -17,12 +17,18 @@ from optuna.trial import TrialState
 
 from neocarbs_jax import ledger, sweep
 from neocarbs_jax.ledger import Trial
+from neocarbs_jax.liveness import Pulse, quiet_optuna, release_dead
 from neocarbs_jax.space import Log, Pow2, SearchSpace
 
 MIN_CAPACITY = 32
 
 Objective = Callable[[dict[str, Any]], tuple[float, float] | tuple[float, float, dict[str, Any]]]
 
+_STATUS = {
+    "running": sweep.Status.PENDING,
+    "completed": sweep.Status.SUCCESS,
+    "failed": sweep.Status.FAILED,
+}
 _suggest = jax.jit(sweep.suggest, static_argnums=0)
 
 
@@ -36,8 +42,8 @@ class Study:
         self._ledger = ledger_study
         self._config = config
         self._seed = seed
-        self._pulse = ledger.Pulse(ledger_study)
-        ledger.release_dead(self._ledger)
+        self._pulse = Pulse(ledger_study)
+        release_dead(self._ledger)
 
     @classmethod
     def create(
@@ -67,10 +73,11 @@ class Study:
         study = optuna.create_study(
             storage=opened, study_name=name, directions=["maximize", "minimize"], load_if_exists=True
         )
-        described = space.to_dict()
+        described = ledger.describe(space)
         stored = study.user_attrs.get("space")
         if stored is None:
-            study.set_metric_names(["score", "cost"])
+            with quiet_optuna():
+                study.set_metric_names(["score", "cost"])
             study.set_user_attr("seed", seed)
             study.set_user_attr("space", described)
         elif stored != described:
@@ -88,13 +95,13 @@ class Study:
         Raises:
             ValueError: if the storage cannot be opened or holds no study of this name.
         """
-        opened = ledger.open_storage(storage)
+        opened = ledger.open_storage(storage, must_exist=True)
         try:
             study = optuna.load_study(study_name=name, storage=opened)
         except KeyError as error:
             known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
             raise ValueError(f"`name` must be a study of the storage ({known}); got {name!r}.") from error
-        space = SearchSpace.from_dict(study.user_attrs["space"])
+        space = ledger.undescribe(study.user_attrs["space"])
         return cls(study, sweep.Config(space, capacity=MIN_CAPACITY, **options), study.user_attrs["seed"])
 
     @property
@@ -129,12 +136,11 @@ class Study:
         return [self._ask_one() for _ in range(q)]
 
     def _ask_one(self) -> Trial:
-        row = self._ledger.ask()  # first the row: its number is ours alone, whoever else asks at the same time
-        ledger.sign(row)
+        row = ledger.new_row(self._ledger)  # before the suggestion, so that no two workers share an index
         self._pulse.add(row)
         earlier = [t for t in self.trials if t.number < row.number and t.status != "interrupted" and t.values]
         suggestion = propose(self._config, earlier, self._seed)
-        ledger.enter(row, self.space, suggestion)
+        ledger.enter(self._ledger, row, self.space, suggestion)
         return dataclasses.replace(suggestion, number=row.number)
 
     def tell(self, trial: Trial, score: float, cost: float, **attrs: Any) -> Trial:
@@ -236,6 +242,33 @@ class Study:
         trials = [t for t in self.trials if t.status != "interrupted"]
         spent = sum(t.cost or 0.0 for t in trials)
         return (num_trials is not None and len(trials) >= num_trials) or (max_cost is not None and spent >= max_cost)
+
+
+def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
+    """The trial that a sweep with these trials behind it runs next; a pure function of its arguments.
+
+    Args:
+        config: of the sweep; its capacity grows with the trials, by doubling.
+        trials: those suggested before, in order; running ones are accounted for, interrupted ones left out.
+        seed: of the sweep.
+
+    Returns:
+        A running trial whose number is its position among `trials`.
+    """
+    n = len(trials)
+    capacity = max(config.capacity, 1 << n.bit_length())
+    config = dataclasses.replace(config, capacity=capacity)
+    unit = np.array([config.space.to_unit(t.values) for t in trials]).reshape(n, config.space.size)
+    score = np.array([math.nan if t.score is None else t.score for t in trials], float)
+    cost = np.array([math.nan if t.cost is None else t.cost for t in trials], float)
+    status = np.array([_STATUS[t.status] for t in trials], np.int32)
+    with jax.enable_x64(jax.default_backend() == "cpu"):
+        state = sweep.restore(config, unit, score, cost, status)
+        _, suggestion = _suggest(config, state, jax.random.fold_in(jax.random.key(seed), n))
+    values = config.space.from_unit(np.asarray(suggestion.unit))
+    predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
+    known = {name: value for name, value in predictions.items() if math.isfinite(value)}
+    return Trial(number=n, values=values, status="running", **known)
 
 
 def _check_cost(cost: float) -> None:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from neocarbs_jax import ledger
+from neocarbs_jax import liveness
 from neocarbs_jax.space import Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace
 from neocarbs_jax.study import Study
 
@@ -113,7 +113,10 @@ def test_run_stops_at_its_budget(space, storage):
         (lambda study: study.run(objective, max_cost=-1.0), "`max_cost` must be positive; got -1.0"),
         (lambda study: study.ask(q=0), "`q` must be at least 1; got 0"),
         (lambda study: study.tell(study.ask()[0], 1.0, 0.0), "`cost` must be positive and finite; got 0.0"),
-        (lambda study: study.tell(study.ask()[0], 1.0, math.inf), "`cost` must be positive and finite; got inf"),
+        (
+            lambda study: study.tell(study.ask()[0], 1.0, math.inf),
+            "`cost` must be positive and finite; got inf",
+        ),
     ],
 )
 def test_bad_input_is_refused(space, storage, call, match):
@@ -190,12 +193,13 @@ def test_a_killed_worker_loses_only_its_running_trial(storage, tmp_path):
 
 def test_a_running_process_beats(space, storage, monkeypatch):
     beats = []
-    monkeypatch.setattr(ledger.liveness, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(liveness, "HEARTBEAT_SECONDS", 0.01)
     study = Study.create(space, storage)
     monkeypatch.setattr(study._pulse, "_beat", beats.append)
     [trial] = study.ask()
     while len(beats) < 3:
         time.sleep(0.01)
+    thread = study._pulse._thread
     study.tell(trial, 1.0, 1.0)
-    study._pulse._thread.join(timeout=5)
-    assert study._pulse._thread is None
+    thread.join(timeout=5)
+    assert not thread.is_alive()
