@@ -13,8 +13,8 @@
     state = restore(config, unit, score, cost, status)                   # rows in the order of their suggestion
 
 `config`, `q`, `num_trials`, `capacity` and `objective` are static: jax.jit(suggest, static_argnums=0). Nothing
-recompiles while observations accumulate. Surrogates are refitted when the number of suggestions passes a checkpoint that
-depends on that number alone, from a start that depends on nothing: a restored sweep suggests what it would have.
+recompiles while observations accumulate. Surrogates are refitted when the number of suggestions passes a checkpoint,
+which depends on that number alone, from a start that depends on nothing: a restored sweep suggests what it would have.
 """
 
 import dataclasses
