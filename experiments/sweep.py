@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import optuna
 import tyro
 from rich.console import Console
@@ -21,11 +22,11 @@ from experiments.objective import Training
 from neocarbs_jax import report
 from neocarbs_jax.ledger import Trial
 from neocarbs_jax.progress import Progress, front_table
-from neocarbs_jax.space import Axis, Integer, Linear, Log, Pow2, SearchSpace
+from neocarbs_jax.space import Bounded, Integer, Linear, Log, Pow2, SearchSpace
 from neocarbs_jax.study import Study
 from p3o_jax.settings import Config, Estimator, Params
 
-AXES: dict[str, Axis] = {
+AXES: dict[str, Bounded] = {
     "total_steps": Log(2e5, 2e7),
     "learning_rate": Log(3e-4, 3e-2),
     "update_epochs": Integer(1, 4),
@@ -96,16 +97,17 @@ def prepare(args: Args, progress: Progress) -> Training:
     if args.episodes < 1:
         raise ValueError(f"`episodes` must be at least 1; got {args.episodes}.")
     env = registry.make(args.env)
-    space = search_space(args.bounds)
-    largest = max(axis.high for name, axis in space.axes if name == "num_minibatches")
     config = Config(
         num_envs=args.num_envs,
         segment_length=args.segment_length,
         horizon=args.horizon,
-        num_minibatches=int(largest),
+        num_minibatches=1,
         estimator=args.estimator,
     )
-    return Training(env, config, Params(), seed=args.seed, num_episodes=args.episodes, progress=progress)
+    training = Training(env, config, Params(), seed=args.seed, num_episodes=args.episodes, progress=progress)
+    space = search_space(args.bounds)
+    training.split(space.from_unit(np.ones(space.size)))  # the largest shapes of the space must be possible
+    return training
 
 
 def search_space(bounds: tuple[str, ...] = ()) -> SearchSpace:

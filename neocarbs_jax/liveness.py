@@ -7,7 +7,7 @@ import platform
 import threading
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -30,7 +30,7 @@ class Pulse:
     """Beats for the trials that this process runs, from a daemon thread, until each is discarded."""
 
     def __init__(self, study: optuna.Study):
-        self._study = study
+        self._beat: Callable[[int], None] | None = getattr(study._storage, "record_heartbeat", None)
         self._trial_ids: dict[int, int] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -39,7 +39,7 @@ class Pulse:
         """Signs the trial with this process and beats for it from now on."""
         for name, value in (("host", platform.node()), ("process", os.getpid()), ("token", _TOKEN)):
             trial.set_user_attr(name, value)
-        if not hasattr(self._study._storage, "record_heartbeat"):
+        if self._beat is None:
             return  # in-memory and journal storages have no heartbeats: only processes of this host can be told dead
         self._beat(trial._trial_id)
         with self._changed:
@@ -63,10 +63,8 @@ class Pulse:
                     return
                 trial_ids = list(self._trial_ids.values())
             for trial_id in trial_ids:
-                self._beat(trial_id)
-
-    def _beat(self, trial_id: int) -> None:
-        self._study._storage.record_heartbeat(trial_id)
+                if self._beat:
+                    self._beat(trial_id)
 
 
 def release_dead(study: optuna.Study) -> list[int]:

@@ -4,6 +4,7 @@ Next to the front of score against cost stands the compute spent up to each cost
 spike of spending at the expensive end.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,10 +26,17 @@ def completed(trials: Sequence[Trial]) -> list[Trial]:
 def pareto_front(trials: Sequence[Trial]) -> list[Trial]:
     """Completed trials that no other beats in score at the same cost or less, cheapest first."""
     front: list[Trial] = []
-    for trial in sorted(completed(trials), key=lambda trial: (trial.cost, -trial.score)):
-        if not front or trial.score > front[-1].score:
+    best = -math.inf
+    for score, _, trial in sorted(((t.score or 0.0, t.cost or 0.0, t) for t in completed(trials)), key=_cheapest_first):
+        if score > best:
             front.append(trial)
+            best = score
     return front
+
+
+def _cheapest_first(row: tuple[float, float, Trial]) -> tuple[float, float, int]:
+    score, cost, trial = row
+    return cost, -score, trial.number
 
 
 def front_figure(trials: Sequence[Trial], *, score_name: str = "score", cost_name: str = "cost") -> go.Figure:

@@ -267,7 +267,7 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
         _, suggestion = _suggest(config, state, jax.random.fold_in(jax.random.key(seed), n))
     values = config.space.from_unit(np.asarray(suggestion.unit))
     predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
-    known = {name: value for name, value in predictions.items() if math.isfinite(value)}
+    known: dict[str, Any] = {name: value for name, value in predictions.items() if math.isfinite(value)}
     return Trial(number=n, values=values, status="running", **known)
 
 
