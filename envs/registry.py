@@ -1,0 +1,51 @@
+"""Environments by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from envs.pong import Pong
+
+ENVIRONMENTS: dict[str, Callable[..., Any]] = {
+    "pong": Pong,
+}
+"""Name -> class; `make` passes the class its constructor arguments."""
+
+_GYMNAX = "gymnax:"
+
+
+def make(name: str, **overrides: Any) -> Any:
+    """Build an environment.
+
+    Args:
+        name: One of `ENVIRONMENTS`, or "gymnax:NAME" for one of gymnax's own, as in "gymnax:CartPole-v1".
+        **overrides: Constructor arguments, as in `make("pong", frameskip=4)`.
+
+    Returns:
+        The environment; its parameters are its `default_params`.
+
+    Raises:
+        ValueError: The name is unknown.
+        ModuleNotFoundError: gymnax is asked for and not installed.
+    """
+    if name.startswith(_GYMNAX):
+        return _make_gymnax(name.removeprefix(_GYMNAX), overrides)
+    if name not in ENVIRONMENTS:
+        known = ", ".join(sorted(ENVIRONMENTS))
+        raise ValueError(f"`name` must be one of {known}, or gymnax:NAME; got {name!r}.")
+    return ENVIRONMENTS[name](**overrides)
+
+
+def _make_gymnax(name: str, overrides: dict[str, Any]) -> Any:
+    try:
+        import gymnax
+    except ModuleNotFoundError as error:
+        if error.name != "gymnax":
+            raise
+        message = "gymnax's environments need an extra: pip install 'neocarbs-p3o[gymnax]'."
+        raise ModuleNotFoundError(message) from error
+    if name not in gymnax.registered_envs:
+        known = ", ".join(gymnax.registered_envs)
+        raise ValueError(f"`name` after gymnax: must be one of {known}; got {name!r}.")
+    return gymnax.make(name, **overrides)[0]
