@@ -114,6 +114,16 @@ def step_window(
     return window, lag < reach.num_known[step][:, None]
 
 
+def sum_from(
+    index: Int[Array, "T B"], values: Float[Array, "T B k"], horizon: int
+) -> Float[Array, "H k"]:
+    """Returns for each lag j the sum of the values whose index is at least j."""
+    num_values = values.shape[2]
+    index = jnp.minimum(index, horizon - 1).reshape(-1)
+    sums = jax.ops.segment_sum(values.reshape(-1, num_values), index, num_segments=horizon)
+    return lax.cumsum(sums, axis=0, reverse=True)
+
+
 def weighted_sum(x: Float[Array, "*batch H"], weights: Float[Array, " H"]) -> Float[Array, "*batch"]:
     """Returns the weighted sum over lags; as a matrix-vector product, which CPUs vectorise."""
     return jnp.dot(x, weights, precision=lax.Precision.HIGHEST)

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
@@ -16,6 +15,7 @@ from p3o_jax.horizon import (
     resolve_implementation,
     reward_windows,
     step_window,
+    sum_from,
 )
 
 
@@ -143,8 +143,8 @@ def _measure_by_step(mean: Array, rewards: Array, terminated: Array, truncated: 
     centre = jnp.mean(rewards)  # moments about it lose no digits to a large mean
     offset = rewards - centre
     age = episode_age(terminated, truncated)
-    seen = _count_from(age, jnp.stack([jnp.ones_like(offset), offset, offset**2], axis=-1), horizon)
-    count = _count_from(reach.num_known - 1, jnp.ones_like(offset)[..., None], horizon)[:, 0]
+    seen = sum_from(age, jnp.stack([jnp.ones_like(offset), offset, offset**2], axis=-1), horizon)
+    count = sum_from(reach.num_known - 1, jnp.ones_like(offset)[..., None], horizon)[:, 0]
     num_zeros = count - seen[:, 0]
     total = jnp.maximum(count, 1.0)
     shift = (seen[:, 1] - num_zeros * centre) / total
@@ -159,11 +159,3 @@ def _measure_by_step(mean: Array, rewards: Array, terminated: Array, truncated: 
     squares, _ = lax.scan(add_step, jnp.zeros(horizon), jnp.arange(num_steps))
     reward = jnp.where(count > 0, centre + shift, 0.0)
     return Spread(count, reward, jnp.where(count > 0, variance, 0.0), squares / total)
-
-
-def _count_from(index: Array, values: Array, horizon: int) -> Array:
-    """Returns, for each lag j, the sum of the [T, B, k] values whose index is at least j."""
-    size = values.shape[-1]
-    index = jnp.minimum(index, horizon - 1).reshape(-1)
-    sums = jax.ops.segment_sum(values.reshape(-1, size), index, num_segments=horizon)
-    return lax.cumsum(sums, axis=0, reverse=True)

@@ -28,6 +28,7 @@ from p3o_jax.horizon import (
     resolve_implementation,
     reward_windows,
     step_window,
+    sum_from,
     weighted_sum,
 )
 
@@ -135,8 +136,7 @@ def gaussian_nll(
     check_shape("log_std", log_std, (horizon,))
     reach = extent(terminated, truncated, horizon)
     rewards, log_std = lax.stop_gradient(rewards.astype(jnp.float32)), log_std.astype(jnp.float32)
-    lag = jnp.arange(horizon)[None, None, :]
-    count = jnp.sum(lag < reach.num_known[:, :, None], axis=(0, 1), dtype=jnp.float32)
+    count = sum_from(reach.num_known - 1, jnp.ones((num_steps, num_envs, 1)), horizon)[:, 0]
     share = coefficient * count / jnp.sum(count)
     precision = coefficient * jnp.exp(-2.0 * log_std) / jnp.sum(count)
     nothing = jnp.zeros((), jnp.float32)
