@@ -1,0 +1,139 @@
+"""Gradient steps on one segment: epochs over minibatches of environments, guarded against what is not finite."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.contrib
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from p3o_jax.estimate import Lags, Outcome, Targets, value_loss
+from p3o_jax.losses import clipped_surrogate, standardize
+from p3o_jax.metrics import TERMS, UpdateMetrics
+from p3o_jax.networks import Memory
+from p3o_jax.rollout import Actor
+from p3o_jax.settings import Config, Params, Scalar
+
+Trainable = dict[str, Any]
+
+
+class Batch(NamedTuple):
+    """What gradient steps read, [t, b, ...]."""
+
+    obs: Array
+    first: Bool[Array, "t b"]
+    action: Array
+    log_prob: Float[Array, "t b"]
+    outcome: Outcome
+    targets: Targets
+
+
+class Memories(NamedTuple):
+    """Recurrent states at the segment's start, [b, ...]."""
+
+    policy: Memory
+    value: Memory
+
+
+class Trained(NamedTuple):
+    """What gradient steps change.
+
+    Attributes:
+      trainable: parameters.
+      opt_state: of the optimizer.
+      sums: of the metrics.
+      term: what was first not finite, as an index into `TERMS`, or -1.
+    """
+
+    trainable: Trainable
+    opt_state: Any
+    sums: UpdateMetrics
+    term: Int[Array, ""]
+
+
+def make_optimizer(config: Config, params: Params) -> optax.GradientTransformation:
+    """Returns the optimizer for a learning rate of 1; steps multiply by the annealed one."""
+    adam = {"b1": params.adam_b1, "b2": params.adam_b2, "eps": params.adam_eps}
+    if config.optimizer == "adam":
+        rule = optax.adam(1.0, **adam)
+    else:
+        rule = optax.contrib.muon(1.0, beta=params.adam_b1, **{f"adam_{k}": v for k, v in adam.items() if k != "eps"})
+    return optax.chain(optax.clip_by_global_norm(params.max_grad_norm), rule)
+
+
+def first_not_finite(values: list[Array], offset: int) -> Int[Array, ""]:
+    """Returns `offset` plus the index of the first array that is not finite throughout, or -1."""
+    bad = jnp.stack([~jnp.all(jnp.isfinite(x)) for x in values])
+    return jnp.where(jnp.any(bad), offset + jnp.argmax(bad).astype(jnp.int32), -1)
+
+
+def gradient_steps(
+    config: Config,
+    params: Params,
+    actor: Actor,
+    learning_rate: Scalar,
+    start: Trained,
+    batch: Batch,
+    memories: Memories,
+    lags: Lags,
+) -> tuple[Trained, UpdateMetrics]:
+    """Returns what `update_epochs` passes make of `start`, and the mean metrics of all steps.
+
+    Each pass takes one step on every block of environments. Blocks are contiguous, so that taking one is a copy and no
+    gather; environments are exchangeable, and what they hold changes with every segment.
+
+    Where something is not finite, parameters and optimizer are returned as they were.
+    """
+    optimizer = make_optimizer(config, params)
+    size = actor.batch_size // config.num_minibatches
+    loss_and_gradient = jax.value_and_grad(minibatch_loss, argnums=3, has_aux=True)
+
+    def step(i: Array, trained: Trained) -> Trained:
+        begin = i % config.num_minibatches * size
+        block, memory = batch, memories
+        if config.num_minibatches > 1:
+            block = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, size, axis=1), batch)
+            memory = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, size, axis=0), memories)
+        (_, metrics), gradient = loss_and_gradient(config, params, actor, trained.trainable, block, memory, lags)
+        metrics = metrics._replace(grad_norm=optax.global_norm(gradient))
+        with jax.numpy_dtype_promotion("standard"):  # optax raises traced decay rates to integer powers
+            change, opt_state = optimizer.update(gradient, trained.opt_state, trained.trainable)
+        trainable = jax.tree.map(lambda x, dx: x + learning_rate * dx, trained.trainable, change)
+        looked_at = [metrics.policy_loss, metrics.value_loss, metrics.entropy, metrics.grad_norm]
+        term = first_not_finite(looked_at, TERMS.index("policy loss"))
+        sums = jax.tree.map(jnp.add, trained.sums, metrics)
+        return Trained(trainable, opt_state, sums, jnp.where(trained.term >= 0, trained.term, term))
+
+    num_epochs = jnp.maximum(jnp.round(jnp.asarray(params.update_epochs, jnp.float32)), 1.0).astype(jnp.int32)
+    num_steps = num_epochs * config.num_minibatches
+    end = lax.fori_loop(0, num_steps, step, start)
+    trainable, opt_state = jax.tree.map(
+        lambda new, old: jnp.where(end.term >= 0, old, new),
+        (end.trainable, end.opt_state),
+        (start.trainable, start.opt_state),
+    )
+    return Trained(trainable, opt_state, end.sums, end.term), jax.tree.map(
+        lambda total: total / num_steps.astype(jnp.float32), end.sums
+    )
+
+
+def minibatch_loss(
+    config: Config,
+    params: Params,
+    actor: Actor,
+    trainable: Trainable,
+    batch: Batch,
+    memories: Memories,
+    lags: Lags,
+) -> tuple[Float[Array, ""], UpdateMetrics]:
+    """Returns policy loss - entropy bonus + value loss, and its parts."""
+    outputs, values = actor.network.apply({"params": trainable["params"]}, batch.obs, batch.first, *memories)
+    log_prob = actor.distribution.log_prob(outputs, batch.action)
+    entropy = jnp.mean(actor.distribution.entropy(outputs))
+    policy = clipped_surrogate(log_prob, batch.log_prob, standardize(batch.targets.advantages), params.clip)
+    of_values = value_loss(config, params, lags, trainable, batch.outcome, batch.targets, values)
+    loss = policy.loss - params.entropy * entropy + of_values
+    zero = jnp.zeros(())
+    return loss, UpdateMetrics(policy.loss, of_values, entropy, policy.approx_kl, policy.clip_fraction, zero)

@@ -1,0 +1,140 @@
+"""What a training reports: averages over a fixed number of intervals, so that its size does not grow with its length."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
+
+from p3o_jax.rollout import Episodes
+
+TERMS = ("observations", "rewards", "advantages", "policy loss", "value loss", "entropy", "gradient")
+"""What may cease to be finite, in the order in which it is looked at."""
+
+
+class UpdateMetrics(NamedTuple):
+    """Averages over the gradient steps of one update.
+
+    Attributes:
+      policy_loss: clipped surrogate.
+      value_loss: its coefficient included.
+      entropy: of the policy, in nats.
+      approx_kl: divergence from the policy that acted.
+      clip_fraction: share of steps whose probability ratio is out of bounds.
+      grad_norm: before clipping.
+    """
+
+    policy_loss: Float[Array, "*k"]
+    value_loss: Float[Array, "*k"]
+    entropy: Float[Array, "*k"]
+    approx_kl: Float[Array, "*k"]
+    clip_fraction: Float[Array, "*k"]
+    grad_norm: Float[Array, "*k"]
+
+
+@struct.dataclass
+class Failure:
+    """Whether and where a training ceased to be finite. `term` indexes `TERMS`, -1 while all is well."""
+
+    step: Float[Array, ""]
+    term: Int[Array, ""]
+
+    @property
+    def failed(self) -> Bool[Array, ""]:
+        """Whether it did."""
+        return self.term >= 0
+
+
+@struct.dataclass
+class Log:
+    """Sums over the updates of each of k intervals, carried in the state.
+
+    Attributes:
+      num_updates: updates that fell into the interval.
+      updates: sums of their metrics.
+      episodes: sums over the episodes that ended.
+      explained_variance: sum, per lag.
+    """
+
+    num_updates: Float[Array, " k"]
+    updates: UpdateMetrics
+    episodes: Episodes
+    explained_variance: Float[Array, "k h"]
+
+
+@struct.dataclass
+class Metrics:
+    """A training's course over k intervals of equal length; NaN where nothing was measured.
+
+    Attributes:
+      steps: environment steps at the interval's end.
+      num_episodes: episodes that ended in it.
+      episode_return, episode_length, score: their means.
+      updates: means over gradient steps.
+      explained_variance: per lag, the learnt horizon; with "gae" of the return, one number.
+      failed: whether the training ended because something was not finite.
+      failed_step: environment steps at that time.
+      failed_term_index: into `TERMS`, or -1.
+    """
+
+    steps: Float[Array, " k"]
+    num_episodes: Float[Array, " k"]
+    episode_return: Float[Array, " k"]
+    episode_length: Float[Array, " k"]
+    score: Float[Array, " k"]
+    updates: UpdateMetrics
+    explained_variance: Float[Array, "k h"]
+    failed: Bool[Array, ""]
+    failed_step: Float[Array, ""]
+    failed_term_index: Int[Array, ""]
+
+    @property
+    def failed_term(self) -> str | None:
+        """Name of what was first not finite; on the host, of one training."""
+        index = int(self.failed_term_index)
+        return TERMS[index] if index >= 0 else None
+
+
+def init_log(num_buckets: int, num_values: int) -> Log:
+    """Returns the log of nothing."""
+    zeros = jnp.zeros(num_buckets)
+    return Log(
+        zeros,
+        UpdateMetrics(*(zeros for _ in UpdateMetrics._fields)),
+        Episodes(*(zeros for _ in Episodes._fields)),
+        jnp.zeros((num_buckets, num_values)),
+    )
+
+
+def add_to_log(
+    log: Log, bucket: Int[Array, ""], update: UpdateMetrics, episodes: Episodes, explained: Float[Array, " h"]
+) -> Log:
+    """Returns the log with one update more in the interval `bucket`; episodes are per environment."""
+    return Log(
+        log.num_updates.at[bucket].add(1.0),
+        UpdateMetrics(*(s.at[bucket].add(x) for s, x in zip(log.updates, update, strict=True))),
+        Episodes(*(s.at[bucket].add(jnp.sum(x)) for s, x in zip(log.episodes, episodes, strict=True))),
+        log.explained_variance.at[bucket].add(explained),
+    )
+
+
+def summarize(log: Log, failure: Failure, steps_per_update: int) -> Metrics:
+    """Returns the averages of a log."""
+
+    def mean(total: Array, count: Array) -> Array:
+        return jnp.where(count > 0, total / jnp.maximum(count, 1.0), jnp.nan)
+
+    num_episodes, *episode_sums = log.episodes
+    episode_return, episode_length, score = (mean(total, num_episodes) for total in episode_sums)
+    return Metrics(
+        steps=jnp.cumsum(log.num_updates) * steps_per_update,
+        num_episodes=num_episodes,
+        episode_return=episode_return,
+        episode_length=episode_length,
+        score=score,
+        updates=UpdateMetrics(*(mean(total, log.num_updates) for total in log.updates)),
+        explained_variance=mean(log.explained_variance, log.num_updates[:, None]),
+        failed=failure.failed,
+        failed_step=failure.step,
+        failed_term_index=failure.term,
+    )

@@ -1,0 +1,148 @@
+"""Flax actor-critic: a torso (MLP, CNN or GRU) for the policy, another for the values, a head on each.
+
+Sequences are time-major. A recurrent torso starts anew wherever `first` is set; the others ignore it and carry nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+Memory = Any  # a torso's recurrent state: [b, width], or () where there is none
+
+KINDS = ("mlp", "cnn", "gru")
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"relu": nn.relu, "tanh": nn.tanh, "gelu": nn.gelu, "silu": nn.silu}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of the network.
+
+    Attributes:
+      kind: "mlp"; "cnn" (a 3 x 3 convolution, then the MLP); "gru" (the MLP, then a gated recurrent unit).
+      width: units of every hidden layer.
+      depth: number of hidden layers.
+      channels: output channels of the convolution.
+      activation: "relu", "tanh", "gelu" or "silu".
+      shared: one torso for policy and values instead of two.
+    """
+
+    kind: str = "mlp"
+    width: int = 64
+    depth: int = 2
+    channels: int = 16
+    activation: str = "relu"
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"`kind` must be one of {', '.join(KINDS)}; got {self.kind!r}.")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"`activation` must be one of {', '.join(ACTIVATIONS)}; got {self.activation!r}.")
+        for name in ("width", "depth", "channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
+
+
+class Recurrence(nn.Module):
+    """A gated recurrent unit over time that forgets at the first step of an episode."""
+
+    width: int
+    dtype: Any
+
+    @partial(nn.scan, variable_broadcast="params", split_rngs={"params": False}, in_axes=0, out_axes=0)
+    @nn.compact
+    def __call__(self, memory: Float[Array, "b w"], inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        """One step; scanned over the leading axis of `inputs` = (features, first)."""
+        features, first = inputs
+        memory = jnp.where(first[:, None], jnp.zeros_like(memory), memory)
+        return nn.GRUCell(self.width, dtype=self.dtype)(memory, features)
+
+
+class Torso(nn.Module):
+    """Observations to features."""
+
+    config: NetworkConfig
+    obs_ndim: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(
+        self, obs: Array, first: Bool[Array, "t b"], memory: Memory
+    ) -> tuple[Float[Array, "t b w"], Memory]:
+        """Features of a sequence, and the memory after it."""
+        config, activation = self.config, ACTIVATIONS[self.config.activation]
+        x = obs.astype(self.dtype)
+        if config.kind == "cnn":
+            x = activation(nn.Conv(config.channels, (3, 3), dtype=self.dtype)(x))
+        x = x.reshape(*obs.shape[: obs.ndim - self.obs_ndim], -1)
+        for _ in range(config.depth):
+            x = activation(nn.Dense(config.width, dtype=self.dtype, kernel_init=nn.initializers.orthogonal(2**0.5))(x))
+        if config.kind == "gru":
+            memory, x = Recurrence(config.width, self.dtype)(memory, (x, first))
+        return x, memory
+
+
+class ActorCritic(nn.Module):
+    """Policy outputs and values of sequences of observations.
+
+    Attributes:
+      config: shape of the torsos.
+      num_outputs: width of the policy head.
+      num_free: further policy outputs, the same in every state.
+      num_values: width of the value head: H lags, or 1.
+      obs_ndim: axes of one observation.
+      dtype: of the computation; parameters are float32.
+    """
+
+    config: NetworkConfig
+    num_outputs: int
+    num_free: int
+    num_values: int
+    obs_ndim: int
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        self.policy_torso = Torso(self.config, self.obs_ndim, self.dtype)
+        if not self.config.shared:
+            self.value_torso = Torso(self.config, self.obs_ndim, self.dtype)
+        small = nn.initializers.orthogonal(0.01)
+        self.policy_head = nn.Dense(self.num_outputs, dtype=self.dtype, kernel_init=small)
+        self.value_head = nn.Dense(self.num_values, dtype=self.dtype, kernel_init=small)
+        if self.num_free:
+            self.free = self.param("free", nn.initializers.zeros, (self.num_free,))
+
+    def _outputs(self, features: Float[Array, "t b w"]) -> Float[Array, "t b o"]:
+        outputs = self.policy_head(features).astype(jnp.float32)
+        if not self.num_free:
+            return outputs
+        free = jnp.broadcast_to(self.free.reshape(1, 1, -1), (*outputs.shape[:-1], self.num_free))
+        return jnp.concatenate([outputs, free], axis=-1)
+
+    def policy(self, obs: Array, first: Bool[Array, "t b"], memory: Memory) -> tuple[Float[Array, "t b o"], Memory]:
+        """Policy outputs alone, all that acting needs, and the policy torso's memory after the sequence."""
+        features, memory = self.policy_torso(obs, first, memory)
+        return self._outputs(features), memory
+
+    def value(self, obs: Array, first: Bool[Array, "t b"], memory: Memory) -> tuple[Float[Array, "t b v"], Memory]:
+        """Values alone, and the memory of the torso that they come from."""
+        torso = self.policy_torso if self.config.shared else self.value_torso
+        features, memory = torso(obs, first, memory)
+        return self.value_head(features), memory
+
+    def __call__(
+        self, obs: Array, first: Bool[Array, "t b"], policy_memory: Memory, value_memory: Memory
+    ) -> tuple[Float[Array, "t b o"], Float[Array, "t b v"]]:
+        """Policy outputs and values; a shared torso runs once."""
+        features, _ = self.policy_torso(obs, first, policy_memory)
+        if self.config.shared:
+            return self._outputs(features), self.value_head(features)
+        return self._outputs(features), self.value(obs, first, value_memory)[0]
+
+    def init_memory(self, batch_size: int) -> Memory:
+        """Memory of one torso before anything was seen."""
+        return jnp.zeros((batch_size, self.config.width), self.dtype) if self.config.kind == "gru" else ()

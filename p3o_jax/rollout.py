@@ -1,0 +1,187 @@
+"""Acting: a scan over steps of all environments at once, with the policy alone (values come later, in one pass)."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from envs.environment import VectorEnvironment
+from p3o_jax.distributions import Distribution, from_space
+from p3o_jax.networks import ActorCritic, Memory
+from p3o_jax.normalize import Moments, normalize
+from p3o_jax.settings import Config
+
+Variables = Any
+
+
+class Actor(NamedTuple):
+    """The static parts of acting: network, action distribution, environments."""
+
+    network: ActorCritic
+    distribution: Distribution
+    environments: VectorEnvironment
+    batch_size: int
+
+
+def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None = None) -> Actor:
+    """Returns what acts in `env` under `config`.
+
+    Args:
+      config: settings.
+      env: environment of the gymnax contract.
+      env_params: its parameters.
+      num_envs: another number of environments than the training's.
+
+    Raises:
+      ValueError: the spaces are none that the learner knows.
+    """
+    num_envs = num_envs or config.num_envs
+    num_agents = getattr(env, "num_agents", 1)
+    obs_shape = getattr(env.observation_space(env_params), "shape", None)
+    if not isinstance(obs_shape, tuple):
+        raise ValueError(f"`env` must have array observations; got {env.observation_space(env_params)!r}.")
+    # The spaces are one agent's: the agents of an environment are rows of the batch like its copies.
+    if config.network.kind == "cnn" and len(obs_shape) != 3:
+        raise ValueError(f"`network.kind` must be 'mlp' or 'gru' unless observations are images; got shape {obs_shape}.")
+    distribution = from_space(env.action_space(env_params), config.squash)
+    network = ActorCritic(
+        config.network,
+        distribution.num_outputs,
+        distribution.num_free,
+        config.num_values,
+        len(obs_shape),
+        jnp.dtype(config.precision),
+    )
+    pool = {} if config.pool_size is None else {"pool_size": config.pool_size}
+    vector = VectorEnvironment(env, num_envs, final_observation=config.bootstrap_truncations, **pool)
+    return Actor(network, distribution, vector, num_envs * num_agents)
+
+
+@struct.dataclass
+class Position:
+    """Where the environments stand between two segments.
+
+    Attributes:
+      env_state: of all environments.
+      obs: what each shows now.
+      first: whether that is the first of an episode.
+      policy_memory: of a recurrent policy.
+    """
+
+    env_state: Any
+    obs: Array
+    first: Bool[Array, " b"]
+    policy_memory: Memory
+
+
+class Episodes(NamedTuple):
+    """Sums over the episodes that ended, per environment."""
+
+    num_episodes: Float[Array, " b"]
+    episode_return: Float[Array, " b"]
+    episode_length: Float[Array, " b"]
+    score: Float[Array, " b"]
+
+
+class Segment(NamedTuple):
+    """What updates need of T steps; `final_obs` only where truncations are bootstrapped, otherwise ()."""
+
+    obs: Array
+    first: Bool[Array, "t b"]
+    action: Array
+    log_prob: Float[Array, "t b"]
+    reward: Float[Array, "t b"]
+    terminated: Bool[Array, "t b"]
+    truncated: Bool[Array, "t b"]
+    final_obs: Any
+
+
+def start(actor: Actor, key: PRNGKeyArray, env_params: Any) -> Position:
+    """Returns the environments at the beginning of their first episodes."""
+    obs, env_state = actor.environments.reset(key, env_params)
+    if obs.shape[0] != actor.batch_size:
+        raise ValueError(f"`env` must give {actor.batch_size} observations; got an array of shape {obs.shape}.")
+    first = jnp.ones(actor.batch_size, bool)
+    return Position(env_state, obs, first, actor.network.init_memory(actor.batch_size))
+
+
+def observe(moments: Moments | tuple[()], obs: Array) -> Array:
+    """Returns what the network sees of observations [t, b, ...]."""
+    return normalize(moments, obs.astype(jnp.float32)) if isinstance(moments, Moments) else obs
+
+
+def policy_outputs(
+    actor: Actor, variables: Variables, moments: Moments | tuple[()], position: Position
+) -> tuple[Float[Array, "b o"], Memory]:
+    """Returns the policy's outputs for the current observations, and its memory after them."""
+    outputs, memory = actor.network.apply(
+        {"params": variables["params"]}, observe(moments, position.obs[None]), position.first[None], position.policy_memory, method="policy"
+    )
+    return outputs[0], memory
+
+
+def step(
+    actor: Actor, key: PRNGKeyArray, position: Position, memory: Memory, action: Array, env_params: Any
+) -> tuple[Position, tuple[Array, Array, Array, dict[str, Array]]]:
+    """Returns the position after `action`, and (reward, terminated, truncated, info)."""
+    taken = actor.distribution.to_env(action)
+    obs, env_state, reward, terminated, truncated, info = actor.environments.step(
+        key, position.env_state, taken, env_params
+    )
+    terminated, truncated = terminated.astype(bool), truncated.astype(bool)
+    moved = Position(env_state, obs, terminated | truncated, memory)
+    return moved, (reward.astype(jnp.float32), terminated, truncated, info)
+
+
+def collect(
+    actor: Actor,
+    variables: Variables,
+    moments: Moments | tuple[()],
+    position: Position,
+    key: PRNGKeyArray,
+    env_params: Any,
+    num_steps: int,
+) -> tuple[Position, Segment, Episodes]:
+    """Returns the position after `num_steps` sampled actions, the segment they make, and the episodes that ended.
+
+    Args:
+      actor: what acts.
+      variables: of its network.
+      moments: of the observations, or () where they are not normalised.
+      position: where to begin.
+      key: consumed.
+      env_params: of the environments.
+      num_steps: segment length T.
+    """
+
+    def body(carry: tuple[Position, Episodes], keys: PRNGKeyArray) -> tuple[tuple[Position, Episodes], Segment]:
+        position, episodes = carry
+        outputs, memory = policy_outputs(actor, variables, moments, position)
+        action = actor.distribution.sample(keys[0], outputs)
+        log_prob = actor.distribution.log_prob(outputs, action)
+        moved, (reward, terminated, truncated, info) = step(actor, keys[1], position, memory, action, env_params)
+        final_obs = info["final_observation"] if actor.environments.final_observation else ()
+        taken = Segment(position.obs, position.first, action, log_prob, reward, terminated, truncated, final_obs)
+        return (moved, add_episodes(episodes, info)), taken
+
+    keys = jax.random.split(key, (num_steps, 2))
+    (position, episodes), segment = lax.scan(body, (position, no_episodes(actor.batch_size)), keys)
+    return position, segment, episodes
+
+
+def no_episodes(batch_size: int) -> Episodes:
+    """Returns the sums over nothing."""
+    zeros = jnp.zeros(batch_size)
+    return Episodes(zeros, zeros, zeros, zeros)
+
+
+def add_episodes(episodes: Episodes, info: dict[str, Array]) -> Episodes:
+    """Returns the sums with the episodes that `info` says have ended."""
+    done = info["done"].astype(bool)
+    ended = (jnp.ones(done.shape), info["episode_return"], info["episode_length"], info["score"])
+    return Episodes(*(
+        total + jnp.where(done, value.astype(jnp.float32), 0.0) for total, value in zip(episodes, ended, strict=True)
+    ))
