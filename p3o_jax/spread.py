@@ -42,7 +42,7 @@ class Spread(NamedTuple):
     @property
     def explained_variance(self) -> Float[Array, " H"]:
         """1 - residual / variance; 0 where rewards do not vary, negative where the prediction harms."""
-        varies = self.variance > 1e-10  # below it only rounding is left of rewards near unit scale
+        varies = self.variance > 1e-10 + 1e-9 * self.reward**2  # below it is rounding
         return jnp.where(varies, 1.0 - self.residual / jnp.where(varies, self.variance, 1.0), 0.0)
 
 
@@ -148,7 +148,8 @@ def _measure_by_step(mean: Array, rewards: Array, terminated: Array, truncated: 
     num_zeros = count - seen[:, 0]
     total = jnp.maximum(count, 1.0)
     shift = (seen[:, 1] - num_zeros * centre) / total
-    variance = jnp.maximum((seen[:, 2] + num_zeros * centre**2) / total - shift**2, 0.0)
+    square = (seen[:, 2] + num_zeros * centre**2) / total
+    variance = jnp.where(square - shift**2 > 1e-6 * square, square - shift**2, 0.0)  # below it is rounding
     padded = pad_rewards(rewards, horizon)
 
     def add_step(squares: Array, step: Array) -> tuple[Array, None]:
