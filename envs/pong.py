@@ -125,7 +125,7 @@ class Pong(Environment):
             return state, reward, point | frame_point
 
         begin = (state, jnp.zeros((), jnp.float32), jnp.zeros((), bool))
-        state, reward, point = jax.lax.fori_loop(0, self.frameskip, body, begin, unroll=True)
+        state, reward, point = jax.lax.fori_loop(0, self.frameskip, body, begin)
         state = environment.select(point, _serve(state, serve_horizontal, params), state)
         terminated = (state.score_left >= params.max_score) | (state.score_right >= params.max_score)
         return state.replace(time=state.time + 1), reward, terminated
