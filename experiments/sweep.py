@@ -8,6 +8,7 @@ Ctrl-C at any time; the same command goes on where it stopped. A killed run lose
 import dataclasses
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,12 @@ import tyro
 from rich.console import Console
 
 from envs import registry
+from envs.environment import Environment
 from experiments.common import compilation_cache, user_errors
 from experiments.objective import Training
 from neocarbs_jax import report
 from neocarbs_jax.ledger import Trial
-from neocarbs_jax.progress import Progress, front_table
+from neocarbs_jax.progress import Progress, front_details
 from neocarbs_jax.space import Bounded, Integer, Linear, Log, Pow2, SearchSpace
 from neocarbs_jax.study import Study
 from p3o_jax.settings import Config, Estimator, Params
@@ -80,12 +82,9 @@ def main() -> None:
     with user_errors():
         progress = Progress(args.trials)
         objective = prepare(args, progress)
+        space = search_space(args.bounds)
         study = Study.create(
-            search_space(args.bounds),
-            args.storage,
-            name=args.name or args.env,
-            seed=args.seed,
-            strategy=args.strategy,
+            space, args.storage, name=args.name or args.env, seed=args.seed, strategy=args.strategy
         )
     sweep(study, objective, progress, args)
 
@@ -96,7 +95,7 @@ def prepare(args: Args, progress: Progress) -> Training:
         raise ValueError(f"`trials` must be at least 1; got {args.trials}.")
     if args.episodes < 1:
         raise ValueError(f"`episodes` must be at least 1; got {args.episodes}.")
-    env = registry.make(args.env)
+    env = make_env(args.env)
     config = Config(
         num_envs=args.num_envs,
         segment_length=args.segment_length,
@@ -110,7 +109,15 @@ def prepare(args: Args, progress: Progress) -> Training:
     return training
 
 
-def search_space(bounds: tuple[str, ...] = ()) -> SearchSpace:
+def make_env(name: str) -> Environment:
+    """The environment, in the words of the command line when there is none of that name."""
+    try:
+        return registry.make(name)
+    except (ValueError, ImportError) as error:
+        raise ValueError(str(error).replace("`name`", "`env`")) from error
+
+
+def search_space(bounds: Sequence[str] = ()) -> SearchSpace:
     """The default axes with other bounds for some: "AXIS=LOW,HIGH"."""
     axes = dict(AXES)
     for entry in bounds:
@@ -154,10 +161,10 @@ def summarise(study: Study, progress: Progress, out: Path) -> None:
     """The front in the terminal; the report, picture and table on disk."""
     trials = study.trials
     console: Console = progress.console
-    console.print(front_table(trials))
+    console.print(front_details(trials))
     failed = sum(t.status == "failed" for t in trials)
     console.print(f"{sum(t.status == 'completed' for t in trials)} trials completed, {failed} failed.")
-    console.print(progress.clocks())
+    console.print(progress.clocks(), soft_wrap=True)
     paths = report.write(
         out, trials, study.log_axes, title=f"{study.name}: score against cost", cost_name="training time (s)"
     )

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neocarbs_jax import ledger, report
-from neocarbs_jax.progress import front_table
+from neocarbs_jax.progress import front_details
 from neocarbs_jax.study import Study
 
 Storage = Annotated[str, tyro.conf.Positional]
@@ -48,7 +48,7 @@ class Front:
     """The study."""
 
     def run(self, console: Console) -> None:
-        console.print(front_table(Study.load(self.storage, name=self.name).trials, cost_unit=""))
+        console.print(front_details(Study.load(self.storage, name=self.name).trials, cost_unit=""))
 
 
 @dataclasses.dataclass
@@ -100,3 +100,7 @@ def main() -> None:
 def _fail(error: ValueError) -> int:
     print(f"error: {error}", file=sys.stderr)
     return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ user pressed Ctrl-C); Optuna knows only the state FAIL for the last two, so a fa
 import dataclasses
 import datetime
 import json
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -86,14 +87,27 @@ def open_storage(
     try:
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
-        with quiet_optuna():
-            return optuna.storages.RDBStorage(storage, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
+        try:
+            return _open_database(storage)
+        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError, sqlalchemy.exc.OperationalError):
+            return _open_database(storage)  # workers that start together race to make the tables; now they are there
     except ImportError as error:
         hint = "pip install 'neocarbs-p3o[postgres]'" if storage.startswith("postgres") else str(error)
-        raise ValueError(f"`storage` needs a driver that is not installed; got {storage!r} ({hint}).") from error
+        raise ValueError(f"`storage` needs a driver that is not installed; got {_shown(storage)} ({hint}).") from error
     except (sqlalchemy.exc.SQLAlchemyError, OSError, RuntimeError) as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise ValueError(f"`storage` must name a database that can be opened; got {storage!r} ({cause}).") from error
+        rule = "must name a database that can be opened"
+        raise ValueError(f"`storage` {rule}; got {_shown(storage)} ({cause}).") from error
+
+
+def _open_database(url: str) -> optuna.storages.RDBStorage:
+    with quiet_optuna():
+        return optuna.storages.RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
+
+
+def _shown(url: str) -> str:
+    """The URL without its password."""
+    return repr(re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url))
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:

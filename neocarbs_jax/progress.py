@@ -96,7 +96,7 @@ class Progress:
         head = Spinner("dots", Text(f"trial {number} of {self.num_trials} · {self._phase} {elapsed:.0f} s"))
         recent = list(self.trials[-RECENT:]) + ([self.current] if self.current else [])
         side_by_side = Table.grid(padding=(0, 3))
-        side_by_side.add_row(self._recent_table(recent), front_table(self.trials, self.cost_unit, names=()))
+        side_by_side.add_row(self._recent_table(recent), front_table(self.trials, self.cost_unit))
         return Group(head, Text(self.clocks(), style="dim"), side_by_side)
 
     def _recent_table(self, trials: Sequence[Trial]) -> Table:
@@ -111,20 +111,38 @@ class Progress:
         return table
 
 
-def front_table(trials: Sequence[Trial], cost_unit: str = "s", names: Sequence[str] | None = None) -> Table:
-    """The front, cheapest first, with the hyperparameters `names` (None: all)."""
-    front = pareto_front(trials)
-    names = (list(front[0].values) if front else []) if names is None else names
+def front_table(trials: Sequence[Trial], cost_unit: str = "s") -> Table:
+    """The front, cheapest first: trial, cost and score."""
     table = Table(title="front", title_style="bold", box=None)
-    for name in ("trial", f"cost ({cost_unit})", "score", *names):
-        table.add_column(name, justify="right", overflow="fold")
-    for t in front:
-        table.add_row(str(t.number), f"{t.cost:.2f}", f"{t.score:.2f}", *(_number(t.values[name]) for name in names))
+    for name in ("trial", _cost_label(cost_unit), "score"):
+        table.add_column(name, justify="right")
+    for t in pareto_front(trials):
+        table.add_row(str(t.number), _number(t.cost), _number(t.score))
     return table
 
 
+def front_details(trials: Sequence[Trial], cost_unit: str = "s") -> Table:
+    """The front, cheapest to the left, with every hyperparameter in a row of its own."""
+    front = pareto_front(trials)
+    table = Table(
+        title=f"front: {len(front)} of {len(trials)} trials", title_style="bold", box=None, title_justify="left"
+    )
+    table.add_column("trial")
+    for t in front:
+        table.add_column(str(t.number), justify="right", no_wrap=True)
+    table.add_row(_cost_label(cost_unit), *(_number(t.cost) for t in front), style="bold")
+    table.add_row("score", *(_number(t.score) for t in front), style="bold")
+    for name in front[0].values if front else ():
+        table.add_row(name, *(_number(t.values[name]) for t in front))
+    return table
+
+
+def _cost_label(unit: str) -> str:
+    return f"cost ({unit})" if unit else "cost"
+
+
 def _number(value: object) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _expected(mean: float | None, std: float | None = None) -> str:

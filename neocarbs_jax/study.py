@@ -267,7 +267,8 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
         _, suggestion = _suggest(config, state, jax.random.fold_in(jax.random.key(seed), n))
     values = config.space.from_unit(np.asarray(suggestion.unit))
     predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
-    known: dict[str, Any] = {name: value for name, value in predictions.items() if math.isfinite(value)}
+    has_data = any(t.status == "completed" for t in trials)  # before, a prediction is the prior's, in no unit
+    known: dict[str, Any] = {k: v for k, v in predictions.items() if has_data and math.isfinite(v)}
     return Trial(number=n, values=values, status="running", **known)
 
 

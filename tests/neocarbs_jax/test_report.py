@@ -11,7 +11,7 @@ from rich.console import Console
 
 from neocarbs_jax import plots, report
 from neocarbs_jax.ledger import Trial
-from neocarbs_jax.progress import Progress, front_table
+from neocarbs_jax.progress import Progress, front_details
 
 
 def completed(number, score, cost, **values):
@@ -106,6 +106,6 @@ def test_a_terminal_gets_a_page(trials):
 
 def test_the_front_table_shows_each_hyperparameter(trials):
     stream = io.StringIO()
-    Console(file=stream, width=100).print(front_table(trials))
+    Console(file=stream, width=100).print(front_details(trials))
     assert "lr" in stream.getvalue()
     assert "0.001" in stream.getvalue()

@@ -1,0 +1,79 @@
+"""The main job: it runs, is killed, resumes, and refuses bad input before anything is written."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from experiments import sweep
+from neocarbs_jax.study import Study
+
+SMALL = ["--env", "pong", "--num-envs", "16", "--segment-length", "8", "--horizon", "4", "--episodes", "4"]
+BUDGETS = ["--bounds", "total_steps=1e3,4e3", "num_minibatches=1,2"]
+
+
+def run_main(monkeypatch, folder, *args):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["sweep", "--storage", "sqlite:///runs/sweep.db", *args])
+    sweep.main()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--env", "pang"], "`env` must be one of"),
+        (["--trials", "0"], "`trials` must be at least 1; got 0."),
+        (["--episodes", "0"], "`episodes` must be at least 1; got 0."),
+        (["--bounds", "learning_rate=1e-1,1e-5"], "`bounds` of learning_rate: `low` must be less than `high`; got"),
+        (["--bounds", "learning_rate=-1,1e-5"], "`bounds` of learning_rate: `low` must be positive on a Log axis; got -1"),
+        (["--bounds", "speed=1,2"], "`bounds` must name one of total_steps,"),
+        (["--bounds", "clip=1"], "`bounds` must read AXIS=LOW,HIGH; got 'clip=1'."),
+        (["--num-envs", "6"], "`num_minibatches` must divide `num_envs`; got 8 and 6."),
+        (["--strategy", "guess"], "`strategy` must be one of"),
+        (["--storage", "sqlite:////proc/none/sweep.db"], "`storage` must name a database that can be opened; got"),
+    ],
+)
+def test_bad_input_is_one_line_exit_2_and_nothing_written(monkeypatch, tmp_path, capsys, args, message):
+    with pytest.raises(SystemExit) as refusal:
+        run_main(monkeypatch, tmp_path, *args)
+    assert refusal.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_of_the_same_name_over_another_space_is_refused(monkeypatch, tmp_path, capsys):
+    Study.create(sweep.search_space(["clip=0.1,0.2"]), f"sqlite:///{tmp_path}/runs/sweep.db", name="pong")
+    with pytest.raises(SystemExit) as refusal:
+        run_main(monkeypatch, tmp_path, "--env", "pong")
+    assert refusal.value.code == 2
+    assert "`space` must be the one that study 'pong' was made with" in capsys.readouterr().err
+    assert not Study.load(f"sqlite:///{tmp_path}/runs/sweep.db", name="pong").trials
+
+
+def test_a_diverging_training_is_a_failed_trial_with_its_reason():
+    config, params = sweep.Config(num_envs=8, segment_length=4, horizon=4, num_minibatches=1), sweep.Params()
+    training = sweep.Training(sweep.registry.make("pong"), config, params, num_episodes=2)
+    score, cost, attrs = training({"total_steps": 128.0, "learning_rate": float("inf")})
+    assert score != score
+    assert cost > 0
+    assert attrs["reason"].startswith("non-finite ")
+
+
+def test_killed_in_the_middle_it_resumes_and_reports(tmp_path):
+    command = [sys.executable, "-m", "experiments.sweep", "--storage", "sqlite:///runs/sweep.db", *SMALL]
+    command += ["--trials", "3", *BUDGETS]
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline().startswith("trial   0")
+        os.kill(killed.pid, signal.SIGKILL)
+    resumed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert "Resuming study 'pong'" in resumed.stdout
+    assert "3 trials completed, 0 failed." in resumed.stdout
+    assert "training programs compiled" in resumed.stdout
+    trials = Study.load(f"sqlite:///{tmp_path}/runs/sweep.db", name="pong").trials
+    assert sum(t.status == "interrupted" for t in trials) <= 1
+    assert {path.name for path in (tmp_path / "runs" / "pong").iterdir()} == {"report.html", "front.png", "trials.csv"}
