@@ -8,6 +8,7 @@ References:
   Schulman et al., High-Dimensional Continuous Control Using Generalized Advantage Estimation, 2016.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from p3o_jax.horizon import (
     reward_windows,
     weighted_sum,
 )
+from p3o_jax.kernels.triton import advantage_pass
 
 
 class Advantage(NamedTuple):
@@ -81,7 +83,12 @@ def p3o_advantage(
     implementation = resolve_implementation(implementation)
     terminated, truncated = terminated.astype(bool), truncated.astype(bool)
     decay = jnp.broadcast_to(1.0 - jnp.asarray(tau, jnp.float32), (horizon,))
-    estimate = _p3o_reference if implementation == "reference" else _p3o_by_slots
+    estimate = {
+        "reference": _p3o_reference,
+        "xla": _p3o_by_slots,
+        "pallas": partial(advantage_pass, interpret=False),
+        "interpret": partial(advantage_pass, interpret=True),
+    }[implementation]
     arguments = (mean, weights, rewards, terminated, truncated, last_mean, decay, truncated_mean)
     return Advantage(*estimate(*lax.stop_gradient(arguments)))
 

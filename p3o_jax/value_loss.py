@@ -31,6 +31,7 @@ from p3o_jax.horizon import (
     sum_from,
     weighted_sum,
 )
+from p3o_jax.kernels.triton import value_pass
 
 MIN_VARIANCE = 1e-4
 """Smallest variance that is divided by, in squared units of rewards near unit scale."""
@@ -201,7 +202,12 @@ def _run_pass(
     implementation: str, mean: Array, rewards: Array, reach: Extent, terms: Terms, with_gradient: bool
 ) -> tuple[Array, Pass]:
     """Returns the loss and the pass it came from."""
-    done = _pass_by_step(mean, rewards, reach, terms, with_gradient)
+    if implementation == "xla":
+        done = _pass_by_step(mean, rewards, reach, terms, with_gradient)
+    else:
+        interpret = implementation == "interpret"
+        by_lag = terms.precision, terms.weights, terms.aggregate
+        done = Pass(*value_pass(mean, rewards, *reach, terms.returns, *by_lag, with_gradient, interpret))
     loss = 0.5 * jnp.dot(terms.precision, done.squares, precision=lax.Precision.HIGHEST)
     return loss + 0.5 * terms.aggregate * done.aggregate, done
 

@@ -10,7 +10,7 @@ import pytest
 from p3o_jax import advantages
 from p3o_jax.advantages import gae, original_advantage
 
-IMPLEMENTATIONS = ["reference", "xla"]
+IMPLEMENTATIONS = ["reference", "xla", "interpret"]
 SHAPES = [(12, 5, 7), (4, 3, 9), (1, 2, 1)]
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}  # float32 sums of up to H T = 84 terms of order 1
 

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from p3o_jax import value_loss
 from p3o_jax.spread import init_spread, update_spread
 
-IMPLEMENTATIONS = ["reference", "xla"]
+IMPLEMENTATIONS = ["reference", "xla", "interpret"]
 SHAPES = [(12, 5, 7), (4, 3, 9), (1, 2, 1)]
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-6}  # float32 means of at most 420 terms of order 1
 

@@ -1,0 +1,230 @@
+"""P3O's two passes over the predictions as Pallas kernels for NVIDIA GPUs, on the Triton backend.
+
+The one file to replace when that backend goes: nothing else here knows of it. Why the kernels are as they are, and how
+to check them without a GPU: `docs/kernels.md`.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton as plgpu
+from jaxtyping import Array, Bool, Float, Int
+
+ANYWHERE = pl.BlockSpec(memory_space=pl.ANY)
+
+
+def _call(kernel, interpret: bool, num_warps: int, grid: tuple[int, ...], out_shape: list, *operands: Array) -> list:
+    """Runs `kernel` over `grid` with every operand whole: the kernels address them themselves."""
+    return pl.pallas_call(
+        kernel,
+        out_shape=out_shape,
+        grid=grid,
+        in_specs=[ANYWHERE] * len(operands),
+        out_specs=[ANYWHERE] * len(out_shape),
+        compiler_params=plgpu.CompilerParams(num_warps=num_warps, num_stages=1),
+        interpret=interpret,
+    )(*operands)
+
+
+def _divisor(number: int, largest: int) -> int:
+    """Returns the largest power of two that divides `number` and is at most `largest`."""
+    return min(number & -number, largest)
+
+
+def advantage_pass(
+    mean: Float[Array, "T B H"],
+    weights: Float[Array, " H"],
+    rewards: Float[Array, "T B"],
+    terminated: Bool[Array, "T B"],
+    truncated: Bool[Array, "T B"],
+    last_mean: Float[Array, "B H"],
+    decay: Float[Array, " H"],
+    truncated_mean: Float[Array, "T B H"] | None,
+    interpret: bool,
+) -> tuple[Float[Array, "T B"], Float[Array, "T B"]]:
+    """Returns advantages and returns; every prediction is read once, and two numbers per step are written.
+
+    Args:
+      mean: reward predicted at each lag.
+      weights: weight of each lag.
+      rewards: reward of the action at t.
+      terminated: whether that action ended the episode.
+      truncated: whether the episode was cut after it.
+      last_mean: prediction at the observation that follows the segment.
+      decay: 1 - tau of each lag.
+      truncated_mean: predictions at the final observations of truncated episodes, or None.
+      interpret: whether to run the kernel without a GPU.
+    """
+    num_steps, num_envs, horizon = mean.shape
+    num_slots = pl.next_power_of_2(horizon)
+    # One warp for a row keeps its sums in shuffles; enough rows for 8 numbers per thread while there are programs left.
+    num_rows = _divisor(num_envs, max(1, min(256 // num_slots, num_envs // 4096)))
+    ends = jnp.where(terminated, 2, truncated.astype(jnp.int32))
+    # decay[j + 1] is what lag j of a step is multiplied by to become lag j + 1 of the step before.
+    next_decay = jnp.append(decay[1:], 0.0)
+    operands = [mean, weights.astype(jnp.float32), next_decay, rewards.astype(jnp.float32).T, ends.T, last_mean]
+    operands += [] if truncated_mean is None else [truncated_mean]
+    kernel = partial(
+        _advantage_kernel,
+        shape=mean.shape,
+        num_slots=num_slots,
+        num_rows=num_rows,
+        unroll=_divisor(num_steps, max(2, min(8, 1024 // (num_slots * num_rows)))),
+        has_final=truncated_mean is not None,
+    )
+    out = jax.ShapeDtypeStruct((num_steps, num_envs), jnp.float32)
+    advantages, returns = _call(kernel, interpret, 1, (num_envs // num_rows,), [out, out], *operands)
+    return advantages, returns
+
+
+def _advantage_kernel(mean, weights, decay, rewards, ends, last_mean, *refs, shape, num_slots, num_rows, unroll,
+                      has_final):
+    """Goes back in time over a block of environments, the target of reward k held in slot k mod `num_slots`."""
+    num_steps, _, horizon = shape
+    final, advantages, returns = refs if has_final else (None, *refs)
+    slot = jnp.arange(num_slots)
+    env = pl.program_id(0) * num_rows + jnp.arange(num_rows)
+    whole = horizon == num_slots
+
+    def load(ref: Array, index: tuple, lag: Array, mask: Array | None = None) -> Array:
+        """Returns `ref` at `index` and each of the lags, 0 where there is no such lag."""
+        inside = None if whole else lag < horizon
+        mask = inside if mask is None else mask if inside is None else mask & inside
+        return plgpu.load(ref.at[(*index, lag)], mask=mask, other=None if mask is None else 0.0).astype(jnp.float32)
+
+    def advance(target: Array, num_known: Array, t: Array, mean_t: Array, reward: Array, end: Array):
+        """Returns the slots and known lags for the step before, and what is written for this one."""
+        lag = (slot - t) & (num_slots - 1)
+        first = lag[None, :] == 0
+        beyond = mean_t
+        if has_final:
+            before = jnp.maximum(lag - 1, 0)[None, :]
+            beyond = load(final, (t, env[:, None]), before, (end == 1)[:, None] & ~first)
+        target = jnp.where(end[:, None] == 1, beyond, target)
+        target = jnp.where(end[:, None] == 2, 0.0, target)
+        target = jnp.where(first, reward[:, None], target)
+        num_known = jnp.where(end == 2, horizon, jnp.where(end == 1, 1, jnp.minimum(num_known + 1, horizon)))
+        weight = load(weights, (), lag)[None, :]
+        error = target - mean_t
+        known = jnp.where(lag[None, :] < num_known[:, None], mean_t, 0.0)
+        advantage = jnp.sum(weight * error, axis=1)
+        predicted = jnp.sum(weight * known, axis=1)
+        return mean_t + load(decay, (), lag)[None, :] * error, num_known, advantage, advantage + predicted
+
+    def block(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Loads several steps before the first is used: the time of a load is several steps' work."""
+        steps = [num_steps - 1 - i * unroll - k for k in range(unroll)]
+        loaded = [
+            (
+                load(mean, (t, env[:, None]), ((slot - t) & (num_slots - 1))[None, :]),
+                plgpu.load(rewards.at[env, t]),
+                plgpu.load(ends.at[env, t]),
+            )
+            for t in steps
+        ]
+        target, num_known = carry
+        for t, inputs in zip(steps, loaded, strict=True):
+            target, num_known, advantage, total = advance(target, num_known, t, *inputs)
+            plgpu.store(advantages.at[t, env], advantage)
+            plgpu.store(returns.at[t, env], total)
+        return target, num_known
+
+    last = load(last_mean, (env[:, None],), ((slot - num_steps) & (num_slots - 1))[None, :])
+    lax.fori_loop(0, num_steps // unroll, block, (last, jnp.zeros(num_rows, jnp.int32)))
+
+
+def value_pass(
+    mean: Float[Array, "T B H"],
+    rewards: Float[Array, "T B"],
+    num_rewards: Int[Array, "T B"],
+    num_known: Int[Array, "T B"],
+    returns: Float[Array, "T B"],
+    precision: Float[Array, " H"],
+    weights: Float[Array, " H"],
+    aggregate: Float[Array, ""],
+    with_gradient: bool,
+    interpret: bool,
+) -> tuple[Float[Array, " H"], Float[Array, ""], Float[Array, "T B H"] | None]:
+    """Returns each lag's sum of squared errors, the sum of (s - returns)^2, and the gradient if asked for.
+
+    With e = mean - reward over known lags and s = sum_j weights_j mean_j, the gradient of a prediction is
+    precision_j e + aggregate (s - returns) weights_j.
+
+    Args:
+      mean: reward predicted at each lag.
+      rewards: reward of the action at t.
+      num_rewards: lags below it hold a reward.
+      num_known: lags below it are known; predictions beyond it are not read.
+      returns: what s is compared with.
+      precision: factor of the squared errors.
+      weights: weight of each lag in s.
+      aggregate: factor of (s - returns)^2.
+      with_gradient: whether to write the gradient, in the dtype of `mean`.
+      interpret: whether to run the kernel without a GPU.
+    """
+    num_steps, num_envs, horizon = mean.shape
+    num_lanes = pl.next_power_of_2(horizon)
+    num_rows = max(1, min(1024 // num_lanes, pl.next_power_of_2(num_steps)))  # 8 numbers per thread
+    num_tiles = max(1, min(128, num_steps) // num_rows)
+    grid = (num_envs, pl.cdiv(num_steps, num_rows * num_tiles))
+    kernel = partial(
+        _value_kernel,
+        shape=mean.shape,
+        num_lanes=num_lanes,
+        num_rows=num_rows,
+        num_tiles=num_tiles,
+        sector=32 // mean.dtype.itemsize,
+        with_gradient=with_gradient,
+    )
+    out_shape = [
+        jax.ShapeDtypeStruct((*grid, num_lanes), jnp.float32),
+        jax.ShapeDtypeStruct(grid, jnp.float32),
+        jax.ShapeDtypeStruct(mean.shape, mean.dtype),
+    ][: 3 if with_gradient else 2]
+    by_env = [rewards.astype(jnp.float32).T, num_rewards.T, num_known.T, returns.astype(jnp.float32).T]
+    operands = [mean, *by_env, precision, weights, aggregate.reshape(1)]
+    squares, excess, *gradient = _call(kernel, interpret, 4, grid, out_shape, *operands)
+    return jnp.sum(squares, axis=(0, 1))[:horizon], jnp.sum(excess), gradient[0] if gradient else None
+
+
+def _value_kernel(mean, rewards, num_rewards, num_known, returns, precision, weights, aggregate, squares, excesses,
+                  *gradient, shape, num_lanes, num_rows, num_tiles, sector, with_gradient):
+    """Takes one environment through `num_tiles` tiles of `num_rows` steps, so that windows overlap in the cache."""
+    num_steps, _, horizon = shape
+    env, chunk = pl.program_id(0), pl.program_id(1)
+    lag = jnp.arange(num_lanes)
+    inside = lag < horizon
+    precision_j = plgpu.load(precision.at[lag], mask=inside, other=0.0)[None, :]
+    weight_j = plgpu.load(weights.at[lag], mask=inside, other=0.0)[None, :]
+    factor = plgpu.load(aggregate.at[jnp.arange(1)])
+
+    def tile(i: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        step = (chunk * num_tiles + i) * num_rows + jnp.arange(num_rows)
+        valid = step < num_steps
+        seen = plgpu.load(num_rewards.at[env, step], mask=valid, other=0)[:, None]
+        known = plgpu.load(num_known.at[env, step], mask=valid, other=0)[:, None]
+        target = plgpu.load(returns.at[env, step], mask=valid, other=0.0)
+        # Whole sectors: a mask that changes from lag to lag would make scalars of the 16-byte loads.
+        sector_known = ((lag // sector * sector)[None, :] < known) & inside[None, :]
+        mean_tj = plgpu.load(mean.at[step[:, None], env, lag[None, :]], mask=sector_known, other=0.0)
+        mean_tj = jnp.where(lag[None, :] < known, mean_tj.astype(jnp.float32), 0.0)
+        when = step[:, None] + lag[None, :]
+        window = plgpu.load(rewards.at[env, when], mask=lag[None, :] < seen, other=0.0)
+        error = jnp.where(lag[None, :] < known, mean_tj - window, 0.0)
+        excess = jnp.where(valid, jnp.sum(weight_j * mean_tj, axis=1) - target, 0.0)
+        if with_gradient:
+            from_sum = jnp.where(lag[None, :] < known, weight_j, 0.0) * (factor * excess)[:, None]
+            plgpu.store(
+                gradient[0].at[step[:, None], env, lag[None, :]],
+                (precision_j * error + from_sum).astype(gradient[0].dtype),
+                mask=valid[:, None] & inside[None, :],
+            )
+        return sums[0] + error**2, sums[1] + excess**2
+
+    zeros = jnp.zeros((num_rows, num_lanes), jnp.float32), jnp.zeros(num_rows, jnp.float32)
+    error_squares, excess_squares = lax.fori_loop(0, num_tiles, tile, zeros)
+    plgpu.store(squares.at[env, chunk, lag], jnp.sum(error_squares, axis=0))
+    plgpu.store(excesses.at[env, chunk], jnp.sum(excess_squares))
