@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from envs.breakout import Breakout
 from envs.pong import Pong
 
 ENVIRONMENTS: dict[str, Callable[..., Any]] = {
+    "breakout": Breakout,
     "pong": Pong,
 }
 """Name -> class; `make` passes the class its constructor arguments."""
