@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from envs.breakout import Breakout
+from envs.connect4 import Connect4
 from envs.pong import Pong
 
 ENVIRONMENTS: dict[str, Callable[..., Any]] = {
     "breakout": Breakout,
+    "connect4": Connect4,
     "pong": Pong,
 }
 """Name -> class; `make` passes the class its constructor arguments."""
