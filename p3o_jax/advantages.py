@@ -76,13 +76,14 @@ def p3o_advantage(
     _, num_envs, horizon = check_segment(mean, rewards=rewards, terminated=terminated, truncated=truncated)
     check_shape("weights", weights, (horizon,))
     check_shape("last_mean", last_mean, (num_envs, horizon))
-    if jnp.ndim(tau) != 0:
-        check_shape("tau", tau, (horizon,))
     if truncated_mean is not None:
         check_shape("truncated_mean", truncated_mean, mean.shape)
     implementation = resolve_implementation(implementation)
     terminated, truncated = terminated.astype(bool), truncated.astype(bool)
-    decay = jnp.broadcast_to(1.0 - jnp.asarray(tau, jnp.float32), (horizon,))
+    decay = 1.0 - jnp.asarray(tau, jnp.float32)
+    if decay.ndim != 0:
+        check_shape("tau", decay, (horizon,))
+        decay = jnp.append(decay[1:], 0.0)  # what lag j keeps when it becomes lag j + 1 of the step before
     estimate = {
         "reference": _p3o_reference,
         "xla": _p3o_by_slots,
@@ -103,10 +104,11 @@ def _p3o_reference(mean, weights, rewards, terminated, truncated, last_mean, dec
     # delta_t[0] = r_t - mu_t[0], delta_t[j] = mu_{t+1}[j-1] - mu_t[j]
     delta = jnp.concatenate([rewards.astype(jnp.float32)[:, :, None], following[:, :, :-1]], axis=2) - mean
     goes_on = ~(terminated | truncated)
+    decay = jnp.broadcast_to(decay, (1, mean.shape[2]))
 
     def step(error: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         delta_t, goes_on_t = inputs
-        carried = jnp.where(goes_on_t[:, None], error[:, :-1] * decay[None, 1:], 0.0)
+        carried = jnp.where(goes_on_t[:, None], error[:, :-1] * decay[:, :-1], 0.0)
         error = delta_t + jnp.pad(carried, ((0, 0), (1, 0)))
         return error, error
 
@@ -128,7 +130,7 @@ def _p3o_by_slots(mean, weights, rewards, terminated, truncated, last_mean, deca
     num_steps, _, horizon = mean.shape
     lag = jnp.arange(horizon)[None, :]
     weights, num_known = weights.astype(jnp.float32), extent(terminated, truncated, horizon).num_known
-    next_decay = jnp.append(decay[1:], 0.0)[None, :]
+    decay = jnp.broadcast_to(decay, (1, horizon))
     slots = jnp.concatenate([rewards.T.astype(jnp.float32), last_mean.astype(jnp.float32)], axis=1)
 
     def step(slots: Array, t: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -142,7 +144,7 @@ def _p3o_by_slots(mean, weights, rewards, terminated, truncated, last_mean, deca
         target = jnp.where(terminated[t][:, None] & after, 0.0, target)
         advantage = weighted_sum(target - mean_t, weights)
         predicted = weighted_sum(jnp.where(lag < num_known[t][:, None], mean_t, 0.0), weights)
-        mixed = mean_t + next_decay * (target - mean_t)
+        mixed = mean_t + decay * (target - mean_t)
         return lax.dynamic_update_slice_in_dim(slots, mixed, t, axis=1), (advantage, advantage + predicted)
 
     return lax.scan(step, slots, jnp.arange(num_steps), reverse=True)[1]

@@ -97,7 +97,8 @@ def p3o_value_loss(
     returns, std, weights = (x.astype(jnp.float32) for x in (returns, std, weights))
     num_known = jnp.sum(reach.num_known, dtype=jnp.float32)
     scale = coefficient / (jnp.maximum(jnp.mean(std**2), MIN_VARIANCE) * num_known)
-    variance = jnp.maximum(jnp.var(returns), MIN_VARIANCE)
+    offset = returns - returns[0, 0]  # both moments in one pass, without the digits that a large mean would cost
+    variance = jnp.maximum(jnp.mean(offset**2) - jnp.mean(offset) ** 2, MIN_VARIANCE)
     aggregate = aggregate * coefficient / (variance * (num_steps * num_envs))
     terms = Terms(jnp.broadcast_to(scale, (horizon,)), weights, jnp.asarray(aggregate, jnp.float32), returns)
     terms, rewards = lax.stop_gradient((terms, rewards.astype(jnp.float32)))

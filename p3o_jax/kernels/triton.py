@@ -31,7 +31,7 @@ def _call(kernel, interpret: bool, num_warps: int, grid: tuple[int, ...], out_sh
 
 def _divisor(number: int, largest: int) -> int:
     """Returns the largest power of two that divides `number` and is at most `largest`."""
-    return min(number & -number, largest)
+    return next(2**k for k in range(largest.bit_length() - 1, -1, -1) if number % 2**k == 0)
 
 
 def advantage_pass(
@@ -41,7 +41,7 @@ def advantage_pass(
     terminated: Bool[Array, "T B"],
     truncated: Bool[Array, "T B"],
     last_mean: Float[Array, "B H"],
-    decay: Float[Array, " H"],
+    decay: Float[Array, ""] | Float[Array, " H"],
     truncated_mean: Float[Array, "T B H"] | None,
     interpret: bool,
 ) -> tuple[Float[Array, "T B"], Float[Array, "T B"]]:
@@ -54,25 +54,27 @@ def advantage_pass(
       terminated: whether that action ended the episode.
       truncated: whether the episode was cut after it.
       last_mean: prediction at the observation that follows the segment.
-      decay: 1 - tau of each lag.
+      decay: share of the error at lag j that lag j + 1 of the step before keeps, for all lags or for each.
       truncated_mean: predictions at the final observations of truncated episodes, or None.
       interpret: whether to run the kernel without a GPU.
     """
     num_steps, num_envs, horizon = mean.shape
     num_slots = pl.next_power_of_2(horizon)
-    # One warp for a row keeps its sums in shuffles; enough rows for 8 numbers per thread while there are programs left.
+    # A warp by itself needs no barrier for its sums. More environments share one when all warps still fit the GPU, of
+    # about 132 multiprocessors with 32 programs each; steps are loaded ahead until about 48 kB are under way on each.
     num_rows = _divisor(num_envs, max(1, min(256 // num_slots, num_envs // 4096)))
+    resident = min(32, pl.cdiv(num_envs // num_rows, 132))
+    ahead = pl.next_power_of_2(pl.cdiv(48 * 1024 // 4, resident * num_rows * num_slots))
     ends = jnp.where(terminated, 2, truncated.astype(jnp.int32))
-    # decay[j + 1] is what lag j of a step is multiplied by to become lag j + 1 of the step before.
-    next_decay = jnp.append(decay[1:], 0.0)
-    operands = [mean, weights.astype(jnp.float32), next_decay, rewards.astype(jnp.float32).T, ends.T, last_mean]
+    operands = [mean, weights.astype(jnp.float32), decay.reshape(-1)]
+    operands += [rewards.astype(jnp.float32).T, ends.T, last_mean]
     operands += [] if truncated_mean is None else [truncated_mean]
     kernel = partial(
         _advantage_kernel,
         shape=mean.shape,
         num_slots=num_slots,
         num_rows=num_rows,
-        unroll=_divisor(num_steps, max(2, min(8, 1024 // (num_slots * num_rows)))),
+        unroll=_divisor(num_steps, min(8, ahead)),
         has_final=truncated_mean is not None,
     )
     out = jax.ShapeDtypeStruct((num_steps, num_envs), jnp.float32)
@@ -88,6 +90,7 @@ def _advantage_kernel(mean, weights, decay, rewards, ends, last_mean, *refs, sha
     slot = jnp.arange(num_slots)
     env = pl.program_id(0) * num_rows + jnp.arange(num_rows)
     whole = horizon == num_slots
+    common_decay = plgpu.load(decay.at[jnp.arange(1)])
 
     def load(ref: Array, index: tuple, lag: Array, mask: Array | None = None) -> Array:
         """Returns `ref` at `index` and each of the lags, 0 where there is no such lag."""
@@ -112,7 +115,8 @@ def _advantage_kernel(mean, weights, decay, rewards, ends, last_mean, *refs, sha
         known = jnp.where(lag[None, :] < num_known[:, None], mean_t, 0.0)
         advantage = jnp.sum(weight * error, axis=1)
         predicted = jnp.sum(weight * known, axis=1)
-        return mean_t + load(decay, (), lag)[None, :] * error, num_known, advantage, advantage + predicted
+        kept = common_decay if decay.shape == (1,) else load(decay, (), lag)
+        return mean_t + kept[None, :] * error, num_known, advantage, advantage + predicted
 
     def block(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         """Loads several steps before the first is used: the time of a load is several steps' work."""
@@ -208,7 +212,9 @@ def _value_kernel(mean, rewards, num_rewards, num_known, returns, precision, wei
         known = plgpu.load(num_known.at[env, step], mask=valid, other=0)[:, None]
         target = plgpu.load(returns.at[env, step], mask=valid, other=0.0)
         # Whole sectors: a mask that changes from lag to lag would make scalars of the 16-byte loads.
-        sector_known = ((lag // sector * sector)[None, :] < known) & inside[None, :]
+        sector_known = (lax.div(lag, jnp.int32(sector)) * sector)[None, :] < known
+        if horizon % sector:  # the last sector runs into the next row, and at the end out of the array
+            sector_known &= inside[None, :]
         mean_tj = plgpu.load(mean.at[step[:, None], env, lag[None, :]], mask=sector_known, other=0.0)
         mean_tj = jnp.where(lag[None, :] < known, mean_tj.astype(jnp.float32), 0.0)
         when = step[:, None] + lag[None, :]

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from p3o_jax import advantages
-from p3o_jax.advantages import gae, original_advantage
 
 IMPLEMENTATIONS = ["reference", "xla", "interpret"]
 SHAPES = [(12, 5, 7), (4, 3, 9), (1, 2, 1)]
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}  # float32 sums of up to H T = 84 terms of order 1
 
 p3o_advantage = jax.jit(advantages.p3o_advantage, static_argnames="implementation")
+original_advantage = jax.jit(advantages.original_advantage)
+gae = jax.jit(advantages.gae)
 
 
 def true_p3o(segment, tau, with_final=False, weights=None):
@@ -180,7 +181,7 @@ def test_an_advantage_is_a_constant_to_gradients(make_segment, implementation):
 def true_original(segment, r_std, puf):
     """Returns the original kernel's advantages, step by step in float64."""
     mean, std = np.asarray(segment.mean, np.float64), np.asarray(segment.std, np.float64)
-    done = np.asarray(segment.terminated | segment.truncated)
+    rewards, done = np.asarray(segment.rewards, np.float64), np.asarray(segment.terminated | segment.truncated)
     num_steps, num_envs, horizon = mean.shape
     advantages = np.zeros((num_steps, num_envs))
     for t, b in np.ndindex(num_steps, num_envs):
@@ -194,7 +195,7 @@ def true_original(segment, r_std, puf):
             if j >= 16 and std[j] > 0.95 * r_std:
                 break
             weight = precision[j] / max(precision) if max(precision) > 0 else 0.0
-            advantages[t, b] += weight * (float(segment.rewards[t + j, b]) - mean[t, b, j])
+            advantages[t, b] += weight * (rewards[t + j, b] - mean[t, b, j])
     return advantages
 
 
@@ -215,13 +216,14 @@ def test_original_is_zero_where_no_lag_beats_the_rewards_own_spread(make_segment
 def true_gae(values, segment, last, final, gamma, lam):
     """Returns advantages from the sum of discounted errors, in float64."""
     values, rewards, last = (np.asarray(x, np.float64) for x in (values, segment.rewards, last))
+    final = None if final is None else np.asarray(final, np.float64)
     terminated, truncated = np.asarray(segment.terminated), np.asarray(segment.truncated)
     advantages = np.zeros(values.shape)
     for t, b in np.ndindex(values.shape):
         for k in range(t, len(values)):
             following = values[k + 1, b] if k + 1 < len(values) else last[b]
             if truncated[k, b]:
-                following = (values[k, b] - rewards[k, b]) / gamma if final is None else float(final[k, b])
+                following = (values[k, b] - rewards[k, b]) / gamma if final is None else final[k, b]
             following = 0.0 if terminated[k, b] else following
             advantages[t, b] += (gamma * lam) ** (k - t) * (rewards[k, b] + gamma * following - values[k, b])
             if terminated[k, b] or truncated[k, b]:
