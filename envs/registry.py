@@ -8,11 +8,13 @@ from typing import Any
 from envs.breakout import Breakout
 from envs.connect4 import Connect4
 from envs.pong import Pong
+from envs.snake import Snake
 
 ENVIRONMENTS: dict[str, Callable[..., Any]] = {
     "breakout": Breakout,
     "connect4": Connect4,
     "pong": Pong,
+    "snake": Snake,
 }
 """Name -> class; `make` passes the class its constructor arguments."""
 

@@ -1,0 +1,338 @@
+"""Snake: hundreds of snakes on one grid, moving one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+
+from envs import environment
+from envs.environment import Box, Discrete, Environment
+
+EMPTY, FOOD, CORPSE, WALL, SNAKE = range(5)
+
+_STEPS = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
+_OPPOSITE = np.array([1, 0, 3, 2], np.int32)
+_TILE_BITS = 3
+_TILE_MASK = 2**_TILE_BITS - 1
+_RANDOM_TRIES = 64
+
+
+class EnvState(environment.EnvState):
+    """The grid and, per snake, what the grid does not tell. Cells are numbered row by row.
+
+    Attributes:
+        grid: Low 3 bits: the tile. Above, where a snake is: the direction of its next segment towards the head.
+        heading: The last move; the neck of a snake longer than 1 lies opposite.
+    """
+
+    grid: UInt8[Array, " cells"]
+    head: Int[Array, " snakes"]
+    tail: Int[Array, " snakes"]
+    length: Int[Array, " snakes"]
+    heading: Int[Array, " snakes"]
+
+
+class EnvParams(environment.EnvParams):
+    """Rewards of the three events."""
+
+    reward_food: float = 0.1
+    reward_corpse: float = 0.1
+    reward_death: float = -1.0
+
+
+class _Moves(struct.PyTreeNode):
+    """What every snake is about to do, known before anybody moves."""
+
+    direction: Int[Array, " snakes"]
+    target: Int[Array, " snakes"]
+    next_tail: Int[Array, " snakes"]
+    tile: UInt8[Array, " snakes"]  # of its body
+
+
+class _Turns(struct.PyTreeNode):
+    """Carried from turn to turn. `plain` snakes are moved all at once at the end; `pending` ones wait."""
+
+    state: EnvState
+    pending: Bool[Array, " snakes"]
+    plain: Bool[Array, " snakes"]
+    tail_stands: Bool[Array, " snakes"]  # nobody moved onto the cell that a plain snake leaves
+    reward: Float[Array, " snakes"]
+    died: Bool[Array, " snakes"]
+    final_length: Int[Array, " snakes"]
+
+
+@dataclass(frozen=True)
+class Snake(Environment):
+    """Eat, grow, and do not run into anything.
+
+    Observation per snake (uint8, window x window): the cells around its head: 0 empty, 1 food, 2 corpse, 3 wall,
+    4..7 snakes (7 for snake 0, else 4 + i % 4).
+    Actions: 0 up, 1 down, 2 left, 3 right; a move into its own neck goes straight on instead.
+    Reward: 0.1 for food and corpse (and growth), -1 for entering a wall or a snake.
+    Terminates, per snake: on death; every second segment becomes a corpse, and it respawns with length 1.
+    Score: length at death. No time limit: `max_steps_in_episode` sets one, for the whole grid.
+    Source: Snake of PufferLib 3.0, equal to it step by step. Departure: `terminated`, never set there.
+
+    Snakes move in the order of their index and see what the earlier ones did. A snake that heads for an empty cell
+    which no other heads for notices nothing of the rest, unless somebody spawns in its way: such plain snakes move
+    all at once, the rest one by one.
+
+    Args:
+        width, height: Of the grid, the wall border included.
+        num_snakes, num_food: How many of each; food is kept constant.
+        vision: How far a snake sees, and the thickness of the border.
+        max_length: Exclusive bound of a snake's length.
+        parallel: Whether plain snakes move all at once. Changes speed only.
+    """
+
+    width: int = 640
+    height: int = 360
+    num_snakes: int = 256
+    num_food: int = 4096
+    vision: int = 5
+    max_length: int = 1024
+    parallel: bool = True
+
+    costly_reset: ClassVar[bool] = True
+
+    def __post_init__(self):
+        for field in ("num_snakes", "vision", "max_length"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"`{field}` must be at least 1; got {getattr(self, field)}.")
+        if self._rows < 1 or self._columns < 1:
+            raise ValueError(
+                f"`width` and `height` must exceed 2 * vision; got {self.width} and {self.height}."
+            )
+        if 2 * (self.num_snakes + self.num_food) > self._rows * self._columns:
+            raise ValueError(
+                "`num_snakes` + `num_food` must be at most half the cells inside the border; "
+                f"got {self.num_snakes} + {self.num_food} for {self._rows * self._columns}."
+            )
+
+    @property
+    def num_agents(self) -> int:
+        return self.num_snakes
+
+    @property
+    def default_params(self) -> EnvParams:
+        return EnvParams()
+
+    def action_space(self, params: EnvParams | None = None) -> Discrete:
+        return Discrete(4)
+
+    def observation_space(self, params: EnvParams | None = None) -> Box:
+        return Box(0, _TILE_MASK, (2 * self.vision + 1,) * 2, jnp.uint8)
+
+    def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[UInt8[Array, "snakes w w"], EnvState]:
+        count = self.num_snakes + self.num_food
+        cells = self._cell(jax.random.randint(key, (count,), 0, self._rows * self._columns))
+        state = jax.custom_batching.sequential_vmap(self.start)(cells)
+        return self.get_obs(state, params), state
+
+    def step_env(
+        self, key: PRNGKeyArray, state: EnvState, action: Int[Array, " snakes"], params: EnvParams
+    ) -> tuple[
+        UInt8[Array, "snakes w w"], EnvState, Float[Array, " snakes"], Bool[Array, " snakes"], dict[str, Any]
+    ]:
+        transition = jax.custom_batching.sequential_vmap(
+            self.transition
+        )  # a batch of loops would run in lockstep
+        state, reward, died, final_length = transition(state, action, self.draw(key), params)
+        info = {"score": final_length.astype(jnp.float32)}
+        return self.get_obs(state, params), state, reward, died, info
+
+    def get_obs(self, state: EnvState, params: EnvParams) -> UInt8[Array, "snakes w w"]:
+        window = 2 * self.vision + 1
+        tiles = (state.grid & jnp.uint8(_TILE_MASK)).reshape(self.height, self.width)
+        corner = state.head - self.vision * (self.width + 1)
+        start = jnp.stack([corner // self.width, corner % self.width], axis=-1)
+        return jax.vmap(lambda at: jax.lax.dynamic_slice(tiles, at, (window, window)))(start)
+
+    def draw(self, key: PRNGKeyArray) -> Int[Array, "snakes 2"]:
+        """The random draws of a step: where each snake would respawn, and food would; the next free one if taken."""
+        return self._cell(jax.random.randint(key, (self.num_snakes, 2), 0, self._rows * self._columns))
+
+    def start(self, cells: Int[Array, " snakes_and_food"]) -> EnvState:
+        """The first state, given where to put snakes and then food (the next free cell of each)."""
+        grid = np.full((self.height, self.width), WALL, np.uint8)
+        grid[self.vision : -self.vision, self.vision : -self.vision] = EMPTY
+
+        def put(i, carry):
+            grid, placed = carry
+            cell = self._free_cell(cells[i], lambda c: grid[c])
+            tile = jnp.where(
+                i < self.num_snakes, self._tiles()[jnp.minimum(i, self.num_snakes - 1)], jnp.uint8(FOOD)
+            )
+            return grid.at[cell].set(tile), placed.at[i].set(cell)
+
+        grid, placed = jax.lax.fori_loop(0, cells.shape[0], put, (jnp.asarray(grid.reshape(-1)), cells))
+        head = placed[: self.num_snakes]
+        zero = jnp.zeros(self.num_snakes, jnp.int32)
+        return EnvState(jnp.zeros((), jnp.int32), grid, head, head, zero + 1, zero)
+
+    def transition(
+        self, state: EnvState, action: Int[Array, " snakes"], cells: Int[Array, "snakes 2"], params: EnvParams
+    ) -> tuple[EnvState, Float[Array, " snakes"], Bool[Array, " snakes"], Int[Array, " snakes"]]:
+        """The step without its randomness: (state, reward, died, length before the move)."""
+        moves = self._plan(state, action)
+        plain = self._is_plain(state, moves) if self.parallel else jnp.zeros(self.num_snakes, bool)
+        turns = _Turns(
+            state=state,
+            pending=~plain,
+            plain=plain,
+            tail_stands=jnp.ones(self.num_snakes, bool),
+            reward=jnp.zeros(self.num_snakes, jnp.float32),
+            died=jnp.zeros(self.num_snakes, bool),
+            final_length=state.length,
+        )
+        turns = jax.lax.while_loop(
+            lambda turns: jnp.any(turns.pending),
+            lambda turns: self._turn(turns, moves, cells, params),
+            turns,
+        )
+        state = self._move_plain(turns, moves)
+        return state.replace(time=state.time + 1), turns.reward, turns.died, turns.final_length
+
+    def _plan(self, state: EnvState, action: Int[Array, " snakes"]) -> _Moves:
+        steps = jnp.asarray(_STEPS @ [self.width, 1], jnp.int32)
+        backward = (state.length > 1) & (action == jnp.asarray(_OPPOSITE)[state.heading])
+        direction = jnp.where(backward, state.heading, action).astype(jnp.int32)
+        target = state.head + steps[direction]
+        towards = (state.grid[state.tail] >> _TILE_BITS).astype(jnp.int32)
+        next_tail = jnp.where(state.length == 1, target, state.tail + steps[towards])
+        return _Moves(direction, target, next_tail, self._tiles())
+
+    def _is_plain(self, state: EnvState, moves: _Moves) -> Bool[Array, " snakes"]:
+        """Whether a snake heads for an empty cell that no other heads for."""
+        same = moves.target[:, None] == moves.target[None]
+        alone = jnp.sum(same, axis=1) == 1
+        return alone & (state.grid[moves.target] & jnp.uint8(_TILE_MASK) == EMPTY)
+
+    def _turn(self, turns: _Turns, moves: _Moves, cells: Int[Array, "snakes 2"], params: EnvParams) -> _Turns:
+        """The first pending snake moves."""
+        i = jnp.argmax(turns.pending)
+        index = jnp.arange(self.num_snakes)
+        state, target, colour = turns.state, moves.target[i], moves.tile[i]
+        head, tail, length, direction = state.head[i], state.tail[i], state.length[i], moves.direction[i]
+        moved = turns.plain & (index < i)
+
+        def tile_at(grid, cell):
+            """The tile at this turn: the plain snakes before this one have moved, though not yet on the grid."""
+            tile = grid[cell] & jnp.uint8(_TILE_MASK)
+            left = jnp.any(moved & turns.tail_stands & (state.tail == cell))
+            entered = jnp.any(moved & (moves.target == cell))
+            return jnp.where(entered, jnp.uint8(SNAKE), jnp.where(left, jnp.uint8(EMPTY), tile))
+
+        tile = tile_at(state.grid, target)
+        dies, finds_food = tile >= WALL, tile == FOOD
+        grows = (finds_food | (tile == CORPSE)) & (length < self.max_length - 1)
+        grid = self._remove(state.grid, tail, jnp.where(dies, length, 0))
+        spawns = dies | finds_food
+        wish = jnp.where(dies, cells[i, 0], cells[i, 1])
+        spawn = self._free_cell(wish, lambda cell: jnp.where(spawns, tile_at(grid, cell), jnp.uint8(EMPTY)))
+
+        grid = _set(grid, spawn, jnp.where(dies, colour, jnp.uint8(FOOD)), spawns)
+        grid = _set(grid, head, colour | (direction << _TILE_BITS).astype(jnp.uint8), ~dies)
+        grid = _set(grid, tail, jnp.uint8(EMPTY), ~dies & ~grows)
+        grid = _set(grid, target, colour, ~dies)
+
+        in_the_way = turns.plain & (index > i) & (moves.target == spawn) & spawns
+        taken = (spawns & (state.tail == spawn)) | (~dies & (state.tail == target))
+        next_tail = jnp.where(dies, spawn, jnp.where(grows, tail, moves.next_tail[i]))
+        next_length = jnp.where(dies, 1, length + grows.astype(jnp.int32))
+        reward = jnp.where(
+            finds_food, params.reward_food, jnp.where(tile == CORPSE, params.reward_corpse, 0.0)
+        )
+        return turns.replace(
+            state=state.replace(
+                grid=grid,
+                head=state.head.at[i].set(jnp.where(dies, spawn, target)),
+                tail=state.tail.at[i].set(next_tail),
+                length=state.length.at[i].set(next_length),
+                heading=state.heading.at[i].set(direction),
+            ),
+            pending=(turns.pending | in_the_way) & (index != i),
+            plain=turns.plain & ~in_the_way,
+            tail_stands=turns.tail_stands & ~taken,
+            reward=turns.reward.at[i].set(jnp.where(dies, params.reward_death, reward)),
+            died=turns.died.at[i].set(dies),
+        )
+
+    def _move_plain(self, turns: _Turns, moves: _Moves) -> EnvState:
+        state, plain = turns.state, turns.plain
+        nowhere = self.width * self.height
+        trail = moves.tile | (moves.direction << _TILE_BITS).astype(jnp.uint8)
+        grid = state.grid.at[jnp.where(plain & (state.length > 1), state.head, nowhere)].set(
+            trail, mode="drop"
+        )
+        grid = grid.at[jnp.where(plain & turns.tail_stands, state.tail, nowhere)].set(
+            jnp.uint8(EMPTY), mode="drop"
+        )
+        grid = grid.at[jnp.where(plain, moves.target, nowhere)].set(moves.tile, mode="drop")
+        return state.replace(
+            grid=grid,
+            head=jnp.where(plain, moves.target, state.head),
+            tail=jnp.where(plain, moves.next_tail, state.tail),
+            heading=jnp.where(plain, moves.direction, state.heading),
+        )
+
+    def _remove(self, grid: UInt8[Array, " cells"], tail: Int[Array, ""], length: Int[Array, ""]):
+        """Take a dead snake off the grid, leaving a corpse at every second segment from the tail."""
+        steps = jnp.asarray(_STEPS @ [self.width, 1], jnp.int32)
+
+        def body(carry):
+            grid, cell, k = carry
+            towards = (grid[cell] >> _TILE_BITS).astype(jnp.int32)
+            grid = grid.at[cell].set(jnp.where(k % 2 == 0, jnp.uint8(CORPSE), jnp.uint8(EMPTY)))
+            return grid, cell + steps[towards], k + 1
+
+        return jax.lax.while_loop(lambda carry: carry[2] <= length, body, (grid, tail, jnp.int32(1)))[0]
+
+    def _free_cell(self, wish: Int[Array, ""], tile_at) -> Int[Array, ""]:
+        """The wished cell or, where it is taken, the next free one of a pseudo-random sequence, then of all."""
+
+        def taken(carry):
+            tile = tile_at(carry[0])
+            return (
+                (tile != EMPTY) & (tile != CORPSE) & (carry[1] < _RANDOM_TRIES + self._rows * self._columns)
+            )
+
+        def another(carry):
+            cell, tries, word = carry
+            word = word * jnp.uint32(1664525) + jnp.uint32(1013904223)
+            row, col = cell // self.width - self.vision, cell % self.width - self.vision
+            inner = row * self._columns + col
+            jump = (word >> 1).astype(jnp.int32) % (self._rows * self._columns)
+            inner = jnp.where(tries < _RANDOM_TRIES, jump, (inner + 1) % (self._rows * self._columns))
+            return self._cell(inner), tries + 1, word
+
+        return jax.lax.while_loop(taken, another, (wish, jnp.int32(0), wish.astype(jnp.uint32)))[0]
+
+    def _tiles(self) -> UInt8[Array, " snakes"]:
+        tiles = SNAKE + np.arange(self.num_snakes) % 4
+        tiles[0] = 7
+        return jnp.asarray(tiles, jnp.uint8)
+
+    def _cell(self, inner: Int[Array, "..."]) -> Int[Array, "..."]:
+        """The cell of a number that counts the cells inside the border."""
+        return (inner // self._columns + self.vision) * self.width + inner % self._columns + self.vision
+
+    @property
+    def _rows(self) -> int:
+        return self.height - 2 * self.vision
+
+    @property
+    def _columns(self) -> int:
+        return self.width - 2 * self.vision
+
+
+def _set(
+    grid: UInt8[Array, " cells"], cell: Int[Array, ""], tile: UInt8[Array, ""], condition: Bool[Array, ""]
+):
+    return grid.at[cell].set(jnp.where(condition, tile, grid[cell]))
