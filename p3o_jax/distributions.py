@@ -1,7 +1,7 @@
 """Action distributions, chosen from an action space: static objects whose methods map network outputs to arrays.
 
-Each has `num_outputs` (width of the policy head), `num_free` (outputs that do not depend on the state), `sample`, `mode`,
-`log_prob`, `entropy`, and `to_env`, the map from what was sampled to what the environment takes.
+Each has `num_outputs` (width of the policy head), `num_free` (outputs that do not depend on the state), `sample`,
+`mode`, `log_prob`, `entropy`, and `to_env`, the map from what was sampled to what the environment takes.
 """
 
 import math
@@ -38,7 +38,8 @@ class Categorical:
 
     def log_prob(self, logits: Float[Array, "*b a"], action: Int[Array, "*b"]) -> Float[Array, "*b"]:
         """Log probability; a masked sum, since the gradient of a gather is a scatter, slow everywhere."""
-        chosen = action[..., None] == jnp.arange(self.num_actions, dtype=action.dtype).reshape((1,) * action.ndim + (-1,))
+        options = jnp.arange(self.num_actions, dtype=action.dtype).reshape((1,) * action.ndim + (-1,))
+        chosen = action[..., None] == options
         return jnp.sum(jnp.where(chosen, jax.nn.log_softmax(logits, axis=-1), 0.0), axis=-1)
 
     def entropy(self, logits: Float[Array, "*b a"]) -> Float[Array, "*b"]:
@@ -93,8 +94,9 @@ class MultiCategorical:
 class Gaussian:
     """Diagonal Gaussian; outputs are `size` means, then `size` log standard deviations shared by all states.
 
-    The sample stays unbounded, and `to_env` clips it into [low, high] or, with `squash`, maps it there by tanh. Probabilities
-    are those of the unbounded sample: the Jacobian of tanh is the same in both policies of a ratio, so that it cancels.
+    The sample stays unbounded, and `to_env` clips it into [low, high] or, with `squash`, maps it there by tanh.
+    Probabilities are those of the unbounded sample: the Jacobian of tanh is the same in both policies of a ratio, so
+    that it cancels.
     """
 
     low: tuple[float, ...]

@@ -13,10 +13,8 @@ from p3o_jax.estimate import Lags, Outcome, Targets, value_loss
 from p3o_jax.losses import clipped_surrogate, standardize
 from p3o_jax.metrics import TERMS, UpdateMetrics
 from p3o_jax.networks import Memory
-from p3o_jax.rollout import Actor
+from p3o_jax.rollout import Actor, Trainable, apply
 from p3o_jax.settings import Config, Params, Scalar
-
-Trainable = dict[str, Any]
 
 
 class Batch(NamedTuple):
@@ -55,11 +53,11 @@ class Trained(NamedTuple):
 
 def make_optimizer(config: Config, params: Params) -> optax.GradientTransformation:
     """Returns the optimizer for a learning rate of 1; steps multiply by the annealed one."""
-    adam = {"b1": params.adam_b1, "b2": params.adam_b2, "eps": params.adam_eps}
+    b1, b2, eps = (jnp.asarray(x, jnp.float32) for x in (params.adam_b1, params.adam_b2, params.adam_eps))
     if config.optimizer == "adam":
-        rule = optax.adam(1.0, **adam)
+        rule = optax.adam(1.0, b1, b2, eps)
     else:
-        rule = optax.contrib.muon(1.0, beta=params.adam_b1, **{f"adam_{k}": v for k, v in adam.items() if k != "eps"})
+        rule = optax.contrib.muon(1.0, beta=b1, eps=eps, adam_b1=b1, adam_b2=b2)
     return optax.chain(optax.clip_by_global_norm(params.max_grad_norm), rule)
 
 
@@ -129,7 +127,7 @@ def minibatch_loss(
     lags: Lags,
 ) -> tuple[Float[Array, ""], UpdateMetrics]:
     """Returns policy loss - entropy bonus + value loss, and its parts."""
-    outputs, values = actor.network.apply({"params": trainable["params"]}, batch.obs, batch.first, *memories)
+    outputs, values = apply(actor, trainable, batch.obs, batch.first, *memories)
     log_prob = actor.distribution.log_prob(outputs, batch.action)
     entropy = jnp.mean(actor.distribution.entropy(outputs))
     policy = clipped_surrogate(log_prob, batch.log_prob, standardize(batch.targets.advantages), params.clip)

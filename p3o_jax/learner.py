@@ -3,11 +3,13 @@
 `init` and `update` are pure functions for any loop; `train.py` has the whole training as one.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import struct
+from jax import lax
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from p3o_jax.estimate import Outcome, estimate, init_estimate, init_log_std
@@ -15,7 +17,7 @@ from p3o_jax.gradient import Batch, Memories, Trained, first_not_finite, gradien
 from p3o_jax.metrics import Failure, Log, UpdateMetrics, add_to_log, init_log
 from p3o_jax.networks import Memory
 from p3o_jax.normalize import Moments, RewardScaler, init_moments, init_reward_scaler, scale_rewards, update_moments
-from p3o_jax.rollout import Actor, Position, Segment, collect, make_actor, observe, start
+from p3o_jax.rollout import Actor, Position, Segment, apply, collect, make_actor, observe, start
 from p3o_jax.settings import Config, Params
 from p3o_jax.spread import Spread
 
@@ -122,7 +124,8 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     done = segment.terminated | segment.truncated
     rewards, scaler = scale_rewards(state.reward_scaler, segment.reward, done, config.scale, params.gamma)
     outcome = Outcome(rewards, segment.terminated, segment.truncated)
-    predictions = _predict(actor, state, segment, position)
+    num_parts = math.gcd(config.num_minibatches, config.segment_length)
+    predictions = _predict(actor, state, segment, position, num_parts)
     estimated = estimate(config, params, state.spread, state.trainable, outcome, *predictions.values)
 
     total = num_total_updates(config, env, params)
@@ -174,14 +177,23 @@ class _Predictions(NamedTuple):
     memory: Memory
 
 
-def _predict(actor: Actor, state: State, segment: Segment, position: Position) -> _Predictions:
-    """Returns the values of a whole segment, in one pass."""
+def _predict(
+    actor: Actor, state: State, segment: Segment, position: Position, num_parts: int
+) -> _Predictions:
+    """Returns the values of a whole segment, computed in `num_parts` parts of it."""
 
     def value(obs: Array, first: Array, memory: Memory) -> tuple[Array, Memory]:
-        return actor.network.apply({"params": state.trainable["params"]}, obs, first, memory, method="value")
+        return apply(actor, state.trainable, obs, first, memory, method="value")
+
+    def value_of_part(memory: Memory, part: tuple[Array, Array]) -> tuple[Memory, Array]:
+        values, memory = value(*part, memory)
+        return memory, values
 
     obs = observe(state.obs_moments, segment.obs)
-    values, memory = value(obs, segment.first, state.value_memory)
+    # In parts of the size of a minibatch, whose activations stay in a CPU's cache.
+    parts = jax.tree.map(lambda x: x.reshape(num_parts, -1, *x.shape[1:]), (obs, segment.first))
+    memory, values = lax.scan(value_of_part, state.value_memory, parts)
+    values = values.reshape(*segment.first.shape, -1)
     last_values, _ = value(observe(state.obs_moments, position.obs[None]), position.first[None], memory)
     final_values = None
     if actor.environments.final_observation:

@@ -49,7 +49,8 @@ def clipped_surrogate(
     ratio = jnp.exp(log_ratio)
     bounded = jnp.clip(ratio, 1.0 - clip, 1.0 + clip)
     loss = -jnp.mean(jnp.minimum(ratio * advantages, bounded * advantages))
-    return PolicyLoss(loss, jnp.mean(ratio - 1.0 - log_ratio), jnp.mean((jnp.abs(ratio - 1.0) > clip).astype(ratio.dtype)))
+    out_of_bounds = jnp.mean((jnp.abs(ratio - 1.0) > clip).astype(jnp.float32))
+    return PolicyLoss(loss, jnp.mean(ratio - 1.0 - log_ratio), out_of_bounds)
 
 
 def clipped_value_loss(

@@ -1,4 +1,4 @@
-"""What a training reports: averages over a fixed number of intervals, so that its size does not grow with its length."""
+"""What a training reports: averages over a fixed number of intervals, whatever its length."""
 
 from typing import NamedTuple
 

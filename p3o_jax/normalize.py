@@ -63,7 +63,7 @@ def init_reward_scaler(batch_size: int) -> RewardScaler:
 def discounted_sums(
     rewards: Float[Array, "t b"], done: Bool[Array, "t b"], running: Float[Array, " b"], gamma: Scalar
 ) -> tuple[Float[Array, "t b"], Float[Array, " b"]]:
-    """Returns each episode's discounted sum of rewards so far, at every step, and what the next segment goes on from."""
+    """Returns each episode's discounted sum of rewards so far, at every step, and the sums to go on from."""
 
     def step(before: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
         reward, ends = now

@@ -1,6 +1,6 @@
 """Acting: a scan over steps of all environments at once, with the policy alone (values come later, in one pass)."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from p3o_jax.networks import ActorCritic, Memory
 from p3o_jax.normalize import Moments, normalize
 from p3o_jax.settings import Config
 
-Variables = Any
+Trainable = dict[str, Any]
 
 
 class Actor(NamedTuple):
@@ -45,14 +45,13 @@ def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None =
         raise ValueError(f"`env` must have array observations; got {env.observation_space(env_params)!r}.")
     # The spaces are one agent's: the agents of an environment are rows of the batch like its copies.
     if config.network.kind == "cnn" and len(obs_shape) != 3:
-        raise ValueError(f"`network.kind` must be 'mlp' or 'gru' unless observations are images; got shape {obs_shape}.")
+        raise ValueError(f"`network.kind` must not be 'cnn' unless observations are images; got shape {obs_shape}.")
     distribution = from_space(env.action_space(env_params), config.squash)
     network = ActorCritic(
         config.network,
         distribution.num_outputs,
         distribution.num_free,
         config.num_values,
-        len(obs_shape),
         jnp.dtype(config.precision),
     )
     pool = {} if config.pool_size is None else {"pool_size": config.pool_size}
@@ -113,13 +112,17 @@ def observe(moments: Moments | tuple[()], obs: Array) -> Array:
     return normalize(moments, obs.astype(jnp.float32)) if isinstance(moments, Moments) else obs
 
 
+def apply(actor: Actor, trainable: Trainable, *inputs: Any, method: str = "__call__") -> tuple[Any, Any]:
+    """Returns what a method of the network makes of `inputs`."""
+    return cast(tuple[Any, Any], actor.network.apply({"params": trainable["params"]}, *inputs, method=method))
+
+
 def policy_outputs(
-    actor: Actor, variables: Variables, moments: Moments | tuple[()], position: Position
+    actor: Actor, trainable: Trainable, moments: Moments | tuple[()], position: Position
 ) -> tuple[Float[Array, "b o"], Memory]:
     """Returns the policy's outputs for the current observations, and its memory after them."""
-    outputs, memory = actor.network.apply(
-        {"params": variables["params"]}, observe(moments, position.obs[None]), position.first[None], position.policy_memory, method="policy"
-    )
+    obs = observe(moments, position.obs[None])
+    outputs, memory = apply(actor, trainable, obs, position.first[None], position.policy_memory, method="policy")
     return outputs[0], memory
 
 
@@ -138,7 +141,7 @@ def step(
 
 def collect(
     actor: Actor,
-    variables: Variables,
+    trainable: Trainable,
     moments: Moments | tuple[()],
     position: Position,
     key: PRNGKeyArray,
@@ -149,7 +152,7 @@ def collect(
 
     Args:
       actor: what acts.
-      variables: of its network.
+      trainable: of its network.
       moments: of the observations, or () where they are not normalised.
       position: where to begin.
       key: consumed.
@@ -159,7 +162,7 @@ def collect(
 
     def body(carry: tuple[Position, Episodes], keys: PRNGKeyArray) -> tuple[tuple[Position, Episodes], Segment]:
         position, episodes = carry
-        outputs, memory = policy_outputs(actor, variables, moments, position)
+        outputs, memory = policy_outputs(actor, trainable, moments, position)
         action = actor.distribution.sample(keys[0], outputs)
         log_prob = actor.distribution.log_prob(outputs, action)
         moved, (reward, terminated, truncated, info) = step(actor, keys[1], position, memory, action, env_params)
