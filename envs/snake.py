@@ -237,10 +237,15 @@ class Snake(Environment):
         wish = jnp.where(dies, cells[i, 0], cells[i, 1])
         spawn = self._free_cell(wish, lambda cell: jnp.where(spawns, tile_at(grid, cell), jnp.uint8(EMPTY)))
 
-        grid = _set(grid, spawn, jnp.where(dies, colour, jnp.uint8(FOOD)), spawns)
-        grid = _set(grid, head, colour | (direction << _TILE_BITS).astype(jnp.uint8), ~dies)
-        grid = _set(grid, tail, jnp.uint8(EMPTY), ~dies & ~grows)
-        grid = _set(grid, target, colour, ~dies)
+        steps_on = ~dies & ((length > 1) | grows)
+        trail = colour | (direction << _TILE_BITS).astype(jnp.uint8)
+        changes = [  # no cell twice, so that they may happen in any order
+            (spawns, spawn, jnp.where(dies, colour, jnp.uint8(FOOD))),
+            (steps_on, head, trail),
+            (~dies & ~grows, tail, jnp.uint8(EMPTY)),
+            (~dies, target, colour),
+        ]
+        grid = self._write(grid, *map(jnp.stack, zip(*changes, strict=True)))
 
         in_the_way = turns.plain & (index > i) & (moves.target == spawn) & spawns
         taken = (spawns & (state.tail == spawn)) | (~dies & (state.tail == target))
@@ -266,15 +271,10 @@ class Snake(Environment):
 
     def _move_plain(self, turns: _Turns, moves: _Moves) -> EnvState:
         state, plain = turns.state, turns.plain
-        nowhere = self.width * self.height
         trail = moves.tile | (moves.direction << _TILE_BITS).astype(jnp.uint8)
-        grid = state.grid.at[jnp.where(plain & (state.length > 1), state.head, nowhere)].set(
-            trail, mode="drop"
-        )
-        grid = grid.at[jnp.where(plain & turns.tail_stands, state.tail, nowhere)].set(
-            jnp.uint8(EMPTY), mode="drop"
-        )
-        grid = grid.at[jnp.where(plain, moves.target, nowhere)].set(moves.tile, mode="drop")
+        grid = self._write(state.grid, plain & (state.length > 1), state.head, trail)
+        grid = self._write(grid, plain & turns.tail_stands, state.tail, jnp.zeros_like(trail))
+        grid = self._write(grid, plain, moves.target, moves.tile)
         return state.replace(
             grid=grid,
             head=jnp.where(plain, moves.target, state.head),
@@ -314,6 +314,18 @@ class Snake(Environment):
 
         return jax.lax.while_loop(taken, another, (wish, jnp.int32(0), wish.astype(jnp.uint32)))[0]
 
+    def _write(
+        self,
+        grid: UInt8[Array, " cells"],
+        condition: Bool[Array, " k"],
+        cell: Int[Array, " k"],
+        tile: UInt8[Array, " k"],
+    ) -> UInt8[Array, " cells"]:
+        """Set different cells, those whose condition holds."""
+        beyond = self.width * self.height + jnp.arange(cell.shape[0])
+        index = jnp.where(condition, cell, beyond)
+        return grid.at[index].set(tile, mode="drop", unique_indices=True)
+
     def _tiles(self) -> UInt8[Array, " snakes"]:
         tiles = SNAKE + np.arange(self.num_snakes) % 4
         tiles[0] = 7
@@ -330,9 +342,3 @@ class Snake(Environment):
     @property
     def _columns(self) -> int:
         return self.width - 2 * self.vision
-
-
-def _set(
-    grid: UInt8[Array, " cells"], cell: Int[Array, ""], tile: UInt8[Array, ""], condition: Bool[Array, ""]
-):
-    return grid.at[cell].set(jnp.where(condition, tile, grid[cell]))
