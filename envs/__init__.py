@@ -1,1 +1,6 @@
 """Pure-JAX environments, thousands at once on one device."""
+
+from envs.environment import Environment, VectorEnvironment
+from envs.registry import make
+
+__all__ = ["Environment", "VectorEnvironment", "make"]

@@ -29,17 +29,18 @@ from neocarbs_jax.study import Study
 from p3o_jax.settings import Config, Estimator, Params
 
 AXES: dict[str, Bounded] = {
-    "total_steps": Log(2e5, 2e7),
-    "learning_rate": Log(3e-4, 3e-2),
+    "total_steps": Log(1e5, 4e6),
+    "num_envs": Pow2(64, 256),
+    "learning_rate": Log(1e-3, 5e-2),
     "update_epochs": Integer(1, 4),
-    "num_minibatches": Pow2(2, 8),
     "entropy": Log(1e-4, 1e-1),
     "clip": Linear(0.05, 0.5),
     "value": Log(0.1, 4.0),
     "max_grad_norm": Log(0.1, 4.0),
-    "tau": Log(0.01, 0.5),
+    "tau": Log(0.02, 0.8),
     "floor": Linear(0.05, 1.0),
 }
+"""What is searched by default; only `num_envs` changes a shape, so that a sweep compiles three trainings."""
 
 
 @dataclasses.dataclass
@@ -64,10 +65,10 @@ class Args:
     """Other bounds of axes, such as total_steps=1e5,1e6."""
     estimator: Estimator = "p3o"
     """Advantage estimator of the learner."""
-    num_envs: int = 512
-    """Environments of a training."""
     segment_length: int = 64
     """Steps of each environment between updates."""
+    num_minibatches: int = 4
+    """Gradient steps of an epoch."""
     horizon: int = 32
     """Lags that the value head predicts."""
     episodes: int = 256
@@ -83,9 +84,7 @@ def main() -> None:
         progress = Progress(args.trials)
         objective = prepare(args, progress)
         space = search_space(args.bounds)
-        study = Study.create(
-            space, args.storage, name=args.name or args.env, seed=args.seed, strategy=args.strategy
-        )
+        study = Study.create(space, args.storage, name=args.name or args.env, seed=args.seed, strategy=args.strategy)
     sweep(study, objective, progress, args)
 
 
@@ -96,16 +95,16 @@ def prepare(args: Args, progress: Progress) -> Training:
     if args.episodes < 1:
         raise ValueError(f"`episodes` must be at least 1; got {args.episodes}.")
     env = make_env(args.env)
+    space = search_space(args.bounds)
     config = Config(
-        num_envs=args.num_envs,
         segment_length=args.segment_length,
         horizon=args.horizon,
-        num_minibatches=1,
+        num_minibatches=args.num_minibatches,
         estimator=args.estimator,
     )
     training = Training(env, config, Params(), seed=args.seed, num_episodes=args.episodes, progress=progress)
-    space = search_space(args.bounds)
-    training.split(space.from_unit(np.ones(space.size)))  # the largest shapes of the space must be possible
+    for corner in (np.zeros, np.ones):
+        training.split(space.from_unit(corner(space.size)))  # the extreme shapes of the space must be possible
     return training
 
 

@@ -8,6 +8,7 @@ user pressed Ctrl-C); Optuna knows only the state FAIL for the last two, so a fa
 import dataclasses
 import datetime
 import json
+import math
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -191,6 +192,27 @@ def _status(row: FrozenTrial) -> Status:
     if row.state in (TrialState.RUNNING, TrialState.WAITING):
         return "running"
     return "failed" if "reason" in row.user_attrs else "interrupted"
+
+
+def completed(trials: Sequence[Trial]) -> list[Trial]:
+    """Trials with a measured score and cost, oldest first."""
+    return [trial for trial in trials if trial.status == "completed"]
+
+
+def pareto_front(trials: Sequence[Trial]) -> list[Trial]:
+    """Completed trials that no other beats in score at the same cost or less, cheapest first."""
+    front: list[Trial] = []
+    best = -math.inf
+    for score, _, trial in sorted(((t.score or 0.0, t.cost or 0.0, t) for t in completed(trials)), key=_cheapest_first):
+        if score > best:
+            front.append(trial)
+            best = score
+    return front
+
+
+def _cheapest_first(row: tuple[float, float, Trial]) -> tuple[float, float, int]:
+    score, cost, trial = row
+    return cost, -score, trial.number
 
 
 def describe(space: SearchSpace) -> dict[str, Any]:

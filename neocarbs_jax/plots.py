@@ -4,7 +4,6 @@ Next to the front of score against cost stands the compute spent up to each cost
 spike of spending at the expensive end.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,31 +11,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from neocarbs_jax.ledger import Trial
+from neocarbs_jax.ledger import Trial, completed, pareto_front
 
 INK, ACCENT, MUTED = "#1f2937", "#dc2626", "#9ca3af"
 AGES = "Viridis"
-
-
-def completed(trials: Sequence[Trial]) -> list[Trial]:
-    """Trials with a measured score and cost, oldest first."""
-    return [trial for trial in trials if trial.status == "completed"]
-
-
-def pareto_front(trials: Sequence[Trial]) -> list[Trial]:
-    """Completed trials that no other beats in score at the same cost or less, cheapest first."""
-    front: list[Trial] = []
-    best = -math.inf
-    for score, _, trial in sorted(((t.score or 0.0, t.cost or 0.0, t) for t in completed(trials)), key=_cheapest_first):
-        if score > best:
-            front.append(trial)
-            best = score
-    return front
-
-
-def _cheapest_first(row: tuple[float, float, Trial]) -> tuple[float, float, int]:
-    score, cost, trial = row
-    return cost, -score, trial.number
 
 
 def front_figure(trials: Sequence[Trial], *, score_name: str = "score", cost_name: str = "cost") -> go.Figure:

@@ -9,7 +9,7 @@ import plotly.io
 from matplotlib.figure import Figure
 
 from neocarbs_jax import plots
-from neocarbs_jax.ledger import PREDICTIONS, Trial
+from neocarbs_jax.ledger import PREDICTIONS, Trial, completed, pareto_front
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -78,7 +78,7 @@ def _summary(trials: Sequence[Trial]) -> str:
 
 
 def _front_table(trials: Sequence[Trial]) -> str:
-    front = plots.pareto_front(trials)
+    front = pareto_front(trials)
     names = list(front[0].values) if front else []
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ["trial", "cost", "score", *names])
     rows = "".join(
@@ -108,7 +108,7 @@ def write_csv(path: Path, trials: Sequence[Trial]) -> None:
 
 def write_png(path: Path, trials: Sequence[Trial], *, title: str, score_name: str, cost_name: str) -> None:
     """The front next to the spending, as a static picture (matplotlib: needs no browser)."""
-    done, front = plots.completed(trials), plots.pareto_front(trials)
+    done, front = completed(trials), pareto_front(trials)
     costs = sorted(t.cost for t in trials if t.cost)
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))

@@ -19,6 +19,7 @@ from neocarbs_jax import ledger, sweep
 from neocarbs_jax.ledger import Trial
 from neocarbs_jax.liveness import Pulse, quiet_optuna, release_dead
 from neocarbs_jax.space import Log, Pow2, SearchSpace
+from neocarbs_jax.strategies import STRATEGIES
 
 MIN_CAPACITY = 32
 
@@ -68,7 +69,7 @@ class Study:
             ValueError: if an option is out of range, the storage cannot be opened, or it holds a study of this name
                 over another space.
         """
-        config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
+        config = _config(space, options)
         opened = ledger.open_storage(storage)
         study = optuna.create_study(
             storage=opened, study_name=name, directions=["maximize", "minimize"], load_if_exists=True
@@ -102,7 +103,7 @@ class Study:
             known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
             raise ValueError(f"`name` must be a study of the storage ({known}); got {name!r}.") from error
         space = ledger.undescribe(study.user_attrs["space"])
-        return cls(study, sweep.Config(space, capacity=MIN_CAPACITY, **options), study.user_attrs["seed"])
+        return cls(study, _config(space, options), study.user_attrs["seed"])
 
     @property
     def space(self) -> SearchSpace:
@@ -123,6 +124,11 @@ class Study:
     def trials(self) -> list[Trial]:
         """All rows of the ledger, oldest first."""
         return ledger.read(self._ledger)
+
+    @property
+    def front(self) -> list[Trial]:
+        """The measured front: completed trials that none beats at the same cost or less, cheapest first."""
+        return ledger.pareto_front(self.trials)
 
     @property
     def optuna_study(self) -> optuna.Study:
@@ -270,6 +276,13 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
     has_data = any(t.status == "completed" for t in trials)  # before, a prediction is the prior's, in no unit
     known: dict[str, Any] = {k: v for k, v in predictions.items() if has_data and math.isfinite(v)}
     return Trial(number=n, values=values, status="running", **known)
+
+
+def _config(space: SearchSpace, options: Mapping[str, Any]) -> sweep.Config:
+    config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
+    if config.strategy not in STRATEGIES:
+        raise ValueError(f"`strategy` must be one of {', '.join(STRATEGIES)}; got {config.strategy!r}.")
+    return config
 
 
 def _check_cost(cost: float) -> None:

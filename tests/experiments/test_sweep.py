@@ -10,8 +10,8 @@ import pytest
 from experiments import sweep
 from neocarbs_jax.study import Study
 
-SMALL = ["--env", "pong", "--num-envs", "16", "--segment-length", "8", "--horizon", "4", "--episodes", "4"]
-BUDGETS = ["--bounds", "total_steps=1e3,4e3", "num_minibatches=1,2"]
+SMALL = ["--env", "pong", "--segment-length", "8", "--horizon", "4", "--episodes", "4"]
+BUDGETS = ["--bounds", "total_steps=1e3,4e3", "num_envs=8,16"]
 
 
 def run_main(monkeypatch, folder, *args):
@@ -27,10 +27,13 @@ def run_main(monkeypatch, folder, *args):
         (["--trials", "0"], "`trials` must be at least 1; got 0."),
         (["--episodes", "0"], "`episodes` must be at least 1; got 0."),
         (["--bounds", "learning_rate=1e-1,1e-5"], "`bounds` of learning_rate: `low` must be less than `high`; got"),
-        (["--bounds", "learning_rate=-1,1e-5"], "`bounds` of learning_rate: `low` must be positive on a Log axis; got -1"),
+        (
+            ["--bounds", "learning_rate=-1,1e-5"],
+            "`bounds` of learning_rate: `low` must be positive on a Log axis; got -1",
+        ),
         (["--bounds", "speed=1,2"], "`bounds` must name one of total_steps,"),
         (["--bounds", "clip=1"], "`bounds` must read AXIS=LOW,HIGH; got 'clip=1'."),
-        (["--num-envs", "6"], "`num_minibatches` must divide `num_envs`; got 8 and 6."),
+        (["--num-minibatches", "6"], "`num_minibatches` must divide `num_envs`; got 6 and 64."),
         (["--strategy", "guess"], "`strategy` must be one of"),
         (["--storage", "sqlite:////proc/none/sweep.db"], "`storage` must name a database that can be opened; got"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from neocarbs_jax import plots, report
-from neocarbs_jax.ledger import Trial
+from neocarbs_jax.ledger import Trial, pareto_front
 from neocarbs_jax.progress import Progress, front_details
 
 
@@ -40,7 +40,7 @@ LOG_AXES = {"lr": True, "size": False}
 
 
 def test_the_front_holds_what_no_cheaper_trial_beats(trials):
-    assert [t.number for t in plots.pareto_front(trials)] == [0, 1, 3]
+    assert [t.number for t in pareto_front(trials)] == [0, 1, 3]
 
 
 def test_spending_counts_failed_trials_and_ends_at_one(trials):
