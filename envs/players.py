@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from envs import breakout, pong
+from envs import agar, boids, breakout, connect4, foraging, maze, pong, snake
 
 Policy = Callable[[PRNGKeyArray, Any, Any], Shaped[Array, "..."]]
 """(key, state, params) -> action; a player may look at the whole state."""
@@ -55,6 +57,105 @@ def play_breakout(
     return _towards(env, target - state.paddle_x - state.paddle_width / 2, step, (2, 1))
 
 
+def play_connect4(
+    env: connect4.Connect4, key: PRNGKeyArray, state: connect4.EnvState, params: Any
+) -> Shaped[Array, "..."]:
+    """The column that wins most games of the opponent against its own brain, played on from there."""
+    legal = (connect4.playable(state.agent | state.opponent) & connect4.column(jnp.arange(7))).any()
+    keys = jax.random.split(key, (7, 24))
+    wins = jax.vmap(lambda column, keys: jax.vmap(lambda k: _playout(env, k, state, column, params))(keys))
+    value = jnp.mean(wins(jnp.arange(7), keys), axis=1)
+    return jnp.argmax(jnp.where(legal, value, -2.0)).astype(jnp.int32)
+
+
+def _playout(env, key, state, column, params) -> Float[Array, ""]:
+    """Outcome of a game in which both sides search; 1 won, -1 lost."""
+
+    def move(carry):
+        key, state, _, _, column = carry
+        key, draw_key, own_key = jax.random.split(key, 3)
+        state, reward, over = env.transition(state, column, env.draw(draw_key), params)
+        free = connect4.playable(state.agent | state.opponent) & connect4.column(jnp.arange(7))
+        wins = (connect4.winning_cells(state.agent) & free).any()
+        values = connect4.search_values(state.opponent, state.agent) + jax.random.uniform(own_key, (7,))
+        values = jnp.where(wins, jnp.inf, jnp.where(free.any(), values, -jnp.inf))
+        return key, state, reward, over, jnp.argmax(values)
+
+    start = (key, state, jnp.zeros(()), jnp.zeros((), bool), column)
+    return jax.lax.while_loop(lambda carry: ~carry[3], move, start)[2]
+
+
+def play_snake(
+    env: snake.Snake, key: PRNGKeyArray, state: snake.EnvState, params: Any
+) -> Shaped[Array, "..."]:
+    """Towards the nearest food in sight through free cells, else straight on or wherever is room."""
+    view = env.get_obs(state, params).astype(jnp.int32)
+    window, centre = view.shape[1], env.vision
+    steps = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
+    edible = (view == snake.FOOD) | (view == snake.CORPSE)
+    costs = []
+    for dr, dc in steps:
+        far = np.abs(np.arange(window) - centre - dr)[:, None] + np.abs(np.arange(window) - centre - dc)[None]
+        distance = jnp.min(jnp.where(edible, jnp.asarray(far)[None], 4 * window), axis=(1, 2))
+        ahead = view[:, centre + dr, centre + dc]
+        beyond = jnp.stack([view[:, centre + dr + r, centre + dc + c] for r, c in steps])
+        dead_end = jnp.sum(beyond >= snake.WALL, axis=0) >= 4
+        costs.append(distance + jnp.where(ahead >= snake.WALL, 1000, 0) + jnp.where(dead_end, 500, 0))
+    noise = jax.random.uniform(key, (4, view.shape[0])) * 0.5
+    straight = 0.5 * (jnp.arange(4)[:, None] != state.heading[None])
+    return jnp.argmin(jnp.stack(costs) + noise + straight, axis=0).astype(jnp.int32)
+
+
+def play_maze(env: maze.Maze, key: PRNGKeyArray, state: maze.EnvState, params: Any) -> Shaped[Array, "..."]:
+    """Follow the wall on the right, which visits all of a maze without loops."""
+    del key
+    actions = jnp.array([3, 1, 2, 4], jnp.int32)
+    after = jax.vmap(lambda action: env.transition(state, action, params)[0].position)(actions)
+    return actions[jnp.argmax(jnp.any(after != state.position[None], axis=1))]
+
+
+def play_boids(
+    env: boids.Boids, key: PRNGKeyArray, state: boids.EnvState, params: Any
+) -> Shaped[Array, "..."]:
+    """Go to one's own place in a square formation at the centre, and stop there."""
+    del key
+    side = int(np.ceil(np.sqrt(env.num_boids)))
+    places = np.stack(np.divmod(np.arange(env.num_boids), side), axis=1) - (side - 1) / 2
+    centre = jnp.array([boids.WIDTH / 2, boids.HEIGHT / 2])[None]
+    goal = centre + 1.2 * params.protected_range * jnp.asarray(places, jnp.float32)
+    wanted = jnp.clip((goal - state.position) / 4, -boids.MAX_SPEED, boids.MAX_SPEED)
+    return jnp.clip((wanted - state.velocity) / boids.ACCELERATION, -1.0, 1.0)
+
+
+def play_agar(env: agar.Agar, key: PRNGKeyArray, state: agar.EnvState, params: Any) -> Shaped[Array, "..."]:
+    """Flee who could eat us soon, else chase the nearest food."""
+    del key
+    to_food = state.food[None] - state.position[:, None]
+    nearest = jnp.argmin(jnp.sum(to_food**2, axis=-1), axis=1)
+    goal = jnp.take_along_axis(to_food, nearest[:, None, None], axis=1)[:, 0]
+    to_other = state.position[None] - state.position[:, None]
+    gap = jnp.sqrt(jnp.sum(to_other**2, axis=-1)) - jnp.sqrt(state.mass)[None]
+    danger = (state.mass[:, None] <= params.edible * state.mass[None]) & (gap < 8.0)
+    flight = -jnp.sum(jnp.where(danger[:, :, None], to_other, 0.0), axis=1)
+    goal = jnp.where(jnp.any(danger, axis=1)[:, None], flight, goal)
+    angle = jnp.arctan2(goal[:, 1], goal[:, 0])
+    if env.continuous:
+        return jnp.stack([angle / jnp.pi, jnp.ones_like(angle)], axis=1)
+    return 1 + jnp.round(angle / (jnp.pi / 4)).astype(jnp.int32) % 8
+
+
+def play_foraging(
+    env: foraging.Foraging, key: PRNGKeyArray, state: foraging.EnvState, params: Any
+) -> Shaped[Array, "..."]:
+    """Catch every enemy that can still be reached, else walk on to the resource."""
+    del env, key, params
+    along, across = state.enemy
+    reachable = (state.enemy_time > 0) & (jnp.abs(along) + jnp.abs(across) <= state.enemy_time)
+    goal = jnp.where(reachable & (across == 0), along, state.resource)
+    walk = jnp.where(goal > 0, 3, 4)
+    return jnp.where(reachable & (across != 0), jnp.where(across > 0, 1, 2), walk).astype(jnp.int32)
+
+
 def _reflect(x: Float[Array, "..."], high: float | Float[Array, ""]) -> Float[Array, "..."]:
     """Fold a coordinate that bounces between 0 and `high`."""
     phase = jnp.mod(x, 2 * high)
@@ -74,4 +175,10 @@ def _towards(
 _PLAYERS: dict[type, Callable[..., Shaped[Array, "..."]]] = {
     pong.Pong: play_pong,
     breakout.Breakout: play_breakout,
+    connect4.Connect4: play_connect4,
+    snake.Snake: play_snake,
+    maze.Maze: play_maze,
+    boids.Boids: play_boids,
+    agar.Agar: play_agar,
+    foraging.Foraging: play_foraging,
 }

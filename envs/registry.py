@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from envs.agar import Agar
+from envs.boids import Boids
 from envs.breakout import Breakout
 from envs.connect4 import Connect4
+from envs.foraging import Foraging
+from envs.maze import Maze
 from envs.pong import Pong
 from envs.snake import Snake
 
 ENVIRONMENTS: dict[str, Callable[..., Any]] = {
+    "agar": Agar,
+    "boids": Boids,
     "breakout": Breakout,
     "connect4": Connect4,
+    "foraging": Foraging,
+    "maze": Maze,
     "pong": Pong,
     "snake": Snake,
 }

@@ -1,0 +1,191 @@
+"""Agar: blobs that eat food, and each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
+
+from envs import environment
+from envs.environment import Box, Discrete, Environment
+
+
+class EnvState(environment.EnvState):
+    """Positions in units of length; the last axis is x, y."""
+
+    position: Float[Array, "players 2"]
+    mass: Float[Array, " players"]
+    food: Float[Array, "food 2"]
+
+
+class EnvParams(environment.EnvParams):
+    """Lengths and masses; a blob's radius is the square root of its mass.
+
+    Attributes:
+        max_speed: Speed of a blob of the start mass at full throttle, length per step.
+        slowdown: Top speed falls with mass to the power of minus this.
+        decay: Share of the mass above the start mass lost per step.
+        edible: Largest share of the eater's mass that the eaten may have.
+    """
+
+    max_steps_in_episode: int = 1000
+    field: float = 160.0
+    start_mass: float = 9.0
+    food_mass: float = 1.0
+    max_speed: float = 2.0
+    slowdown: float = 0.4
+    decay: float = 0.002
+    edible: float = 0.8
+    reward_food: float = 0.1
+    reward_eaten: float = -1.0
+
+
+class Draws(NamedTuple):
+    """The random draws of a step: where eaten players and eaten food would come back, as shares of the field."""
+
+    players: Float[Array, "players 2"]
+    food: Float[Array, "food 2"]
+
+
+@dataclass(frozen=True)
+class Agar(Environment):
+    """Grow by eating whatever is small enough, and keep away from whatever is big enough.
+
+    Observation per player (floats):
+        3                      own x and y / field, mass / 100
+        3 (num_players - 1)    every other player, nearest first: dx, dy / field, mass / own mass (at most 10)
+        2 seen_food            the nearest food, nearest first: dx, dy / field
+    Actions: 0 stay, 1..8 full throttle at multiples of 45 degrees from +x; continuous (2 floats in [-1, 1]):
+    heading / pi and throttle from -1 (stop) to 1 (full).
+    Reward: 0.1 per food; eating a player: its mass as a share of one's own; being eaten: -1.
+    Terminates, per player: when eaten; it respawns with the start mass. Truncates: after 1000 steps.
+    Score: mass at the end of the episode.
+    Rules: a player eats food whose point it covers, and a player of at most 80% of its mass whose centre it covers.
+    Of several who could eat, the heaviest eats; who is eaten in a step eats no player in it. Mass decays slowly.
+    Source: our own, after the game.
+
+    All pairs are compared: at these sizes that is faster than a grid of neighbourhoods.
+
+    Args:
+        num_players: Players, all of them agents.
+        num_food: Food, kept constant.
+        seen_food: Food in the observation.
+        continuous: Whether the action is heading and throttle.
+    """
+
+    num_players: int = 16
+    num_food: int = 128
+    seen_food: int = 8
+    continuous: bool = True
+
+    def __post_init__(self):
+        if self.num_players < 2:
+            raise ValueError(f"`num_players` must be at least 2; got {self.num_players}.")
+        if not 1 <= self.seen_food <= self.num_food:
+            raise ValueError(
+                f"`seen_food` must be from 1 to `num_food`; got {self.seen_food} and {self.num_food}."
+            )
+
+    @property
+    def num_agents(self) -> int:
+        return self.num_players
+
+    @property
+    def default_params(self) -> EnvParams:
+        return EnvParams()
+
+    def action_space(self, params: EnvParams | None = None) -> Discrete | Box:
+        return Box(-1.0, 1.0, (2,)) if self.continuous else Discrete(9)
+
+    def observation_space(self, params: EnvParams | None = None) -> Box:
+        return Box(-jnp.inf, jnp.inf, (3 * self.num_players + 2 * self.seen_food,))
+
+    def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, "players k"], EnvState]:
+        draws = self.draw(key)
+        mass = jnp.full(self.num_players, params.start_mass, jnp.float32)
+        time = jnp.zeros((), jnp.int32)
+        state = EnvState(time, draws.players * params.field, mass, draws.food * params.field)
+        return self.get_obs(state, params), state
+
+    def step_env(
+        self, key: PRNGKeyArray, state: EnvState, action: Shaped[Array, "players ..."], params: EnvParams
+    ) -> tuple[
+        Float[Array, "players k"], EnvState, Float[Array, " players"], Bool[Array, " players"], dict[str, Any]
+    ]:
+        after, reward, eaten = self.transition(state, action, self.draw(key), params)
+        info = {"score": jnp.where(eaten, state.mass, after.mass)}
+        return self.get_obs(after, params), after, reward, eaten, info
+
+    def draw(self, key: PRNGKeyArray) -> Draws:
+        draws = jax.random.uniform(key, (self.num_players + self.num_food, 2))
+        return Draws(draws[: self.num_players], draws[self.num_players :])
+
+    def transition(
+        self, state: EnvState, action: Shaped[Array, "players ..."], draws: Draws, params: EnvParams
+    ) -> tuple[EnvState, Float[Array, " players"], Bool[Array, " players"]]:
+        """The step without its randomness: (state, reward, eaten)."""
+        speed = params.max_speed * (state.mass / params.start_mass) ** -params.slowdown
+        position = state.position + speed[:, None] * self._direction(action)
+        position = jnp.clip(position, 0.0, params.field)
+
+        covers_food = _distance(position, state.food) < jnp.sqrt(state.mass)[:, None]
+        food_eater = _heaviest(covers_food, state.mass)
+        num_food = jnp.sum(food_eater, axis=1).astype(jnp.float32)
+        food = jnp.where(jnp.any(food_eater, axis=0)[:, None], draws.food * params.field, state.food)
+
+        edible = state.mass[None] <= params.edible * state.mass[:, None]
+        covers = edible & (_distance(position, position) < jnp.sqrt(state.mass)[:, None])
+        eater = _heaviest(covers & ~jnp.any(covers, axis=0)[:, None], state.mass)
+        eaten = jnp.any(eater, axis=0)
+        prey = jnp.where(eater, state.mass[None], 0.0).sum(axis=1)
+
+        reward = params.reward_food * num_food + prey / state.mass
+        kept = params.start_mass + (state.mass - params.start_mass) * (1.0 - params.decay)
+        mass = kept + params.food_mass * num_food + prey
+        after = EnvState(
+            state.time + 1,
+            jnp.where(eaten[:, None], draws.players * params.field, position),
+            jnp.where(eaten, params.start_mass, mass),
+            food,
+        )
+        return after, jnp.where(eaten, params.reward_eaten, reward), eaten
+
+    def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "players k"]:
+        own = jnp.concatenate([state.position / params.field, state.mass[:, None] / 100.0], axis=1)
+
+        def view(position, mass, index):
+            distance = jnp.sum((state.position - position[None]) ** 2, axis=1)
+            distance = jnp.where(jnp.arange(self.num_players) == index, jnp.inf, distance)
+            others = jax.lax.top_k(-distance, self.num_players - 1)[1]
+            offset = (state.position[others] - position[None]) / params.field
+            ratio = jnp.minimum(state.mass[others] / mass, 10.0)
+            seen = jax.lax.top_k(-jnp.sum((state.food - position[None]) ** 2, axis=1), self.seen_food)[1]
+            food = (state.food[seen] - position[None]) / params.field
+            return jnp.concatenate([offset, ratio[:, None]], axis=1).reshape(-1), food.reshape(-1)
+
+        players, food = jax.vmap(view)(state.position, state.mass, jnp.arange(self.num_players))
+        return jnp.concatenate([own, players, food], axis=1)
+
+    def _direction(self, action: Shaped[Array, "players ..."]) -> Float[Array, "players 2"]:
+        """Heading times throttle."""
+        if self.continuous:
+            action = jnp.clip(action, -1.0, 1.0)
+            angle, throttle = jnp.pi * action[:, 0], (action[:, 1] + 1) / 2
+        else:
+            angle = (action - 1).astype(jnp.float32) * (jnp.pi / 4)
+            throttle = (action > 0).astype(jnp.float32)
+        return jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1) * throttle[:, None]
+
+
+def _distance(x: Float[Array, "n 2"], y: Float[Array, "m 2"]) -> Float[Array, "n m"]:
+    return jnp.hypot(x[:, None, 0] - y[None, :, 0], x[:, None, 1] - y[None, :, 1])
+
+
+def _heaviest(candidate: Bool[Array, "n m"], mass: Float[Array, " n"]) -> Bool[Array, "n m"]:
+    """Of each column's candidates the one of the largest mass, the first if equal."""
+    weight = jnp.where(candidate, mass[:, None], -jnp.inf)
+    best = jnp.argmax(weight, axis=0)
+    return candidate & (jnp.arange(len(mass))[:, None] == best[None])

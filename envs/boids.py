@@ -1,0 +1,136 @@
+"""Boids: a flock that is rewarded for flocking instead of ruled into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from envs import environment
+from envs.environment import Box, Environment
+
+WIDTH, HEIGHT, BOID = 1080.0, 720.0, 32.0
+MAX_SPEED, ACCELERATION, MARGIN = 5.0, 2.0, 50.0
+CROWD = 5.0
+
+
+class EnvState(environment.EnvState):
+    """Positions in pixels, velocities in pixels per step; the last axis is x, y."""
+
+    position: Float[Array, "boids 2"]
+    velocity: Float[Array, "boids 2"]
+    total_reward: Float[Array, " boids"]
+
+
+class EnvParams(environment.EnvParams):
+    """Ranges in pixels and weights of the rewards.
+
+    The original's are visual_range 20 and protected_range 100; with the one inside the other it never rewards
+    matching and centring.
+    """
+
+    max_steps_in_episode: int = 1024
+    visual_range: float = 200.0
+    protected_range: float = 40.0
+    avoid: float = 1.0
+    matching: float = 0.2
+    centring: float = 0.01
+    margin_turn: float = 1.0
+
+
+@dataclass(frozen=True)
+class Boids(Environment):
+    """Keep together, but not too close, and away from the edges.
+
+    Observation per boid i (4 floats for every boid j, itself included): dx / 1080, dy / 720, dvx / 5, dvy / 5 of
+    j relative to i.
+    Actions (2 floats in [-1, 1]): twice of it is added to the velocity, whose components are clipped to +-5. Positions
+    are clipped to the field less 32 pixels.
+    Reward, halved, where j is near i if within the visual and not within the protected range:
+        - avoid * min(n / 5, 1) for n boids within the protected range
+        - matching * (|mean velocity of the near - own|, summed over x and y)
+        - centring * (|mean position of the near - own|, summed over x and y)
+        + margin_turn for each axis on which it keeps 50 pixels from the edge, - margin_turn for each it does not
+    Truncates: after 1024 steps. Score: mean reward of a step over the episode.
+    Source: Boids of PufferLib 3.0. Departures: ranges, as above; all boids move before any is rewarded.
+
+    Args:
+        num_boids: Size of the flock.
+    """
+
+    num_boids: int = 64
+
+    def __post_init__(self):
+        if self.num_boids < 2:
+            raise ValueError(f"`num_boids` must be at least 2; got {self.num_boids}.")
+
+    @property
+    def num_agents(self) -> int:
+        return self.num_boids
+
+    @property
+    def default_params(self) -> EnvParams:
+        return EnvParams()
+
+    def action_space(self, params: EnvParams | None = None) -> Box:
+        return Box(-1.0, 1.0, (2,))
+
+    def observation_space(self, params: EnvParams | None = None) -> Box:
+        return Box(-2.0, 2.0, (4 * self.num_boids,))
+
+    def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, "boids k"], EnvState]:
+        high = jnp.array([WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN])
+        position = MARGIN + jax.random.uniform(key, (self.num_boids, 2)) * high[None]
+        velocity, total = jnp.zeros((self.num_boids, 2)), jnp.zeros(self.num_boids)
+        state = EnvState(jnp.zeros((), jnp.int32), position, velocity, total)
+        return self.get_obs(state, params), state
+
+    def step_env(
+        self, key: PRNGKeyArray, state: EnvState, action: Float[Array, "boids 2"], params: EnvParams
+    ) -> tuple[
+        Float[Array, "boids k"], EnvState, Float[Array, " boids"], Bool[Array, " boids"], dict[str, Any]
+    ]:
+        state, reward = self.transition(state, action, params)
+        info = {"score": state.total_reward / state.time.astype(jnp.float32)}
+        return self.get_obs(state, params), state, reward, jnp.zeros(self.num_boids, bool), info
+
+    def transition(
+        self, state: EnvState, action: Float[Array, "boids 2"], params: EnvParams
+    ) -> tuple[EnvState, Float[Array, " boids"]]:
+        """The step, which has no randomness: (state, reward)."""
+        velocity = state.velocity + ACCELERATION * jnp.clip(action, -1.0, 1.0)
+        velocity = jnp.clip(velocity, -MAX_SPEED, MAX_SPEED)
+        high = jnp.array([WIDTH - BOID, HEIGHT - BOID])[None]
+        position = jnp.clip(state.position + velocity, 0.0, high)
+        reward = flocking_reward(position, velocity, params)
+        return EnvState(state.time + 1, position, velocity, state.total_reward + reward), reward
+
+    def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "boids k"]:
+        both = jnp.concatenate([state.position, state.velocity], axis=-1)
+        both = both / jnp.array([WIDTH, HEIGHT, MAX_SPEED, MAX_SPEED])[None]
+        return (both[None] - both[:, None]).reshape(self.num_boids, -1)
+
+
+def flocking_reward(
+    position: Float[Array, "boids 2"], velocity: Float[Array, "boids 2"], params: EnvParams
+) -> Float[Array, " boids"]:
+    """Reward of every boid, as in `Boids`."""
+    distance = jnp.sqrt(sum((position[None, :, k] - position[:, None, k]) ** 2 for k in range(2)))
+    others = ~jnp.eye(len(position), dtype=bool)
+    close = others & (distance < params.protected_range)
+    near = (others & (distance < params.visual_range) & ~close).astype(jnp.float32)
+    num_close, num_near = jnp.sum(close, axis=1).astype(jnp.float32), jnp.sum(near, axis=1)
+    reward = -params.avoid * jnp.minimum(num_close / CROWD, 1.0)
+
+    for quantity, weight in ((velocity, params.matching), (position, params.centring)):
+        mean = (near @ quantity) / jnp.maximum(num_near, 1.0)[:, None]
+        penalty = jnp.sum(jnp.abs(mean - quantity), axis=1)
+        reward -= jnp.where(num_near > 0, weight * penalty, 0.0)
+
+    field = jnp.array([WIDTH, HEIGHT])[None]
+    inside = (position >= MARGIN) & (position <= field - MARGIN)
+    reward += params.margin_turn * jnp.sum(jnp.where(inside, 1.0, -1.0), axis=1)
+    return reward / 2
