@@ -10,15 +10,24 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+
+from envs import registry
+from envs.environment import Environment
+from experiments.saved import as_arrays
+from neocarbs_jax.progress import Progress
 from p3o_jax.evaluate import evaluate
+from p3o_jax.settings import PARAM_NAMES, Config, Params
 from p3o_jax.train import make_train
 
-from envs.environment import Environment
-from neocarbs_jax.progress import Progress
-from p3o_jax.settings import PARAM_NAMES, Config, Params
-
 CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config))
+
+
+def make_env(name: str) -> Environment:
+    """The environment, in the words of the command line when there is none of that name."""
+    try:
+        return registry.make(name)
+    except (ValueError, ImportError) as error:
+        raise ValueError(str(error).replace("`name`", "`env`")) from error
 
 
 class Training:
@@ -82,9 +91,7 @@ class Training:
             raise ValueError(f"Hyperparameters must be among {', '.join(sorted(known))}; got {', '.join(unknown)}.")
         static = {name: value for name, value in values.items() if name in CONFIG_NAMES}
         traced = {name: value for name, value in values.items() if name in PARAM_NAMES}
-        params = dataclasses.replace(self.params, **traced)
-        params = jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), params)
-        return dataclasses.replace(self.config, **static), params
+        return dataclasses.replace(self.config, **static), as_arrays(dataclasses.replace(self.params, **traced))
 
     def _compiled(self, config: Config) -> tuple[Any, Any]:
         if config not in self._programs:

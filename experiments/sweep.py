@@ -17,10 +17,8 @@ import optuna
 import tyro
 from rich.console import Console
 
-from envs import registry
-from envs.environment import Environment
 from experiments.common import compilation_cache, user_errors
-from experiments.objective import Training
+from experiments.objective import Training, make_env
 from neocarbs_jax import report
 from neocarbs_jax.ledger import Trial
 from neocarbs_jax.progress import Progress, front_details
@@ -106,14 +104,6 @@ def prepare(args: Args, progress: Progress) -> Training:
     for corner in (np.zeros, np.ones):
         training.split(space.from_unit(corner(space.size)))  # the extreme shapes of the space must be possible
     return training
-
-
-def make_env(name: str) -> Environment:
-    """The environment, in the words of the command line when there is none of that name."""
-    try:
-        return registry.make(name)
-    except (ValueError, ImportError) as error:
-        raise ValueError(str(error).replace("`name`", "`env`")) from error
 
 
 def search_space(bounds: Sequence[str] = ()) -> SearchSpace:

@@ -58,7 +58,7 @@ def test_a_study_of_the_same_name_over_another_space_is_refused(monkeypatch, tmp
 
 def test_a_diverging_training_is_a_failed_trial_with_its_reason():
     config, params = sweep.Config(num_envs=8, segment_length=4, horizon=4, num_minibatches=1), sweep.Params()
-    training = sweep.Training(sweep.registry.make("pong"), config, params, num_episodes=2)
+    training = sweep.Training(sweep.make_env("pong"), config, params, num_episodes=2)
     score, cost, attrs = training({"total_steps": 128.0, "learning_rate": float("inf")})
     assert score != score
     assert cost > 0

@@ -1,0 +1,69 @@
+"""Trained agents on disk: a folder with settings as JSON beside the whole state, so that it evaluates and resumes."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envs import registry
+from p3o_jax import checkpoint
+from p3o_jax.learner import State, init
+from p3o_jax.networks import NetworkConfig
+from p3o_jax.settings import Config, Params
+
+
+class Saved(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+        env_name: name in `envs.registry`.
+        env: the environment.
+        config: static settings.
+        params: traced settings.
+        state: the whole state of the learner.
+    """
+
+    env_name: str
+    env: Any
+    config: Config
+    params: Params
+    state: State
+
+
+def save(folder: Path, env_name: str, config: Config, params: Params, state: State) -> None:
+    """Writes a folder whole, in place of an older one of the same name."""
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    checkpoint.save(fresh / "state", state)
+    numbers = {name: float(value) for name, value in vars(params).items()}
+    settings = {"env": env_name, "config": dataclasses.asdict(config), "params": numbers}
+    (fresh / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+
+
+def load(folder: Path) -> Saved:
+    """Reads a folder.
+
+    Raises:
+        ValueError: if it is not one that `save` wrote.
+    """
+    try:
+        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"`checkpoint` must be a folder that `p3o train` wrote; got {str(folder)!r}.") from error
+    network = NetworkConfig(**settings["config"].pop("network"))
+    config = Config(network=network, **settings["config"])
+    params = as_arrays(Params(**settings["params"]))
+    env = registry.make(settings["env"])
+    template = jax.eval_shape(lambda: init(config, env, jax.random.key(0), params))
+    return Saved(settings["env"], env, config, params, checkpoint.restore(folder / "state", template))
+
+
+def as_arrays(params: Params) -> Params:
+    """The same settings as float32 arrays, so that another value is no new compilation."""
+    return jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), params)

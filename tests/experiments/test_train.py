@@ -1,0 +1,48 @@
+"""`p3o train` and `p3o eval`: an agent is trained, kept, resumed and evaluated; bad input is one line."""
+
+import sys
+
+import pytest
+
+from experiments import p3o, saved
+
+SMALL = ["num_envs=8", "segment_length=8", "horizon=4", "num_minibatches=1", "update_epochs=1"]
+
+
+def run(monkeypatch, folder, *args):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(p3o, "compilation_cache", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["p3o", *map(str, args)])
+    p3o.main()
+
+
+def test_an_agent_is_kept_resumed_and_evaluated(monkeypatch, tmp_path, capsys):
+    train = ["train", "--out", "agent", "--reports", "2", "--episodes", "2", "--set", *SMALL]
+    run(monkeypatch, tmp_path, *train, "total_steps=256")
+    assert "kept in agent" in capsys.readouterr().out
+    assert int(saved.load(tmp_path / "agent").state.num_updates) == 4
+    run(monkeypatch, tmp_path, *train, "total_steps=512")
+    assert "going on from update 4" in capsys.readouterr().out
+    assert int(saved.load(tmp_path / "agent").state.num_updates) == 8
+    run(monkeypatch, tmp_path, "eval", "agent", "--episodes", "2")
+    assert "over 2 episodes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "--env", "pang"], "`env` must be one of"),
+        (["train", "--set", "total_step=3"], "got total_step."),
+        (["train", "--set", "clip"], "`set` must read NAME=VALUE; got 'clip'."),
+        (["train", "--set", "num_envs=6"], "`num_minibatches` must divide `num_envs`; got 4 and 6."),
+        (["train", "--set", "estimator=td"], "`estimator` must be one of p3o, original, gae; got 'td'."),
+        (["eval", "nowhere"], "`checkpoint` must be a folder that `p3o train` wrote; got 'nowhere'."),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(monkeypatch, tmp_path, capsys, args, message):
+    with pytest.raises(SystemExit) as refusal:
+        run(monkeypatch, tmp_path, *args)
+    assert refusal.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not list(tmp_path.iterdir())
