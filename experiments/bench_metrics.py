@@ -99,7 +99,7 @@ def _noiseless(task: Task, unit: Float[np.ndarray, "n d"]) -> tuple[jax.Array, j
 def coverage(
     measured: Float[np.ndarray, " n"], mean: Float[np.ndarray, " n"], std: Float[np.ndarray, " n"]
 ) -> tuple[float, ...]:
-    """Share of measurements inside the central normal interval of each of `LEVELS`; predictions that are NaN are left out."""
+    """Share of measurements inside the central normal intervals of `LEVELS`, where there is a prediction."""
     known: Bool[np.ndarray, " n"] = np.isfinite(measured) & np.isfinite(mean) & np.isfinite(std)
     known &= np.arange(len(measured)) >= WASTE_AFTER
     if not known.any():

@@ -35,9 +35,7 @@ class Forest:
         """Fits `NUM_TREES` extremely randomised trees of scikit-learn (extra `bench`)."""
         from sklearn.ensemble import ExtraTreesRegressor
 
-        trees = [
-            e.tree_ for e in ExtraTreesRegressor(NUM_TREES, random_state=seed).fit(inputs, targets).estimators_
-        ]
+        trees = [e.tree_ for e in ExtraTreesRegressor(NUM_TREES, random_state=seed).fit(inputs, targets).estimators_]
         size = max(tree.node_count for tree in trees)
         feature, threshold, value = (np.zeros((len(trees), size)) for _ in range(3))
         children = np.zeros((len(trees), size, 2), np.int32)
@@ -65,5 +63,5 @@ class Forest:
             goes_right = point[self.feature[trees, node]] > self.threshold[trees, node]
             return self.children[trees, node, goes_right.astype(jnp.int32)]
 
-        leaf = jax.lax.fori_loop(0, self.depth, descend, jnp.zeros_like(trees))
+        leaf = jax.lax.fori_loop(0, self.depth, descend, jnp.zeros(trees.shape, jnp.int32))
         return jnp.mean(self.value[trees, leaf])

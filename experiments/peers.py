@@ -59,6 +59,18 @@ class OptunaPeer:
         else:
             self._study.tell(self._trial, [score, math.log(cost)])
 
+    def enter(
+        self, unit: Float[np.ndarray, "n d"], score: Float[np.ndarray, " n"], cost: Float[np.ndarray, " n"]
+    ) -> None:
+        """Adds finished trials on continuous axes that somebody else suggested."""
+        names = [f"u{i}" for i in range(len(self._levels))]
+        distributions = {name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in names}
+        for point, *values in zip(unit, score, np.log(cost), strict=True):
+            params = dict(zip(names, map(float, point), strict=True))
+            self._study.add_trial(
+                optuna.trial.create_trial(params=params, distributions=distributions, values=[float(v) for v in values])
+            )
+
 
 class BotorchPeer:
     """BoTorch qLogNEHVI (q = 1) on two GPs of score and negative log cost, Sobol start of 2 d points, at most 16."""
@@ -78,8 +90,7 @@ class BotorchPeer:
             unit = self._sobol.draw(1, dtype=self._torch.double)[0].numpy()
         else:
             unit = self._optimise()
-        rounded = [u if n is None else (min(int(u * n), n - 1) + 0.5) / n for u, n in zip(unit, self._levels, strict=True)]
-        return np.array(rounded)
+        return np.array([_snap(float(u), n) for u, n in zip(unit, self._levels, strict=True)])
 
     def tell(self, unit: Float[np.ndarray, " d"], score: float, cost: float) -> None:
         self._unit.append(unit)
@@ -109,6 +120,10 @@ class BotorchPeer:
             bounds = torch.stack([torch.zeros(self._size), torch.ones(self._size)]).double()
             best, _ = optimize_acqf(acquisition, bounds, q=1, num_restarts=4, raw_samples=128, options={"maxiter": 50})
         return best[0].detach().numpy()
+
+
+def _snap(unit: float, levels: int | None) -> float:
+    return unit if levels is None else (min(int(unit * levels), levels - 1) + 0.5) / levels
 
 
 def num_levels(axis: object) -> int | None:

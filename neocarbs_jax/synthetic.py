@@ -137,10 +137,8 @@ def _noised_percentile_cost(cost: Array, key: PRNGKeyArray) -> Array:
 
 
 def _rl_throughput(epochs: Array, minibatch: Array, num_envs: Array) -> Array:
-    """Environment steps per unit of cost: epochs slow training down, large minibatches and more environments speed it up."""
-    return (
-        2.5e6 / (0.35 + 0.22 * epochs) * (minibatch / 8192) ** 0.15 * jnp.minimum(1.2, (num_envs / 2048) ** 0.25)
-    )
+    """Environment steps per unit of cost: epochs slow it down, large minibatches and many environments speed it up."""
+    return 2.5e6 / (0.35 + 0.22 * epochs) * (minibatch / 8192) ** 0.15 * jnp.minimum(1.2, (num_envs / 2048) ** 0.25)
 
 
 def _rl_efficiency(epochs: Array, error: Array) -> Array:
@@ -148,7 +146,7 @@ def _rl_efficiency(epochs: Array, error: Array) -> Array:
 
 
 def _rl_score(steps: Array, epochs: Array, error: Array, hardness: float) -> Array:
-    """Learning curve exp(-.06 e) (1 - exp(-steps * efficiency / hardness)) at squared distance `error` from the optimum."""
+    """Learning curve exp(-.06 e) (1 - exp(-steps * efficiency / hardness)), e the squared distance from the optimum."""
     return jnp.exp(-0.06 * error) * -jnp.expm1(-steps * _rl_efficiency(epochs, error) / hardness)
 
 

@@ -1,0 +1,232 @@
+"""Suggestion latency against observations n, batch q and axes d: ours and the peers' in one run.
+
+    python -m experiments.bench_suggest            # n to 300 for the peers, one repeat: minutes
+    python -m experiments.bench_suggest --full     # n to 1000 for everybody
+
+Also: 32 whole sweeps in one vmapped call against the same sweeps one after another through `study`, peak memory at
+n = 1000, and the number of compilations while n grows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optuna
+import tyro
+from rich.console import Console
+
+from experiments.bench_report import context
+from experiments.peers import PEERS, BotorchPeer, OptunaPeer, Peer
+from neocarbs_jax import sweep, synthetic
+from neocarbs_jax.observations import Status
+from neocarbs_jax.space import Linear, SearchSpace
+from neocarbs_jax.study import Study
+
+PEER_NAMES = ("optuna_gp", "botorch_qlognehvi")
+MEMORY_LIMIT_GIB = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to measure.
+
+    Attributes:
+        full: n = 1000 and all d for the peers too; hours.
+        repeats: suggestions timed per cell; the median counts.
+        sweeps: whole sweeps in the vmapped call.
+        trials: trials of each.
+        out: folder of the results.
+    """
+
+    full: bool = False
+    repeats: int = 3
+    sweeps: int = 32
+    trials: int = 100
+    out: Path = Path("experiments/results")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One latency.
+
+    Attributes:
+        strategy: whose.
+        n: observations.
+        q: suggestions in one call.
+        d: axes.
+        seconds: median of one call that suggests all q.
+    """
+
+    strategy: str
+    n: int
+    q: int
+    d: int
+    seconds: float
+
+
+def space_of(num_axes: int) -> SearchSpace:
+    """Unit axes."""
+    return SearchSpace(**{f"u{i}": Linear(0.0, 1.0) for i in range(num_axes)})
+
+
+def observations_of(n: int, num_axes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points, scores and costs with structure: score = (1 - 4 |u - .4|^2 / d)(1 - exp(-3 u_0)) + noise."""
+    rng = np.random.default_rng(n + num_axes)
+    unit = rng.uniform(size=(n, num_axes))
+    score = (1 - 4 * np.mean((unit - 0.4) ** 2, axis=1)) * -np.expm1(-3 * unit[:, 0]) + 0.02 * rng.normal(size=n)
+    return unit, score, np.exp(5 * unit[:, 0] + 0.1 * rng.normal(size=n))
+
+
+def median_seconds(function: Callable[[], object], repeats: int) -> float:
+    """Median wall time of a call."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+_suggest_batch = jax.jit(sweep.suggest_batch, static_argnums=(0, 3))
+
+
+def time_ours(n: int, q: int, num_axes: int, repeats: int) -> float:
+    """A call of suggest_batch that also refits: the slowest kind, made whenever a checkpoint is passed."""
+    capacity = max(64, 2 ** int(np.ceil(np.log2(n + q))))
+    config = sweep.Config(space_of(num_axes), capacity=capacity)
+    rows = observations_of(n, num_axes)
+    fitted = sweep.restore(config, *map(jnp.asarray, rows), jnp.full(n, int(Status.SUCCESS)))
+    stale = fitted._replace(fit=jax.tree.map(jnp.zeros_like, fitted.fit))
+    keys = iter(jax.random.split(jax.random.key(0), repeats + 1))
+    call: Callable[[], object] = lambda: jax.block_until_ready(_suggest_batch(config, stale, next(keys), q))  # noqa: E731
+    call()
+    return median_seconds(call, repeats)
+
+
+def time_peer(name: str, n: int, q: int, num_axes: int, repeats: int) -> float:
+    """q calls of a peer: it fits once per suggestion and has no joint batch behind ask and tell."""
+    peer = PEERS[name](space_of(num_axes), 0)
+    preload(peer, *observations_of(n, num_axes))
+
+    def call() -> None:
+        for _ in range(q):
+            peer.ask()
+
+    return median_seconds(call, repeats)
+
+
+def preload(peer: Peer, unit: np.ndarray, score: np.ndarray, cost: np.ndarray) -> None:
+    """Gives a peer its observations."""
+    if isinstance(peer, BotorchPeer):
+        for row in zip(unit, score, cost, strict=True):
+            peer.tell(row[0], float(row[1]), float(row[2]))
+    elif isinstance(peer, OptunaPeer):
+        peer.enter(unit, score, cost)
+
+
+def measure_latency(settings: Settings, console: Console) -> list[Cell]:
+    """All cells of the table."""
+    cells = []
+    for d in (4, 11, 30):
+        for n in (10, 30, 100, 300, 1000):
+            for q in (1, 8, 32):
+                cells.append(Cell("neocarbs", n, q, d, time_ours(n, q, d, settings.repeats)))
+                console.print(cells[-1])
+            for name in PEER_NAMES:
+                if settings.full or (d == 11 and n <= 300):
+                    cells.append(Cell(name, n, 1, d, time_peer(name, n, 1, d, 1)))
+                    console.print(cells[-1])
+    return cells
+
+
+def measure_sweeps(settings: Settings) -> dict[str, float]:
+    """Seconds of all sweeps in one vmapped call, and through `study` extrapolated from two of them."""
+    task = synthetic.make("rl")
+    config = sweep.Config(task.space, capacity=settings.trials)
+    keys = jax.random.split(jax.random.key(0), settings.sweeps)
+    together = jax.jit(jax.vmap(lambda key: sweep.run(config, task, key, settings.trials)[1].score)).lower(keys)
+    compiled = together.compile()
+    start = time.perf_counter()
+    jax.block_until_ready(compiled(keys))
+    vmapped = time.perf_counter() - start
+    objective = jax.jit(task)
+
+    def through_study(seed: int) -> None:
+        study = Study.create(task.space, optuna.storages.InMemoryStorage(), seed=seed)
+        for trial in range(settings.trials):
+            asked = study.ask()[0]
+            values = {name: jnp.asarray(value, float) for name, value in asked.values.items()}
+            score, cost = objective(values, jax.random.key(trial))
+            study.tell(asked, float(score), float(cost))
+
+    through_study(0)
+    one = median_seconds(functools.partial(through_study, 1), 1)
+    return {"vmapped": vmapped, "study_extrapolated": one * settings.sweeps, "ratio": one * settings.sweeps / vmapped}
+
+
+def peak_memory_gib(n: int) -> float:
+    """Peak resident memory of a fresh process that suggests once at n observations of 11 axes."""
+    code = (
+        "import resource, jax; jax.config.update('jax_enable_x64', True);"
+        f"from experiments.bench_suggest import time_ours; time_ours({n}, 1, 11, 1);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+    )
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+
+
+def compilations_while_growing(num_trials: int = 40) -> int:
+    """Compilations of `suggest` from the first observation to capacity."""
+    task = synthetic.make("rl")
+    config = sweep.Config(task.space, capacity=num_trials)
+    suggest = jax.jit(sweep.suggest, static_argnums=0)
+    state = sweep.init(config)
+    for key in jax.random.split(jax.random.key(0), num_trials):
+        state, suggestion = suggest(config, state, key)
+        score, cost = task(suggestion.values, key)
+        state = sweep.observe(config, state, suggestion, score, cost)
+    return suggest._cache_size()  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def markdown(cells: list[Cell], others: dict[str, float]) -> str:
+    """A row per (d, n), milliseconds per call."""
+    columns = [("neocarbs", 1), ("neocarbs", 8), ("neocarbs", 32), *((name, 1) for name in PEER_NAMES)]
+    command = context("experiments.bench_suggest")["command"]
+    lines = ["# Suggestion latency", "", f"`{command}`, milliseconds per call.", ""]
+    lines += ["| d | n | " + " | ".join(f"{s}, q = {q}" for s, q in columns) + " |", "|---" * (2 + len(columns)) + "|"]
+    by_key = {(c.strategy, c.n, c.q, c.d): c.seconds for c in cells}
+    for d, n in dict.fromkeys((c.d, c.n) for c in cells):
+        row = [by_key.get((s, n, q, d)) for s, q in columns]
+        lines.append(f"| {d} | {n} | " + " | ".join("-" if v is None else f"{1e3 * v:.0f}" for v in row) + " |")
+    return "\n".join([*lines, "", *(f"- {name}: {value:.3g}" for name, value in others.items()), ""])
+
+
+def main(settings: Settings) -> None:
+    """Measures everything and writes `suggest.md` and `suggest.json`."""
+    console = Console(stderr=True)
+    cells = measure_latency(settings, console)
+    others = {f"32 sweeps: {name}": value for name, value in measure_sweeps(settings).items()}
+    others["peak memory at n = 1000, GiB"] = peak_memory_gib(1000)
+    others["compilations of suggest from n = 1 to capacity"] = compilations_while_growing()
+    settings.out.mkdir(parents=True, exist_ok=True)
+    text = markdown(cells, others)
+    (settings.out / "suggest.md").write_text(text)
+    rows = [dataclasses.asdict(cell) for cell in cells]
+    document = {"context": context("experiments.bench_suggest"), "cells": rows, "others": others}
+    (settings.out / "suggest.json").write_text(json.dumps(document, indent=1) + "\n")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", jax.default_backend() == "cpu")  # as the study does
+    main(tyro.cli(Settings, description=__doc__))

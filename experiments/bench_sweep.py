@@ -1,0 +1,126 @@
+"""Tuner quality: strategies x tasks x seeds, ours and the peers' in one run (BENCHMARKS: fraction of the true front).
+
+    python -m experiments.bench_sweep                      # the short form: 20 minutes on two cores
+    python -m experiments.bench_sweep --full               # every task, every table, five seeds of everything
+    python -m experiments.bench_sweep --tasks rl log --strategies neocarbs optuna_tpe --seeds 3 --trials 50
+
+Finished sweeps are kept in `<out>/sweeps.json`; an interrupted or extended benchmark runs only what is missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import tyro
+from rich.progress import Progress
+
+from experiments import bench_report, bench_run, tables
+from experiments.bench_metrics import Measures, measure
+from neocarbs_jax import synthetic
+
+OURS = ("neocarbs", "protein", "carbs", "pareto_genetic", "random")
+SHORT_TABLES = ("rl:ppo_box2d_lunar_lander", "rl:ppo_cc_cartpole", "rl:sac_cc_pendulum", "hpobench:vehicle")
+SLOW_PEERS = {"optuna_gp": (50, 2), "botorch_qlognehvi": (50, 1)}  # short form: trials, seeds
+SLOW_TASKS = ("rl", "log")  # short form: where the slow peers run
+NOTES = {
+    "optuna_gp": "short form: 2 seeds of 50 trials on rl and log only",
+    "botorch_qlognehvi": "short form: 1 seed of 50 trials on rl and log only; failures told as the worst score",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to run.
+
+    Attributes:
+        full: every task and table, every peer, all seeds; hours.
+        trials: trials per sweep.
+        seeds: sweeps per strategy and task; seed i is the same for every strategy.
+        tasks: names of synthetic tasks and tables; by default the selection of the form.
+        strategies: ours and peers; by default all.
+        tables: folder of the RL tables; by default `$NEOCARBS_TABLES` or ../shared/data.
+        out: folder of the results.
+        name: file name of the results.
+        limit: seconds after which no further sweep starts; what is missing is said in the report.
+    """
+
+    full: bool = False
+    trials: int | None = None
+    seeds: int | None = None
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
+    strategies: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
+    tables: Path | None = None
+    out: Path = Path("experiments/results")
+    name: str | None = None
+    limit: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One sweep."""
+
+    strategy: str
+    task: str
+    seed: int
+    trials: int
+
+
+def plan(settings: Settings) -> list[Job]:
+    """The sweeps of a form, cheapest strategies first, so that a time limit cuts the slow peers."""
+    on_disk = tables.available(settings.tables)
+    chosen = on_disk if settings.full else [name for name in SHORT_TABLES if name in on_disk]
+    tasks = settings.tasks or (*(name for name in synthetic.TASKS if name != "ridge"), *chosen)
+    strategies = settings.strategies or (*OURS, *(name for name in bench_run.PEER_NAMES if name not in OURS))
+    trials = settings.trials or (200 if settings.full else 100)
+    seeds = settings.seeds or (5 if settings.full else 3)
+    jobs = []
+    for strategy, task, seed in itertools.product(strategies, tasks, range(seeds)):
+        cut, cut_seeds = SLOW_PEERS.get(strategy, (trials, seeds)) if not settings.full else (trials, seeds)
+        explicit = bool(settings.tasks)
+        if strategy in SLOW_PEERS and not settings.full and not explicit and task not in SLOW_TASKS:
+            continue
+        if seed < cut_seeds:
+            jobs.append(Job(strategy, task, seed, min(trials, cut)))
+    return jobs
+
+
+def main(settings: Settings) -> None:
+    """Runs what is missing, then writes the table, the JSON and the plots."""
+    name = settings.name or ("sweep-full" if settings.full else "sweep-short")
+    store = Path(".cache") / "bench" / f"{name}.json"
+    done = bench_report.read_store(store)
+    jobs = plan(settings)
+    start = time.monotonic()
+    with Progress() as progress:
+        bar = progress.add_task("sweeps", total=len(jobs))
+        for job in jobs:
+            late = settings.limit is not None and time.monotonic() - start > settings.limit
+            key = json.dumps(dataclasses.astuple(job))
+            if key not in done and not late:
+                progress.update(bar, description=f"{job.strategy} on {job.task}, seed {job.seed}")
+                done[key] = run_job(job, settings.tables)
+                bench_report.write_store(store, done)
+            progress.advance(bar)
+    results = {job: done[key] for job in jobs if (key := json.dumps(dataclasses.astuple(job))) in done}
+    missing = [job for job in jobs if job not in results]
+    bench_report.write(settings.out, name, results, missing)
+
+
+def run_job(job: Job, table_dir: Path | None) -> Measures:
+    """Runs and judges one sweep."""
+    task = synthetic.make(job.task) if job.task in synthetic.TASKS else tables.load(job.task, table_dir)
+    record = bench_run.run(job.strategy, task, job.seed, job.trials)
+    return measure(task, task.front(), record)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", jax.default_backend() == "cpu")  # as the study does
+    cache = Path(".cache") / "jax"
+    jax.config.update("jax_compilation_cache_dir", str(cache.resolve()))
+    main(tyro.cli(Settings, description=__doc__))
