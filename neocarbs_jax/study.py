@@ -69,7 +69,7 @@ class Study:
             ValueError: if an option is out of range, the storage cannot be opened, or it holds a study of this name
                 over another space.
         """
-        config = _config(space, options)
+        config = make_config(space, options)
         opened = ledger.open_storage(storage)
         study = optuna.create_study(
             storage=opened, study_name=name, directions=["maximize", "minimize"], load_if_exists=True
@@ -103,7 +103,7 @@ class Study:
             known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
             raise ValueError(f"`name` must be a study of the storage ({known}); got {name!r}.") from error
         space = ledger.undescribe(study.user_attrs["space"])
-        return cls(study, _config(space, options), study.user_attrs["seed"])
+        return cls(study, make_config(space, options), study.user_attrs["seed"])
 
     @property
     def space(self) -> SearchSpace:
@@ -278,7 +278,8 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
     return Trial(number=n, values=values, status="running", **known)
 
 
-def _config(space: SearchSpace, options: Mapping[str, Any]) -> sweep.Config:
+def make_config(space: SearchSpace, options: Mapping[str, Any]) -> sweep.Config:
+    """The settings of a young sweep; raises `ValueError` where an option is out of range."""
     config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
     if config.strategy not in STRATEGIES:
         raise ValueError(f"`strategy` must be one of {', '.join(STRATEGIES)}; got {config.strategy!r}.")
