@@ -88,7 +88,7 @@ def estimate(
     spread = update_spread(spread, values, *known, decay=params.spread_decay, implementation=config.implementation)
     explained = spread.explained_variance
     if config.estimator == "original":
-        reward_std = jnp.std(outcome.rewards)
+        reward_std = jnp.maximum(jnp.std(outcome.rewards), 1e-4)  # equal rewards have no precision to subtract
         advantages = original_advantage(values, log_std["log_std"], *outcome, r_std=reward_std, puf=params.puf)
         lags = Lags(jnp.ones(config.horizon), jnp.exp(log_std["log_std"]))
         return Estimate(Targets(advantages, advantages, ()), lags, spread, explained)

@@ -95,7 +95,7 @@ def gradient_steps(
             block = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, size, axis=1), batch)
             memory = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, size, axis=0), memories)
         (_, metrics), gradient = loss_and_gradient(config, params, actor, trained.trainable, block, memory, lags)
-        metrics = metrics._replace(grad_norm=optax.global_norm(gradient))
+        metrics = metrics._replace(grad_norm=optax.tree.norm(gradient))
         with jax.numpy_dtype_promotion("standard"):  # optax raises traced decay rates to integer powers
             change, opt_state = optimizer.update(gradient, trained.opt_state, trained.trainable)
         trainable = jax.tree.map(lambda x, dx: x + learning_rate * dx, trained.trainable, change)

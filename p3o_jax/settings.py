@@ -16,6 +16,9 @@ Precision = Literal["float32", "bfloat16"]
 
 Scalar = float | jax.Array
 
+MAX_PREDICTIONS = 2**31 - 1
+"""Predictions of a segment; beyond this, indices overflow and the array alone takes 8 GiB."""
+
 DEFAULT_REWARD_SCALES: dict[str, RewardScale] = {"p3o": "rms", "original": "clip", "gae": "none"}
 
 
@@ -72,6 +75,12 @@ class Config:
         if self.reward_scale is not None:
             _check_choice("reward_scale", self.reward_scale, get_args(RewardScale))
         resolve_implementation(self.implementation)
+        size = self.num_values * self.segment_length * self.num_envs
+        if size > MAX_PREDICTIONS:
+            raise ValueError(
+                "`horizon` must leave `horizon` x `segment_length` x `num_envs` at most "
+                f"{MAX_PREDICTIONS}, which arrays can index; got {size}."
+            )
 
     @property
     def num_values(self) -> int:

@@ -1,11 +1,13 @@
 """A whole training as one function, to be jitted, vmapped over seeds and over `Params`, and resumed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from p3o_jax.learner import State, init, num_total_updates, steps_per_update, update
 from p3o_jax.metrics import Metrics, summarize
@@ -13,10 +15,29 @@ from p3o_jax.rollout import make_actor
 from p3o_jax.settings import Config, Params
 
 Train = Callable[..., tuple[State, Metrics]]
+OnMetrics = Callable[[int, Metrics], None]
 
 
-def make_train(config: Config, env: Any, env_params: Any = None) -> Train:
-    """Returns `train(key, params=Params()) -> (State, Metrics)`.
+@dataclass(frozen=True)
+class Callback:
+    """A function on the host that is told of a training while it runs, under `vmap` as well.
+
+    Attributes:
+      fn: called with the member that `train` was given, and its metrics so far. Calls may overtake one another; the
+        metrics' `steps` tell their order.
+      interval: updates between two calls; the last update always makes one.
+    """
+
+    fn: OnMetrics
+    interval: int = 10
+
+    def __post_init__(self) -> None:
+        if self.interval < 1:
+            raise ValueError(f"`interval` must be at least 1; got {self.interval}.")
+
+
+def make_train(config: Config, env: Any, env_params: Any = None, callback: Callback | None = None) -> Train:
+    """Returns `train(key, params=Params(), member=0) -> (State, Metrics)`.
 
     The number of updates is traced, so that trainings of any length share one compilation; under `vmap` the batch runs
     until its last member is done. A training that ceases to be finite ends there (`Metrics.failed`); the others go on.
@@ -25,6 +46,7 @@ def make_train(config: Config, env: Any, env_params: Any = None) -> Train:
       config: static settings.
       env: environment of the gymnax contract: ours, or gymnax's own.
       env_params: of the environment; None is its default.
+      callback: told of the training while it runs, and of `member`, a number that tells members of a batch apart.
 
     Raises:
       ValueError: the environment's spaces do not fit `config`.
@@ -32,9 +54,13 @@ def make_train(config: Config, env: Any, env_params: Any = None) -> Train:
     env_params = env.default_params if env_params is None else env_params
     make_actor(config, env, env_params)
 
-    def train(key: PRNGKeyArray, params: Params = Params()) -> tuple[State, Metrics]:  # noqa: B008
+    def train(
+        key: PRNGKeyArray,
+        params: Params = Params(),  # noqa: B008
+        member: int | Int[Array, ""] = 0,
+    ) -> tuple[State, Metrics]:
         state = init(config, env, key, params, env_params)
-        return advance(config, env, state, params, env_params=env_params)
+        return advance(config, env, state, params, env_params=env_params, callback=callback, member=member)
 
     return train
 
@@ -46,6 +72,8 @@ def advance(
     params: Params,
     num_updates: int | Int[Array, ""] | None = None,
     env_params: Any = None,
+    callback: Callback | None = None,
+    member: int | Int[Array, ""] = 0,
 ) -> tuple[State, Metrics]:
     """Returns the state after at most `num_updates` more updates, never beyond `params.total_steps`, and the metrics.
 
@@ -58,7 +86,10 @@ def advance(
       params: traced settings.
       num_updates: at most so many; None is until the end.
       env_params: of the environment; None is its default.
+      callback: told of the training while it runs.
+      member: what the callback is told of it.
     """
+    num_steps = steps_per_update(config, env)
     end = num_total_updates(config, env, params)
     if num_updates is not None:
         end = jnp.minimum(end, state.num_updates + num_updates)
@@ -66,5 +97,23 @@ def advance(
     def goes_on(state: State) -> Array:
         return (state.num_updates < end) & ~state.failure.failed
 
-    state = lax.while_loop(goes_on, lambda state: update(config, env, state, params, env_params), state)
-    return state, summarize(state.log, state.failure, steps_per_update(config, env))
+    def step(before: State) -> State:
+        state = update(config, env, before, params, env_params)
+        if callback is not None:
+            # A member of a batch that has ended is stepped with the others, to no effect.
+            due = goes_on(before) & ((state.num_updates % callback.interval == 0) | ~goes_on(state))
+            _tell(callback, due, member, summarize(state.log, state.failure, num_steps))
+        return state
+
+    state = lax.while_loop(goes_on, step, state)
+    return state, summarize(state.log, state.failure, num_steps)
+
+
+def _tell(callback: Callback, due: Bool[Array, ""], member: int | Int[Array, ""], metrics: Metrics) -> None:
+    """Calls the host where `due`. Under `vmap` both branches of a condition run, hence the second look at it."""
+
+    def on_host(due: Array, member: Array, metrics: Metrics) -> None:
+        if due:
+            callback.fn(int(member), metrics)
+
+    lax.cond(due, lambda: jax.debug.callback(on_host, due, member, metrics), lambda: None)

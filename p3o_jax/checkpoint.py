@@ -1,0 +1,61 @@
+"""Checkpoints of whole states: what is restored goes on exactly as it would have."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+
+def save(path: str | Path, state: Any) -> None:
+    """Writes a state, or any pytree of arrays and random keys, to a new directory, which appears once it is complete.
+
+    Args:
+      path: of the directory; its parents are made.
+      state: what to write.
+
+    Raises:
+      ValueError: `path` exists.
+    """
+    path = Path(path).absolute()
+    if path.exists():
+        raise ValueError(f"`path` must not exist yet; got {path}.")
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path, _keys_to_data(state))
+
+
+def restore(path: str | Path, template: Any) -> Any:
+    """Returns what `save` wrote.
+
+    Args:
+      path: of the directory.
+      template: a pytree of the same structure, shapes and types, such as `jax.eval_shape` of `init`.
+
+    Raises:
+      ValueError: there is no such directory, or what it holds does not fit `template`.
+    """
+    path = Path(path).absolute()
+    if not path.is_dir():
+        raise ValueError(f"`path` must be a checkpoint; got {path}.")
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    abstract = jax.eval_shape(_keys_to_data, template)
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract)
+    with ocp.StandardCheckpointer() as checkpointer:
+        data = checkpointer.restore(path, abstract)
+    return jax.tree.map(_data_to_key, template, data)
+
+
+def _keys_to_data(state: Any) -> Any:
+    """Returns the state with random keys as plain arrays."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, state)
+
+
+def _data_to_key(template: Any, data: Any) -> Any:
+    if not _is_key(template):
+        return data
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(jnp.empty((), template.dtype)))
+
+
+def _is_key(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

@@ -1,0 +1,69 @@
+"""Networks: recurrence, sharing, precision, and errors at construction."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from p3o_jax.networks import ActorCritic, NetworkConfig
+
+OBS = jax.random.normal(jax.random.key(1), (6, 3, 4))
+FIRST = jnp.zeros((6, 3), bool).at[0].set(True).at[3, 1].set(True)
+
+
+def build(dtype=jnp.float32, **settings):
+    network = ActorCritic(NetworkConfig(width=8, depth=1, **settings), 2, 1, 5, dtype)
+    memory = network.init_memory(3)
+    return network, network.init(jax.random.key(0), OBS, FIRST, memory, memory), memory
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("kind", ["mlp", "gru"])
+def test_parts_agree_with_the_whole(kind, shared):
+    network, variables, memory = build(kind=kind, shared=shared)
+    outputs, values = network.apply(variables, OBS, FIRST, memory, memory)
+    assert outputs.shape == (6, 3, 3)
+    assert values.shape == (6, 3, 5)
+    np.testing.assert_array_equal(network.apply(variables, OBS, FIRST, memory, method="policy")[0], outputs)
+    np.testing.assert_array_equal(network.apply(variables, OBS, FIRST, memory, method="value")[0], values)
+
+
+def test_a_recurrent_policy_is_the_same_step_by_step_and_forgets_at_the_first_step():
+    network, variables, memory = build(kind="gru")
+    whole, _ = network.apply(variables, OBS, FIRST, memory, method="policy")
+    state = memory
+    for t in range(6):
+        step, state = network.apply(variables, OBS[t : t + 1], FIRST[t : t + 1], state, method="policy")
+        np.testing.assert_allclose(step[0], whole[t], atol=1e-6)  # two orders of summation
+    changed, _ = network.apply(variables, OBS.at[:3].add(1.0), FIRST, memory, method="policy")
+    np.testing.assert_array_equal(changed[3:, 1], whole[3:, 1])
+    assert not np.allclose(changed[3:, 0], whole[3:, 0])
+
+
+def test_convolutions_see_images_of_any_dtype():
+    network = ActorCritic(NetworkConfig(kind="cnn", width=8, channels=2), 2, 0, 1)
+    images = jnp.zeros((2, 3, 5, 5, 4), jnp.uint8)
+    first = jnp.zeros((2, 3), bool)
+    variables = network.init(jax.random.key(0), images, first, (), ())
+    assert network.apply(variables, images, first, (), ())[1].shape == (2, 3, 1)
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_parameters_and_policy_in_float32():
+    network, variables, memory = build(jnp.bfloat16)
+    outputs, values = network.apply(variables, OBS, FIRST, memory, memory)
+    assert outputs.dtype == jnp.float32
+    assert values.dtype == jnp.bfloat16
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "lstm"}, "`kind` must be one of mlp, cnn, gru; got 'lstm'"),
+        ({"activation": "sin"}, "`activation` must be one of relu, tanh, gelu, silu; got 'sin'"),
+        ({"width": 0}, "`width` must be at least 1; got 0"),
+    ],
+)
+def test_impossible_networks_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkConfig(**settings)
