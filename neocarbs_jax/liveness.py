@@ -30,10 +30,14 @@ class Pulse:
     """Beats for the trials that this process runs, from a daemon thread, until each is discarded."""
 
     def __init__(self, study: optuna.Study):
+        self._study = study
         self._beat: Callable[[int], None] | None = getattr(study._storage, "record_heartbeat", None)
         self._trial_ids: dict[int, int] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+
+    def __reduce__(self) -> tuple[type["Pulse"], tuple[optuna.Study]]:
+        return Pulse, (self._study,)  # a copy in another process beats for that process's trials
 
     def add(self, trial: optuna.Trial) -> None:
         """Signs the trial with this process and beats for it from now on."""
