@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sweep sweep-short test lint check clean
+.PHONY: help install sweep sweep-short test lint check clean gpu-compile \
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-train bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -24,6 +25,35 @@ sweep-short: install  ## the main job in two minutes: a few trials of small budg
 
 test: install  ## the test suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+bench-sweep: $(VENV)/.bench  ## tuner quality against the peers, 20 minutes on two cores; all of it: ARGS=--full
+	$(BIN)/python -m experiments.bench_sweep $(ARGS)
+
+bench-suggest: $(VENV)/.bench  ## latency of a suggestion against the peers
+	$(BIN)/python -m experiments.bench_suggest $(ARGS)
+
+bench-envs: install  ## steps per second of every environment, beside gymnax's
+	$(BIN)/python -m experiments.bench_envs $(ARGS)
+
+bench-advantages: install  ## the advantage operations, on this machine's device; ARGS=--short on a CPU
+	$(BIN)/python -m experiments.bench_advantages $(ARGS)
+
+bench-learning: install  ## learning curves of P3O and PPO; ARGS=--short in minutes
+	$(BIN)/python -m experiments.bench_learning $(ARGS)
+
+bench-train: install  ## training throughput; ARGS=--short in minutes
+	$(BIN)/python -m experiments.bench_train $(ARGS)
+
+bench-gpu: bench-advantages bench-train bench-envs  ## what waits for a GPU, by one command
+
+gpu-compile:  ## compile the kernels for an H200 without one (downloads 1.3 GB into .venv-gpu)
+	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet --editable '.[gpu]' nvidia-cuda-nvcc nvidia-nvvm
+	JAX_PLATFORMS=cpu .venv-gpu/bin/python -m experiments.gpu_compile $(ARGS)
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@
 
 lint: install  ## ruff and pyright
 	$(BIN)/ruff check .
