@@ -140,7 +140,7 @@ class Logit(Bounded):
 
     @property
     def _log_odds(self) -> tuple[float, float]:
-        return tuple(math.log(v) - math.log1p(-v) for v in (self.low, self.high))
+        return math.log(self.low) - math.log1p(-self.low), math.log(self.high) - math.log1p(-self.high)
 
     def to_unit(self, value: Any) -> Any:
         xp = value.__array_namespace__()

@@ -105,7 +105,7 @@ def merge(observations: Observations) -> Merged:
     same = jnp.all(observations.unit[:, None, :] == observations.unit[None, :, :], axis=-1)
     same = same & success[:, None] & success[None, :]
     weight = same.astype(observations.unit.dtype)
-    count = jnp.sum(same, axis=1)
+    count = jnp.sum(same, axis=1, dtype=jnp.int32)
     share = weight / jnp.maximum(jnp.sum(weight, axis=1, keepdims=True), 1)
     earlier = jnp.sum(jnp.tril(same, -1), axis=1)
     return Merged(

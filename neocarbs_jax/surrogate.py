@@ -5,8 +5,9 @@ A masked row becomes a row of the identity in K and a zero in the target: exact,
     k(u, u') = a Matern52(|(u - u') / l|) + b (u - 1/2).(u' - 1/2) + m,   K = k(U, U) + sigma^2 I
 
 with one lengthscale l_j per axis, linear variance b, mean variance m = 1 and noise sigma^2; targets are standardised.
-Priors: l_j ~ LogNormal(sqrt 2 + ln(d)/2 - 1, sqrt 3) (Hvarfner et al., 2024), a ~ LogNormal(0, 1),
-b ~ LogNormal(-1, 1), sigma^2 ~ LogNormal(-4, 1).
+Priors: l_j ~ LogNormal(ln(d)/2 - 1.25, 1), a ~ LogNormal(0, 1), b ~ LogNormal(-1, 1), sigma^2 ~ LogNormal by target.
+The lengthscales grow with sqrt(d) as distances do (Hvarfner et al., 2024), from a shorter and firmer start: with a few
+observations long lengthscales are confident and wrong.
 """
 
 import math
@@ -16,9 +17,11 @@ import jax
 import jax.numpy as jnp
 import tinygp
 from jaxtyping import Array, Bool, Float
+from tinygp.kernels.distance import L2Distance
 
 _MEAN_VARIANCE = 1.0
-_LEARNING_RATE = 0.1
+_FIRST_STEP, _STEP_BOUNDS = 0.2, (1e-3, 1.0)
+_BOUND = 12.0
 
 
 class Hyperparameters(NamedTuple):
@@ -37,38 +40,61 @@ class Posterior(NamedTuple):
         hyperparameters: of its kernel.
         unit: data points.
         known: rows that reduce the variance (observed or pending).
-        cholesky: lower factor of K over the known rows.
+        inverse_factor: L^-1, where L L' = K over the known rows; a matrix product is several times quicker on many
+            candidates than a triangular solve.
         weights: K^-1 target over the observed rows, so that mean = k(., U) weights.
+        loo_mean: leave-one-out mean of each observed row.
+        loo_std: its standard deviation, noise included.
+        stretch: factor on predictive deviations that makes 90% of the leave-one-out residuals lie within 1.645 of them.
     """
 
     hyperparameters: Hyperparameters
     unit: Float[Array, "n d"]
     known: Bool[Array, " n"]
-    cholesky: Float[Array, "n n"]
+    inverse_factor: Float[Array, "n n"]
     weights: Float[Array, " n"]
+    loo_mean: Float[Array, " n"]
+    loo_std: Float[Array, " n"]
+    stretch: Float[Array, ""]
 
 
-def prior_mode(num_axes: int, dtype: jnp.dtype) -> Hyperparameters:
+class NoisePrior(NamedTuple):
+    """log sigma^2 ~ N(mean, std^2)."""
+
+    mean: Float[Array, ""] | float
+    std: Float[Array, ""] | float
+
+
+SCORE_NOISE = NoisePrior(-3.5, 1.0)
+LABEL_NOISE = NoisePrior(-2.0, 1.0)
+COST_NOISE = NoisePrior(-6.0, 2.0)
+
+
+def prior_mode(num_axes: int, noise_prior: NoisePrior, dtype: jnp.dtype) -> Hyperparameters:
     """Medians of the priors: where every fit starts."""
-    median = math.sqrt(2) + math.log(num_axes) / 2 - 1
     return Hyperparameters(
-        jnp.full(num_axes, median, dtype), jnp.zeros((), dtype), jnp.full((), -1.0, dtype), jnp.full((), -4.0, dtype)
+        lengthscale=jnp.full(num_axes, math.log(num_axes) / 2 - 1.25, dtype),
+        amplitude=jnp.zeros((), dtype),
+        linear=jnp.full((), -1.0, dtype),
+        noise=jnp.asarray(noise_prior.mean, dtype),
     )
 
 
-def log_prior(hyperparameters: Hyperparameters) -> Float[Array, ""]:
+def log_prior(hyperparameters: Hyperparameters, noise_prior: NoisePrior) -> Float[Array, ""]:
     """Log density of the priors, up to a constant."""
-    mode = prior_mode(hyperparameters.lengthscale.shape[0], hyperparameters.noise.dtype)
-    stds = Hyperparameters(math.sqrt(3), 1.0, 1.0, 1.0)
+    dtype = hyperparameters.noise.dtype
+    mode = prior_mode(hyperparameters.lengthscale.shape[0], noise_prior, dtype)
+    one = jnp.ones((), dtype)
+    stds = Hyperparameters(one, one, one, jnp.asarray(noise_prior.std, dtype))
     terms = jax.tree.map(lambda h, m, s: -0.5 * jnp.sum(((h - m) / s) ** 2), hyperparameters, mode, stds)
-    return sum(terms, start=jnp.zeros((), hyperparameters.noise.dtype))
+    return sum(terms, start=jnp.zeros((), dtype))
 
 
 def kernel(hyperparameters: Hyperparameters) -> tinygp.kernels.Kernel:
     """The tinygp kernel of centred points u - 1/2."""
     h = hyperparameters
     one = jnp.ones((), h.noise.dtype)
-    matern = tinygp.kernels.Matern52(scale=one, distance=tinygp.kernels.distance.L2Distance())
+    matern = tinygp.kernels.Matern52(scale=one, distance=L2Distance())
     smooth = jnp.exp(h.amplitude) * tinygp.transforms.Linear(jnp.exp(-h.lengthscale), matern)
     slopes = jnp.exp(h.linear) * tinygp.kernels.DotProduct()
     return smooth + slopes + tinygp.kernels.Constant(_MEAN_VARIANCE * one)
@@ -115,6 +141,10 @@ def safe_cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     return jax.lax.while_loop(failed, retry, start)[1]
 
 
+def _inverse(factor: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    return jax.scipy.linalg.solve_triangular(factor, jnp.eye(factor.shape[0], dtype=factor.dtype), lower=True)
+
+
 @jax.custom_vjp
 def log_normal_density(matrix: Float[Array, "n n"], target: Float[Array, " n"]) -> Float[Array, ""]:
     """log N(target; 0, matrix) up to a constant: -(y' K^-1 y + log |K|) / 2, with d/dK = (a a' - K^-1) / 2, a = K^-1 y.
@@ -126,7 +156,7 @@ def log_normal_density(matrix: Float[Array, "n n"], target: Float[Array, " n"]) 
 
 def _log_normal_density(matrix: Array, target: Array) -> tuple[Array, tuple[Array, Array]]:
     factor = safe_cholesky(matrix)
-    inverse_factor = jax.scipy.linalg.solve_triangular(factor, jnp.eye(matrix.shape[0], dtype=matrix.dtype), lower=True)
+    inverse_factor = _inverse(factor)
     inverse = inverse_factor.T @ inverse_factor
     weights = inverse @ target
     value = -0.5 * target @ weights - jnp.sum(jnp.log(jnp.diagonal(factor)))
@@ -142,41 +172,52 @@ log_normal_density.defvjp(_log_normal_density, _log_normal_density_vjp)
 
 
 def log_posterior(
-    hyperparameters: Hyperparameters, unit: Float[Array, "n d"], target: Float[Array, " n"], mask: Bool[Array, " n"]
+    hyperparameters: Hyperparameters,
+    unit: Float[Array, "n d"],
+    target: Float[Array, " n"],
+    mask: Bool[Array, " n"],
+    noise_prior: NoisePrior,
 ) -> Float[Array, ""]:
     """Log marginal likelihood of the unmasked targets plus the log prior, up to a constant."""
     gram = covariance(hyperparameters, unit, unit)
     matrix = _masked(gram, noise_variance(hyperparameters), mask)
-    return log_normal_density(matrix, jnp.where(mask, target, 0)) + log_prior(hyperparameters)
+    return log_normal_density(matrix, jnp.where(mask, target, 0)) + log_prior(hyperparameters, noise_prior)
 
 
 def fit(
-    unit: Float[Array, "n d"], target: Float[Array, " n"], mask: Bool[Array, " n"], num_steps: int
+    unit: Float[Array, "n d"],
+    target: Float[Array, " n"],
+    mask: Bool[Array, " n"],
+    noise_prior: NoisePrior,
+    num_steps: int,
 ) -> Hyperparameters:
-    """Maximum a posteriori hyperparameters by `num_steps` of Adam from the prior medians.
+    """Maximum a posteriori hyperparameters by `num_steps` of resilient propagation from the prior medians.
 
-    The start does not depend on earlier fits: the result is a function of the data, so a resumed sweep repeats it.
+    Each parameter moves by its own step, which grows by 1.3 while the sign of its gradient lasts and halves when it
+    turns: 20 steps reach what takes Adam 500. The start does not depend on earlier fits: the result is a function of
+    the data, so a resumed sweep repeats it.
+
+    References:
+        Riedmiller and Braun (1993), A direct adaptive method for faster backpropagation learning: Rprop.
     """
-    start = prior_mode(unit.shape[1], unit.dtype)
+    start = prior_mode(unit.shape[1], noise_prior, unit.dtype)
     gradient_fn = jax.grad(log_posterior)
 
-    def step(carry: tuple[Hyperparameters, ...], t: Array) -> tuple[tuple[Hyperparameters, ...], None]:
-        h, first, second = carry
-        gradient = gradient_fn(h, unit, target, mask)
-        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradient)
-        second = jax.tree.map(lambda v, g: 0.99 * v + 0.01 * g * g, second, gradient)
-        # Annealing to a tenth makes the last steps settle.
-        rate = _LEARNING_RATE * (1 - 0.9 * t / num_steps)
-        m_scale, v_scale = 1 / (1 - 0.9 ** (t + 1)), 1 / (1 - 0.99 ** (t + 1))
-        h = jax.tree.map(
-            lambda h, m, v: h + rate * m * m_scale / (jnp.sqrt(v * v_scale) + 1e-8), h, first, second
-        )
-        return (h, first, second), None
+    def resize(size: Array, gradient: Array, previous: Array) -> Array:
+        factor = jnp.where(gradient * previous > 0, 1.3, jnp.where(gradient * previous < 0, 0.5, 1.0))
+        return jnp.clip(size * factor.astype(size.dtype), *_STEP_BOUNDS)
 
+    def step(carry: tuple[Hyperparameters, ...], _: None) -> tuple[tuple[Hyperparameters, ...], None]:
+        h, sizes, previous = carry
+        gradient = jax.tree.map(jnp.nan_to_num, gradient_fn(h, unit, target, mask, noise_prior))
+        sizes = jax.tree.map(resize, sizes, gradient, previous)
+        h = jax.tree.map(lambda h, size, g: jnp.clip(h + size * jnp.sign(g), -_BOUND, _BOUND), h, sizes, gradient)
+        return (h, sizes, gradient), None
+
+    sizes = jax.tree.map(lambda h: jnp.full_like(h, _FIRST_STEP), start)
     zeros = jax.tree.map(jnp.zeros_like, start)
-    times = jnp.arange(num_steps, dtype=unit.dtype)
-    (fitted, _, _), _ = jax.lax.scan(step, (start, zeros, zeros), times)
-    return jax.tree.map(lambda new, old: jnp.where(jnp.isfinite(new), new, old), fitted, start)
+    (fitted, _, _), _ = jax.lax.scan(step, (start, sizes, zeros), None, length=num_steps)
+    return fitted
 
 
 def condition(
@@ -192,18 +233,39 @@ def condition(
     """
     gram = covariance(hyperparameters, unit, unit)
     noise = noise_variance(hyperparameters)
-    factor = safe_cholesky(_masked(gram, noise, observed))
-    weights = jax.scipy.linalg.cho_solve((factor, True), jnp.where(observed, target, 0))
+    target = jnp.where(observed, target, 0)
+    inverse = _inverse(safe_cholesky(_masked(gram, noise, observed)))
+    weights = inverse.T @ (inverse @ target)
+    loo_variance = 1 / jnp.sum(inverse * inverse, axis=0)
+    residual = weights * loo_variance
     known = observed | pending
-    factor = safe_cholesky(_masked(gram, noise, known))
-    return Posterior(hyperparameters, unit, known, factor, jnp.where(observed, weights, 0))
+    return Posterior(
+        hyperparameters=hyperparameters,
+        unit=unit,
+        known=known,
+        inverse_factor=_inverse(safe_cholesky(_masked(gram, noise, known))),
+        weights=weights,
+        loo_mean=target - residual,
+        loo_std=jnp.sqrt(loo_variance),
+        stretch=_stretch(jnp.abs(residual) / jnp.sqrt(loo_variance), observed),
+    )
+
+
+def _stretch(ratio: Float[Array, " n"], observed: Bool[Array, " n"]) -> Float[Array, ""]:
+    """90% quantile of the standardised residuals over the normal's, drawn to 1 by ten imaginary residuals."""
+    count = jnp.sum(observed, dtype=jnp.int32)
+    ordered = jnp.sort(jnp.where(observed, ratio, jnp.inf))
+    index = jnp.clip((0.9 * count.astype(ratio.dtype)).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
+    quantile = jnp.where(count > 0, ordered[index], 1.645)
+    share = (count / (count + 10)).astype(ratio.dtype)
+    return jnp.exp(share * jnp.log(jnp.clip(quantile / 1.645, 0.3, 3.0)))
 
 
 def predict(posterior: Posterior, unit: Float[Array, "m d"]) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
     """Posterior mean and standard deviation of the noiseless function at each point."""
     cross = covariance(posterior.hyperparameters, posterior.unit, unit)
     cross = jnp.where(posterior.known[:, None], cross, 0)
-    half = jax.scipy.linalg.solve_triangular(posterior.cholesky, cross, lower=True)
+    half = posterior.inverse_factor @ cross
     variance = prior_variance(posterior.hyperparameters, unit) - jnp.sum(half * half, axis=0)
     floor = 1e-12 if unit.dtype == jnp.float64 else 1e-8
     return posterior.weights @ cross, jnp.sqrt(jnp.maximum(variance, floor))

@@ -25,9 +25,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from neocarbs_jax import front, pareto
 from neocarbs_jax import model as models
 from neocarbs_jax import observations as buffers
-from neocarbs_jax import pareto
 from neocarbs_jax.config import Config
 from neocarbs_jax.model import Fit
 from neocarbs_jax.observations import Observations, Status
@@ -110,7 +110,7 @@ def suggest(config: Config, state: State, key: PRNGKeyArray) -> tuple[State, Sug
     if strategy.uses_model:
         fit = models.refit(config, state.observations, state.fit, state.count)
         state = state._replace(fit=fit)
-        model = models.build(state.observations, fit)
+        model = models.build(config, state.observations, fit)
     unit = strategy.propose(config, state.observations, model, state.count, key)
     center = jnp.asarray(config.space.center, unit.dtype)
     unit = jnp.where(state.count == 0, config.space.snap(center), unit)
@@ -259,6 +259,7 @@ def _enter(
     rating = nan
     if model is not None:
         expected = jax.tree.map(lambda a: a[0], models.predict(model, unit[None, :]))
+        rating = front.rate(config, state.observations, model, unit)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     observations = buffers.write(
         state.observations, index, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32)

@@ -1,9 +1,24 @@
-"""Invertible transforms of targets: standardised scores and log costs for the surrogate, and the way back."""
+"""Invertible transforms of scores and log costs: what the surrogate sees, and the way back to the user's units.
+
+Every score warp is an increasing, piecewise linear map through knots (x_k, z_k), straight beyond the outer ones: one
+form for all of them, exact to invert, and traceable, so that `auto` can choose among them under jit.
+
+    linear        z = y
+    aggression    z = -log(1 - v + eps), v = y min-max scaled to [0, 1]: 0.99 and 0.90 are far apart
+    winsor        z = y above a lower fence, compressed tenfold below it: a few wrecks do not set the scale
+    rank          z = Phi^-1((rank - 1/2) / n): normal whatever the scores
+"""
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+WARPS = ("linear", "aggression", "winsor", "rank")
+_NUM_KNOTS = 33
+_FENCE = 2.0
+_COMPRESSION = 0.1
 
 
 class Standardizer(NamedTuple):
@@ -17,6 +32,38 @@ class Standardizer(NamedTuple):
 
     def inverse(self, z: Float[Array, "*n"]) -> Float[Array, "*n"]:
         return self.location + self.scale * z
+
+
+class Warp(NamedTuple):
+    """Increasing piecewise linear map of standardised scores, then standardised again.
+
+    Attributes:
+        before: standardises the user's scores.
+        x: knots, strictly ascending, in standardised scores.
+        z: their images, strictly ascending, standardised over the observed scores.
+    """
+
+    before: Standardizer
+    x: Float[Array, " k"]
+    z: Float[Array, " k"]
+
+    def forward(self, score: Float[Array, "*n"]) -> Float[Array, "*n"]:
+        return _interpolate(self.before.forward(score), self.x, self.z)
+
+    def inverse(self, z: Float[Array, "*n"]) -> Float[Array, "*n"]:
+        return self.before.inverse(_interpolate(z, self.z, self.x))
+
+    def slope(self, score: Float[Array, "*n"]) -> Float[Array, "*n"]:
+        """dz/dy of the standardised score y."""
+        segment = jnp.clip(jnp.searchsorted(self.x, self.before.forward(score)) - 1, 0, self.x.shape[0] - 2)
+        return (jnp.diff(self.z) / jnp.diff(self.x))[segment]
+
+    def moments(
+        self, mean: Float[Array, " m"], std: Float[Array, " m"]
+    ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+        """Median of the score whose warped value is N(mean, std^2), and half the width of its central 68%."""
+        low, high = self.inverse(mean - std), self.inverse(mean + std)
+        return self.inverse(mean), (high - low) / 2
 
 
 def standardizer(value: Float[Array, " n"], mask: Bool[Array, " n"]) -> Standardizer:
@@ -33,3 +80,71 @@ def standardizer(value: Float[Array, " n"], mask: Bool[Array, " n"]) -> Standard
     largest = jnp.where(constant, 1, largest)
     spread = largest * jnp.sqrt(jnp.sum((deviation / largest) ** 2) / count)
     return Standardizer(location, jnp.where(constant, 1, spread))
+
+
+def fit_warp(kind: str, score: Float[Array, " n"], mask: Bool[Array, " n"], aggression: float) -> Warp:
+    """The warp of that kind for the unmasked scores.
+
+    Args:
+        kind: one of `WARPS`.
+        score: in the user's units.
+        mask: rows that count.
+        aggression: eps; smaller resolves the best scores further apart.
+    """
+    before = standardizer(score, mask)
+    y = before.forward(score)
+    low, high = _range(y, mask)
+    if kind == "linear":
+        x = low + (high - low) * jnp.linspace(0, 1, _NUM_KNOTS, dtype=y.dtype)
+        z = x
+    elif kind == "aggression":
+        x = low + (high - low) * jnp.linspace(0, 1, _NUM_KNOTS, dtype=y.dtype) ** 0.5
+        z = -jnp.log1p(aggression - (x - low) / (high - low))
+    elif kind == "winsor":
+        quartiles = _quantiles(y, mask, jnp.asarray([0.25, 0.5, 0.75], y.dtype))
+        fence = quartiles[1] - _FENCE * jnp.maximum(quartiles[2] - quartiles[0], 0.1)
+        fence = jnp.minimum(fence, high - 1e-3)
+        above = fence + (high - fence) * jnp.linspace(0, 1, _NUM_KNOTS - 1, dtype=y.dtype)
+        x = jnp.concatenate([fence[None] - 1, above])
+        z = x.at[0].set(fence - _COMPRESSION)
+    elif kind == "rank":
+        levels = (jnp.arange(_NUM_KNOTS, dtype=y.dtype) + 0.5) / _NUM_KNOTS
+        x = _quantiles(y, mask, levels)
+        # Ties would make the map steep; half the identity keeps every slope finite.
+        ramp = 1e-3 * jnp.arange(_NUM_KNOTS, dtype=y.dtype)
+        x = x + ramp
+        z = 0.5 * jax.scipy.special.ndtri(levels) + 0.5 * x
+    else:
+        raise ValueError(f"`kind` must be one of {WARPS}; got {kind!r}.")
+    return _standardised(Warp(before, x, z), score, mask)
+
+
+def _standardised(warp: Warp, score: Float[Array, " n"], mask: Bool[Array, " n"]) -> Warp:
+    after = standardizer(warp.forward(score), mask)
+    return warp._replace(z=after.forward(warp.z))
+
+
+def _range(y: Float[Array, " n"], mask: Bool[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    any_row = jnp.any(mask)
+    low = jnp.where(any_row, jnp.min(jnp.where(mask, y, jnp.inf)), 0)
+    high = jnp.where(any_row, jnp.max(jnp.where(mask, y, -jnp.inf)), 1)
+    return low, jnp.maximum(high, low + 1e-3)
+
+
+def _quantiles(y: Float[Array, " n"], mask: Bool[Array, " n"], levels: Float[Array, " k"]) -> Float[Array, " k"]:
+    """Linear-interpolation quantiles of the unmasked values; zeros without any."""
+    ordered = jnp.sort(jnp.where(mask, y, jnp.inf))
+    count = jnp.sum(mask, dtype=jnp.int32)
+    position = levels * jnp.maximum(count - 1, 0).astype(y.dtype)
+    index = jnp.arange(y.shape[0], dtype=y.dtype)
+    last = ordered[jnp.maximum(count - 1, 0)]
+    finite = jnp.where(jnp.isfinite(ordered), ordered, last)
+    return jnp.where(count > 0, jnp.interp(position, index, jnp.nan_to_num(finite)), 0)
+
+
+def _interpolate(value: Float[Array, "*n"], x: Float[Array, " k"], z: Float[Array, " k"]) -> Float[Array, "*n"]:
+    """Linear between knots and beyond them, along the outer segments."""
+    inside = jnp.interp(value, x, z)
+    below = z[0] + (value - x[0]) * (z[1] - z[0]) / (x[1] - x[0])
+    above = z[-1] + (value - x[-1]) * (z[-1] - z[-2]) / (x[-1] - x[-2])
+    return jnp.where(value < x[0], below, jnp.where(value > x[-1], above, inside))

@@ -69,7 +69,7 @@ def test_a_vmapped_run_equals_runs_in_a_loop():
 def test_a_restored_sweep_suggests_what_it_would_have(suggest):
     state, trace = finished_sweep()
     restored = sweep.restore(
-        CONFIG, trace.suggestion.unit, trace.score, trace.cost, np.full(20, int(Status.SUCCESS))
+        CONFIG, trace.suggestion.unit, trace.score, trace.cost, jnp.full(20, int(Status.SUCCESS))
     )
     _, uninterrupted = suggest(CONFIG, state, jax.random.key(9))
     _, resumed = suggest(CONFIG, restored, jax.random.key(9))

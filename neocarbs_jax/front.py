@@ -1,0 +1,124 @@
+"""The front that a sweep believes in, the range of cost that it works on, and what the next trial may add to it."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from neocarbs_jax import model as models
+from neocarbs_jax import pareto, surrogate
+from neocarbs_jax.config import Config
+from neocarbs_jax.model import Model
+from neocarbs_jax.observations import Observations
+
+_NUM_STRIPS = 32
+_MARGIN = 0.1
+_GOLDEN_RATIO = 0.6180339887498949
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
+
+
+class Believed(NamedTuple):
+    """The observed points as the surrogates see them.
+
+    Attributes:
+        score: posterior mean of the warped score at each observed point.
+        log_cost: posterior mean of the log cost.
+        std: posterior standard deviation of the warped score.
+        on_front: successful points that no other one beats in both.
+    """
+
+    score: Float[Array, " n"]
+    log_cost: Float[Array, " n"]
+    std: Float[Array, " n"]
+    on_front: Bool[Array, " n"]
+
+
+class Front(NamedTuple):
+    """The staircase front over log cost, in warped score.
+
+    Attributes:
+        edges: ascending log costs, from the cheapest observed one to the last that counts.
+        score: value of the front in each strip.
+        end: end of the active range of log cost, from which targets are drawn.
+    """
+
+    edges: Float[Array, " k+1"]
+    score: Float[Array, " k"]
+    end: Float[Array, ""]
+
+
+def believe(observations: Observations, model: Model) -> Believed:
+    """Posterior means, not raw scores: a lucky seed does not stay on the front."""
+    score, std = surrogate.predict(model.score, observations.unit)
+    log_cost, _ = models.log_cost(model, observations.unit)
+    return Believed(score, log_cost, std, pareto.non_dominated(score, log_cost, observations.success))
+
+
+def active_front(
+    config: Config, observations: Observations, believed: Believed, reachable: Float[Array, ""] | float
+) -> Front:
+    """The front up to the knee plus `growth` nats of cost.
+
+    The knee is the cheapest point within `knee` (of the range of means) of the best: a solved task does not run off to
+    ever higher cost, and an unsolved one may grow.
+
+    Args:
+        config: of the sweep.
+        observations: of the sweep.
+        believed: the same, as the surrogates see them.
+        reachable: the highest log cost that any candidate is predicted to have.
+    """
+    success, log_cost = observations.success, believed.log_cost
+    any_success = jnp.any(success)
+    high = jnp.max(jnp.where(success, believed.score, -jnp.inf))
+    low = jnp.where(any_success, jnp.min(jnp.where(success, believed.score, jnp.inf)), 0)
+    good = success & (believed.score >= high - config.knee * (high - low))
+    start = jnp.where(any_success, jnp.min(jnp.where(success, log_cost, jnp.inf)), 0)
+    end = jnp.where(any_success, jnp.min(jnp.where(good, log_cost, jnp.inf)), 0) + config.growth
+    # Beyond what any candidate can reach there is nothing to gain: a margin keeps the dearest ones in.
+    last = jnp.maximum(jnp.minimum(end + config.reach, reachable + _MARGIN), start + _MARGIN)
+    edges = start + (last - start) * jnp.linspace(0, 1, _NUM_STRIPS + 1, dtype=log_cost.dtype)
+    return Front(edges, pareto.staircase(believed.score, log_cost, success, edges[:-1], low), end)
+
+
+def draw_target(
+    config: Config, front: Front, reachable: Float[Array, ""], count: Int[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Target log cost of this suggestion, and the width of the active range that it comes from.
+
+    Targets follow the golden-ratio sequence, the most even one. While the front may still grow, the top of the range is
+    tried more often; once it is all that candidates can reach, the density falls as cost^-thrift.
+    """
+    start = front.edges[0]
+    dtype = start.dtype
+    end = jnp.maximum(jnp.minimum(front.end, reachable), start + 1e-3)
+    growing = front.end < reachable
+    overshoot = jnp.where(growing, config.overshoot, 0.0).astype(dtype)
+    golden = jnp.remainder(count.astype(dtype) * _GOLDEN_RATIO, 1.0) * (1 + overshoot)
+    fall = jnp.where(growing, 1e-3, config.thrift).astype(dtype) * (end - start)
+    share = -jnp.log1p(jnp.minimum(golden, 1) * jnp.expm1(-fall)) / fall
+    return start + (end - start) * share, end - start
+
+
+def rate(config: Config, observations: Observations, model: Model, unit: Float[Array, " d"]) -> Float[Array, ""]:
+    """Expected hypervolume gain of a trial, as a fraction of the present hypervolume of the front.
+
+    Sum over the strips to the right of its cost of width x E[max(y - front, 0)], y the noiseless score in the user's
+    units (by Gauss-Hermite quadrature through the warp), over the same area of the front above the worst score seen.
+    """
+    believed = believe(observations, model)
+    front = active_front(config, observations, believed, jnp.inf)
+    mean, std = surrogate.predict(model.score, unit[None, :])
+    nodes, weights = jnp.asarray(_NODES, mean.dtype), jnp.asarray(_WEIGHTS / _WEIGHTS.sum(), mean.dtype)
+    # Standardised scores: extreme units would overflow in single precision.
+    unwarp = model.warp.before.forward
+    score = unwarp(model.warp.inverse(mean[0] + std[0] * nodes))
+    height = unwarp(model.warp.inverse(front.score))
+    log_cost, _ = models.log_cost(model, unit[None, :])
+    width = jnp.maximum(front.edges[1:] - jnp.maximum(front.edges[:-1], log_cost[0]), 0)
+    gain = width @ (jnp.maximum(score[None, :] - height[:, None], 0) @ weights)
+    area = jnp.diff(front.edges) @ (height - height[0])
+    # A front without area (one point) counts as one standard deviation high.
+    area = jnp.where(area > 1e-3 * (front.edges[-1] - front.edges[0]), area, front.edges[-1] - front.edges[0])
+    return jnp.where(jnp.any(observations.success), gain / area, jnp.inf)
