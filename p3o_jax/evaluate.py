@@ -49,7 +49,7 @@ def evaluate(
     num_episodes: int,
     *,
     deterministic: bool = False,
-    max_steps: int = 20_000,
+    max_steps: int | Array = 20_000,
     env_params: Any = None,
 ) -> Evaluation:
     """Returns how the policy of `state` fares over the first episode of each of `num_episodes` environments.

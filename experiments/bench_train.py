@@ -1,0 +1,165 @@
+"""Training throughput: environment steps per second of whole trainings (acting and updates), after compilation.
+
+    python -m experiments.bench_train --short
+
+One epoch, 1024 environments, segments of 64. Rows of one table are measured in turns, several rounds, so that other
+load on the machine hits all of them; the median counts, and on a shared machine only ratios do. A CPU second is one of
+any core, however long the wait for it; as on one core: `taskset -c 0 python -m ...`.
+"""
+
+import dataclasses
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+from rich.console import Console
+
+from envs import registry
+from experiments.common import compilation_cache, user_errors
+from p3o_jax.networks import NetworkConfig
+from p3o_jax.settings import Config, Params
+from p3o_jax.train import make_train
+
+PUFFERLIB = {
+    ("pong", "mlp 128x1 shared"): 413e3,
+    ("breakout", "mlp 128x1 shared"): 281e3,
+    ("breakout", "gru 128"): 61e3,
+}
+"""Steps per second of PufferLib 3.0 (C environments, PyTorch) on one core of such a machine; with an LSTM for "gru"."""
+
+NETWORKS = {
+    "mlp 64x2": NetworkConfig(width=64, depth=2),
+    "mlp 128x2": NetworkConfig(width=128, depth=2),
+    "mlp 128x1 shared": NetworkConfig(width=128, depth=1, shared=True),
+    "gru 128": NetworkConfig("gru", width=128, depth=1, shared=True),
+}
+ESTIMATORS = {"gae": ("gae", 1), "p3o 32": ("p3o", 32), "p3o 128": ("p3o", 128)}
+
+
+@dataclasses.dataclass
+class Args:
+    """Measure training throughput."""
+
+    envs: tuple[str, ...] = ("pong", "breakout")
+    """Environments."""
+    networks: tuple[str, ...] = tuple(NETWORKS)
+    """Names of networks."""
+    num_envs: int = 1024
+    """Environments of a training."""
+    num_minibatches: int = 16
+    """Blocks of environments, whose activations fit a cache."""
+    updates: int = 8
+    """Updates of a training."""
+    rounds: int = 5
+    """Trainings of each row."""
+    short: bool = False
+    """Pong, two networks, three rounds of four updates: minutes on two cores."""
+    out: Path = Path("experiments/results/train")
+    """Stem of the table and the JSON."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.networks if name not in NETWORKS]
+        if unknown:
+            raise ValueError(f"`networks` must be among {', '.join(NETWORKS)}; got {', '.join(unknown)}.")
+        for name in ("updates", "rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
+
+
+def prepare(args: Args, env: Any, network: str, estimator: str) -> Callable[[int], Any]:
+    """A compiled training, as a function of its seed."""
+    kind, horizon = ESTIMATORS[estimator]
+    config = Config(
+        num_envs=args.num_envs,
+        segment_length=64,
+        horizon=horizon,
+        num_minibatches=args.num_minibatches,
+        network=NETWORKS[network],
+        estimator=kind,  # pyright: ignore[reportArgumentType]
+    )
+    steps = args.updates * args.num_envs * 64
+    params = jax.tree.map(jnp.float32, Params(total_steps=steps, update_epochs=1.0))
+    train = jax.jit(make_train(config, env)).lower(jax.random.key(0), params).compile()
+    return lambda seed: jax.block_until_ready(train(jax.random.key(seed), params))
+
+
+def measure(args: Args, env_name: str, network: str, console: Console) -> list[dict[str, Any]]:
+    """One row per estimator, measured in turns."""
+    env = registry.make(env_name)
+    runs = {estimator: prepare(args, env, network, estimator) for estimator in ESTIMATORS}
+    wall: dict[str, list[float]] = {name: [] for name in runs}
+    cpu: dict[str, list[float]] = {name: [] for name in runs}
+    for seed in range(args.rounds):
+        for name, train in runs.items():
+            wall_start, cpu_start = time.perf_counter(), time.process_time()
+            train(seed)
+            wall[name].append(time.perf_counter() - wall_start)
+            cpu[name].append(time.process_time() - cpu_start)
+    rows = []
+    for name in runs:
+        steps = args.updates * args.num_envs * 64
+        row = {
+            "env": env_name,
+            "network": network,
+            "estimator": name,
+            "steps_per_second": steps / statistics.median(wall[name]),
+            "steps_per_cpu_second": steps / statistics.median(cpu[name]),
+            "of_gae": statistics.median(cpu["gae"]) / statistics.median(cpu[name]),
+            "wall": wall[name],
+            "cpu": cpu[name],
+            "pufferlib": PUFFERLIB.get((env_name, network)),
+        }
+        rows.append(row)
+        console.print(line_of(row), soft_wrap=True)
+    return rows
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """The row in Markdown."""
+    peer = row["pufferlib"]
+    ratio = f"{row['steps_per_cpu_second'] / peer:.2f}" if peer else ""
+    speeds = f"{row['steps_per_second'] / 1e3:.0f}k | {row['steps_per_cpu_second'] / 1e3:.0f}k | {row['of_gae']:.2f}"
+    return f"| {row['env']} | {row['network']} | {row['estimator']} | {speeds} | {ratio} |"
+
+
+def main() -> None:
+    """Entry point."""
+    with user_errors():
+        args = tyro.cli(Args, description=__doc__)
+        if args.short:
+            networks = ("mlp 64x2", "mlp 128x1 shared")
+            args = dataclasses.replace(args, envs=("pong",), networks=networks, updates=4, rounds=3)
+        rows = []
+        compilation_cache()
+        for env in args.envs:
+            for network in args.networks:
+                rows += measure(args, env, network, Console())
+                report(args, rows)
+
+
+def report(args: Args, rows: list[dict[str, Any]]) -> None:
+    """Writes what is known so far."""
+    command = "python -m experiments.bench_train " + " ".join(sys.argv[1:])
+    versions = {"python": platform.python_version(), "jax": jax.__version__, "device": jax.devices()[0].device_kind}
+    stem = args.out.with_name(args.out.name + ("_short" if args.short else ""))
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    content = {"command": command, "versions": versions, "rows": rows}
+    stem.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
+    head = [
+        f"`{command}`, jax {jax.__version__}, {jax.devices()[0].device_kind}\n",
+        "| environment | network | estimator | steps / s | steps / cpu s | of our GAE (cpu) | of PufferLib's figure |",
+        "|---" * 7 + "|",
+    ]
+    stem.with_suffix(".md").write_text("\n".join(head + [line_of(row) for row in rows]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
