@@ -31,9 +31,7 @@ def read_store(file: Path) -> dict[str, Measures]:
     if not file.exists():
         return {}
     rows = json.loads(file.read_text())
-    return {
-        key: Measures(**{k: np.asarray(v) if k in _ARRAYS else v for k, v in row.items()}) for key, row in rows.items()
-    }
+    return {key: Measures(**(row | {name: np.asarray(row[name]) for name in _ARRAYS})) for key, row in rows.items()}
 
 
 def write_store(file: Path, done: Mapping[str, Measures]) -> None:

@@ -34,6 +34,8 @@ def run(strategy: str, task: Task, seed: int, num_trials: int, **options: object
         capacity = max(SMALLEST_CAPACITY, num_trials)
         config = sweep.Config(task.space, capacity=capacity, strategy=strategy, **options)  # pyright: ignore[reportArgumentType]
         return _run_ours(config, task, seed, num_trials)
+    if strategy not in PEERS:
+        raise ValueError(f"`strategy` must be one of {', '.join([*STRATEGIES, *PEERS])}; got {strategy!r}.")
     if options:
         raise ValueError(f"`options` must be empty for a peer; got {options}.")
     return _run_peer(strategy, task, seed, num_trials)

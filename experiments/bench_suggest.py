@@ -105,8 +105,8 @@ def time_ours(n: int, q: int, num_axes: int, repeats: int) -> float:
     """A call of suggest_batch that also refits: the slowest kind, made whenever a checkpoint is passed."""
     capacity = max(64, 2 ** int(np.ceil(np.log2(n + q))))
     config = sweep.Config(space_of(num_axes), capacity=capacity)
-    rows = observations_of(n, num_axes)
-    fitted = sweep.restore(config, *map(jnp.asarray, rows), jnp.full(n, int(Status.SUCCESS)))
+    unit, score, cost = (jnp.asarray(a) for a in observations_of(n, num_axes))
+    fitted = sweep.restore(config, unit, score, cost, jnp.full(n, int(Status.SUCCESS)))
     stale = fitted._replace(fit=jax.tree.map(jnp.zeros_like, fitted.fit))
     keys = iter(jax.random.split(jax.random.key(0), repeats + 1))
     call: Callable[[], object] = lambda: jax.block_until_ready(_suggest_batch(config, stale, next(keys), q))  # noqa: E731
@@ -195,7 +195,7 @@ def compilations_while_growing(num_trials: int = 40) -> int:
         state, suggestion = suggest(config, state, key)
         score, cost = task(suggestion.values, key)
         state = sweep.observe(config, state, suggestion, score, cost)
-    return suggest._cache_size()  # pyright: ignore[reportFunctionMemberAccess]
+    return suggest._cache_size()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def markdown(cells: list[Cell], others: dict[str, float]) -> str:

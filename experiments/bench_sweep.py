@@ -4,14 +4,17 @@
     python -m experiments.bench_sweep --full               # every task, every table, five seeds of everything
     python -m experiments.bench_sweep --tasks rl log --strategies neocarbs optuna_tpe --seeds 3 --trials 50
 
-Finished sweeps are kept in `<out>/sweeps.json`; an interrupted or extended benchmark runs only what is missing.
+Finished sweeps are kept in `.cache/bench/<name>.json`: an interrupted or extended benchmark runs only what is missing.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import itertools
 import json
+import math
 import time
 from pathlib import Path
 from typing import Annotated
@@ -20,18 +23,20 @@ import jax
 import tyro
 from rich.progress import Progress
 
+import neocarbs_jax
 from experiments import bench_report, bench_run, tables
 from experiments.bench_metrics import Measures, measure
 from neocarbs_jax import synthetic
+from neocarbs_jax.strategies import STRATEGIES as OURS
 
-OURS = ("neocarbs", "protein", "carbs", "pareto_genetic", "random")
+STRATEGIES = (  # in the order in which a time limit spares them
+    *("neocarbs", "optuna_tpe", "optuna_nsga2", "random", "pareto_genetic"),
+    *("protein", "carbs", "optuna_gp", "botorch_qlognehvi"),
+)
+SHORT_LIMIT = 1100.0
 SHORT_TABLES = ("rl:ppo_box2d_lunar_lander", "rl:ppo_cc_cartpole", "rl:sac_cc_pendulum", "hpobench:vehicle")
 SLOW_PEERS = {"optuna_gp": (50, 2), "botorch_qlognehvi": (50, 1)}  # short form: trials, seeds
 SLOW_TASKS = ("rl", "log")  # short form: where the slow peers run
-NOTES = {
-    "optuna_gp": "short form: 2 seeds of 50 trials on rl and log only",
-    "botorch_qlognehvi": "short form: 1 seed of 50 trials on rl and log only; failures told as the worst score",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Settings:
         tables: folder of the RL tables; by default `$NEOCARBS_TABLES` or ../shared/data.
         out: folder of the results.
         name: file name of the results.
-        limit: seconds after which no further sweep starts; what is missing is said in the report.
+        limit: seconds after which no further sweep starts (short form: 1100); the report says what is missing.
     """
 
     full: bool = False
@@ -72,11 +77,11 @@ class Job:
 
 
 def plan(settings: Settings) -> list[Job]:
-    """The sweeps of a form, cheapest strategies first, so that a time limit cuts the slow peers."""
+    """The sweeps of a form, strategy by strategy."""
     on_disk = tables.available(settings.tables)
     chosen = on_disk if settings.full else [name for name in SHORT_TABLES if name in on_disk]
     tasks = settings.tasks or (*(name for name in synthetic.TASKS if name != "ridge"), *chosen)
-    strategies = settings.strategies or (*OURS, *(name for name in bench_run.PEER_NAMES if name not in OURS))
+    strategies = settings.strategies or STRATEGIES
     trials = settings.trials or (200 if settings.full else 100)
     seeds = settings.seeds or (5 if settings.full else 3)
     jobs = []
@@ -96,20 +101,33 @@ def main(settings: Settings) -> None:
     store = Path(".cache") / "bench" / f"{name}.json"
     done = bench_report.read_store(store)
     jobs = plan(settings)
+    limit = settings.limit or (math.inf if settings.full else SHORT_LIMIT)
     start = time.monotonic()
     with Progress() as progress:
         bar = progress.add_task("sweeps", total=len(jobs))
         for job in jobs:
-            late = settings.limit is not None and time.monotonic() - start > settings.limit
-            key = json.dumps(dataclasses.astuple(job))
+            late = time.monotonic() - start > limit
+            key = job_key(job)
             if key not in done and not late:
                 progress.update(bar, description=f"{job.strategy} on {job.task}, seed {job.seed}")
                 done[key] = run_job(job, settings.tables)
                 bench_report.write_store(store, done)
             progress.advance(bar)
-    results = {job: done[key] for job in jobs if (key := json.dumps(dataclasses.astuple(job))) in done}
+    results = {job: done[key] for job in jobs if (key := job_key(job)) in done}
     missing = [job for job in jobs if job not in results]
     bench_report.write(settings.out, name, results, missing)
+
+
+def job_key(job: Job) -> str:
+    """What identifies a finished sweep; for ours the sources too, so that a change of ours runs again."""
+    return json.dumps([*dataclasses.astuple(job), *([sources_digest()] if job.strategy in OURS else [])])
+
+
+@functools.cache
+def sources_digest() -> str:
+    """Digest of the tuner's sources."""
+    files = sorted(Path(neocarbs_jax.__path__[0]).glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def run_job(job: Job, table_dir: Path | None) -> Measures:

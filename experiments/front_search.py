@@ -57,8 +57,9 @@ def _evolve(
     def generation(elites: tuple[Array, Array, Array], key: PRNGKeyArray) -> tuple[tuple[Array, Array, Array], None]:
         unit, score, cost = elites
         children = _mutate(unit, score, cost, key)
-        pool = (jnp.concatenate(pair) for pair in zip(elites, (children, *evaluate(children)), strict=True))
-        return _best_per_bin(*pool, edges), None
+        pairs = zip(elites, (children, *evaluate(children)), strict=True)
+        unit, score, cost = (jnp.concatenate(pair) for pair in pairs)
+        return _best_per_bin(unit, score, cost, edges), None
 
     (_, score, cost), _ = jax.lax.scan(generation, elites, jax.random.split(key, NUM_GENERATIONS))
     return score, cost

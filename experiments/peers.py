@@ -64,7 +64,9 @@ class OptunaPeer:
     ) -> None:
         """Adds finished trials on continuous axes that somebody else suggested."""
         names = [f"u{i}" for i in range(len(self._levels))]
-        distributions = {name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in names}
+        distributions: dict[str, optuna.distributions.BaseDistribution] = {
+            name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in names
+        }
         for point, *values in zip(unit, score, np.log(cost), strict=True):
             params = dict(zip(names, map(float, point), strict=True))
             self._study.add_trial(
