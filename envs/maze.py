@@ -113,7 +113,7 @@ class Maze(Environment):
         return Box(0, AGENT, (2 * self.vision + 1,) * 2, jnp.uint8)
 
     def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[UInt8[Array, "w w"], EnvState]:
-        state = self.start(jax.random.randint(key, (), 0, params.walls.shape[0]))
+        state = self.start(jax.random.randint(key, (), 0, params.walls.shape[0]), params)
         return self.get_obs(state, params), state
 
     def step_env(
@@ -122,10 +122,10 @@ class Maze(Environment):
         state, reward, terminated = self.transition(state, action, params)
         return self.get_obs(state, params), state, reward, terminated, {"score": reward}
 
-    def start(self, level: Int[Array, ""]) -> EnvState:
+    def start(self, level: Int[Array, ""], params: EnvParams) -> EnvState:
         """The first state of an episode on a level."""
-        zero = jnp.zeros((), jnp.int32)
-        return EnvState(zero, level, jnp.ones(2, jnp.int32), zero, jnp.zeros((), bool))
+        zero, position = jnp.zeros((), jnp.int32), jnp.ones(2, jnp.int32)
+        return EnvState(zero, level, position, zero, jnp.all(position == params.key[level]))
 
     def transition(
         self, state: EnvState, action: Int[Array, ""], params: EnvParams

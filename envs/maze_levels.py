@@ -22,6 +22,22 @@ class Levels(NamedTuple):
     door: Int32[np.ndarray, "levels 2"]
 
 
+class _Walk(NamedTuple):
+    """A depth-first walk through every level: rooms in the order of their discovery, -1 beyond the last.
+
+    Attributes:
+        walls: 1 where a wall is.
+        rooms: Cell of each room.
+        parent: Discovery number of the room it was reached from.
+        depth: Rooms between it and the start.
+    """
+
+    walls: UInt8[np.ndarray, "levels size size"]
+    rooms: Int32[np.ndarray, "levels rooms 2"]
+    parent: Int32[np.ndarray, "levels rooms"]
+    depth: Int32[np.ndarray, "levels rooms"]
+
+
 def carve(rng: np.random.Generator, size: int, min_size: int, num_maps: int, padding: int) -> Levels:
     """Draw levels.
 
@@ -32,56 +48,62 @@ def carve(rng: np.random.Generator, size: int, min_size: int, num_maps: int, pad
         num_maps: How many.
         padding: Cells of wall around every level.
     """
-    sizes = rng.integers(min_size // 2, size // 2 + 1, num_maps) * 2 + 1
-    walls = np.ones((num_maps, size, size), np.uint8)
-    walls[:, 1, 1] = 0
-    maps = np.arange(num_maps)
-    position = np.ones((num_maps, 2), int)
-    came_from = np.full((num_maps, size, size), -1, np.int8)
-    order = np.full((num_maps, size, size), -1, np.int32)
-    order[:, 1, 1] = 0
-    visited = np.ones(num_maps, int)
-    for _ in range(2 * (size // 2) ** 2):
-        ahead = position[:, None] + _STEPS
+    sizes = (rng.integers(min_size // 2, size // 2 + 1, num_maps) * 2 + 1).astype(np.int32)
+    walk = _walk(rng, sizes, size)
+    door, key = _door_and_key(rng, walk, sizes)
+    walls = np.pad(walk.walls, ((0, 0), (padding, padding), (padding, padding)), constant_values=1)
+    return Levels(walls, sizes, key, door)
+
+
+def _walk(rng: np.random.Generator, sizes: Int32[np.ndarray, " levels"], size: int) -> _Walk:
+    """Carve all levels at once, each by a walk that goes to a random new room or else a room back."""
+    maps, num_rooms = np.arange(len(sizes)), (size // 2) ** 2
+    number = np.full((len(sizes), size, size), -1, np.int32)
+    walls = np.ones((len(sizes), size, size), np.uint8)
+    rooms = np.full((len(sizes), num_rooms, 2), -1, np.int32)
+    parent, depth = (np.full((len(sizes), num_rooms), -1, np.int32) for _ in range(2))
+    number[:, 1, 1] = walls[:, 1, 1] = depth[:, 0] = 0
+    rooms[:, 0] = 1
+    current, found = np.zeros_like(sizes), np.ones_like(sizes)
+    for _ in range(2 * num_rooms):
+        here = rooms[maps, current]
+        ahead = here[:, None] + _STEPS
         inside = np.all((ahead >= 1) & (ahead <= sizes[:, None, None] - 2), axis=-1)
         at = np.where(inside[..., None], ahead, 1)
-        open_ = np.logical_and(inside, order[maps[:, None], at[..., 0], at[..., 1]] < 0)
-        choice = np.where(open_, rng.random((num_maps, 4)), -1.0).argmax(1)
-        goes = np.any(open_, axis=1)
-        back = came_from[maps, position[:, 0], position[:, 1]]
-        target = np.where(goes[:, None], ahead[maps, choice], position - _STEPS[back] * (back >= 0)[:, None])
-        between = (position + target) // 2
-        walls[maps[goes], between[goes, 0], between[goes, 1]] = 0
-        walls[maps[goes], target[goes, 0], target[goes, 1]] = 0
-        came_from[maps[goes], target[goes, 0], target[goes, 1]] = choice[goes]
-        order[maps[goes], target[goes, 0], target[goes, 1]] = visited[goes]
-        visited[goes] += 1
-        position = target
-    door, room = _halfway(came_from, sizes)
-    key = _before(rng, order, order[maps, room[:, 0], room[:, 1]])
-    walls = np.pad(walls, ((0, 0), (padding, padding), (padding, padding)), constant_values=1)
-    return Levels(walls, sizes.astype(np.int32), key.astype(np.int32), door.astype(np.int32))
+        new = np.logical_and(inside, number[maps[:, None], at[..., 0], at[..., 1]] < 0)
+        goes = np.flatnonzero(np.any(new, axis=1))
+        choice = np.where(new, rng.random(new.shape), -1.0).argmax(axis=1)[goes]
+        target = ahead[goes, choice]
+        between = (here[goes] + target) // 2
+        walls[goes, between[:, 0], between[:, 1]] = walls[goes, target[:, 0], target[:, 1]] = 0
+        number[goes, target[:, 0], target[:, 1]] = found[goes]
+        rooms[goes, found[goes]] = target
+        parent[goes, found[goes]] = current[goes]
+        depth[goes, found[goes]] = depth[goes, current[goes]] + 1
+        current = np.maximum(parent[maps, current], 0)
+        current[goes] = found[goes]
+        found[goes] += 1
+    return _Walk(walls, rooms, parent, depth)
 
 
-def _halfway(came_from, sizes):
-    """The passage half-way from start to goal, and the room behind it."""
-    maps = np.arange(len(sizes))
-    path = [np.repeat(sizes[:, None] - 2, 2, axis=1)]
-    while True:
-        step = came_from[maps, path[-1][:, 0], path[-1][:, 1]]
-        if (step < 0).all():
-            break
-        path.append(np.where((step >= 0)[:, None], path[-1] - _STEPS[step], path[-1]))
-    path = np.stack(path, axis=1)
-    length = (path != 1).any(-1).sum(1)  # rooms on the path but for the start
-    index = (length - 1) // 2
-    room, previous = path[maps, index], path[maps, index + 1]
-    return (room + previous) // 2, room
+def _door_and_key(rng, walk: _Walk, sizes):
+    """The passage half-way to the goal; a random room not behind it, off that way if there is one."""
+    maps, index = np.arange(len(sizes)), np.arange(walk.parent.shape[1])
+    goal = np.all(walk.rooms == sizes[:, None, None] - 2, axis=-1).argmax(axis=1)
+    half = (walk.depth[maps, goal] + 1) // 2
+    room, on_path, steps = goal, np.zeros_like(walk.parent, bool), goal
+    while np.any(steps > 0):
+        on_path[maps, steps] = True
+        room = np.where(walk.depth[maps, steps] == half, steps, room)
+        steps = np.maximum(walk.parent[maps, steps], 0)
+    door = (walk.rooms[maps, room] + walk.rooms[maps, walk.parent[maps, room]]) // 2
 
-
-def _before(rng, order, bound):
-    """A random room that the walk reached before the `bound`-th: no way to it leads through that one."""
-    wanted = rng.integers(0, bound)
-    wanted = np.where(bound > 1, np.maximum(wanted, 1), 0)
-    found = order == wanted[:, None, None]
-    return np.argwhere(found)[:, 1:]
+    shallow = (index > room[:, None]) & (walk.depth <= walk.depth[maps, room][:, None])
+    end = np.where(np.any(shallow, axis=1), shallow.argmax(axis=1), len(index))
+    behind = (index >= room[:, None]) & (index < end[:, None])
+    allowed = ~behind & (walk.parent >= 0)
+    off_path = allowed & ~on_path
+    allowed = np.where(np.any(off_path, axis=1)[:, None], off_path, allowed)
+    chosen = np.where(allowed, rng.random(allowed.shape), -1.0).argmax(axis=1)
+    chosen = np.where(np.any(allowed, axis=1), chosen, 0)
+    return door, walk.rooms[maps, chosen]

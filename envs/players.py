@@ -102,7 +102,7 @@ def play_snake(
         dead_end = jnp.sum(beyond >= snake.WALL, axis=0) >= 4
         costs.append(distance + jnp.where(ahead >= snake.WALL, 1000, 0) + jnp.where(dead_end, 500, 0))
     noise = jax.random.uniform(key, (4, view.shape[0])) * 0.5
-    straight = 0.5 * (jnp.arange(4)[:, None] != state.heading[None])
+    straight = jnp.where(jnp.arange(4)[:, None] == state.heading[None], 0.0, 0.5)
     return jnp.argmin(jnp.stack(costs) + noise + straight, axis=0).astype(jnp.int32)
 
 
