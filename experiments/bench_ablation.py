@@ -1,0 +1,174 @@
+"""Ablations of the default strategy: each ingredient changed alone, everything else at its default.
+
+    python -m experiments.bench_ablation                                   # every variant: an hour on two cores
+    python -m experiments.bench_ablation --variants default "raw front" --tasks rl log --seeds 3 --trials 100
+
+Finished cells are kept in `.cache/bench/ablation.json`; the table is the mean fraction of the true front's hypervolume.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tinygp
+import tyro
+from rich.console import Console
+
+from experiments import bench_report, bench_run, tables
+from experiments.bench_metrics import measure
+from experiments.bench_sweep import sources_digest
+from neocarbs_jax import front, pareto, surrogate, synthetic
+from neocarbs_jax.front import Believed
+from neocarbs_jax.model import Model
+from neocarbs_jax.observations import Observations
+
+TASKS = ("rl", "log", "linear", "rl:ppo_box2d_lunar_lander", "rl:ppo_cc_cartpole")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to run.
+
+    Attributes:
+        variants: labels; by default all.
+        tasks: synthetic tasks and tables; by default three tasks and two tables.
+        seeds: sweeps per cell.
+        trials: trials per sweep.
+        tables: folder of the RL tables.
+        out: file of the table.
+    """
+
+    variants: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LABEL")] = ()
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = TASKS
+    seeds: int = 2
+    trials: int = 60
+    tables: Path | None = None
+    out: Path = Path("experiments/results/ablation.md")
+
+
+def believe_raw(
+    believe_fn: Callable[[Observations, Model], Believed], observations: Observations, model: Model
+) -> Believed:
+    """The front of the measured scores and costs instead of the posterior means."""
+    score, log_cost = model.warp.forward(observations.score), jnp.log(observations.cost)
+    on_front = pareto.non_dominated(score, log_cost, observations.success)
+    return believe_fn(observations, model)._replace(score=score, log_cost=log_cost, on_front=on_front)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One change.
+
+    Attributes:
+        label: what the table calls it.
+        options: fields of `sweep.Config` that differ from the defaults.
+        patch_fn: () -> (object, attribute, value) to replace while it runs, where no option exists.
+    """
+
+    label: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    patch_fn: Callable[[], tuple[Any, str, Any]] | None = None
+
+
+VARIANTS = (
+    Variant("default"),
+    Variant("no target cost", {"target_width": 1e3}),
+    Variant("no active range", {"growth": 50.0}),
+    Variant("raw front", patch_fn=lambda: (front, "believe", functools.partial(believe_raw, front.believe))),
+    Variant("warp linear", {"warp": "linear"}),
+    Variant("warp aggression", {"warp": "aggression"}),
+    Variant("warp winsor", {"warp": "winsor"}),
+    Variant("warp rank", {"warp": "rank"}),
+    Variant("kernel Matern-3/2", patch_fn=lambda: (surrogate.tinygp.kernels, "Matern52", tinygp.kernels.Matern32)),
+    Variant("candidates / 4", {"num_candidates": 192, "num_refined": 64}),
+    Variant("candidates x 4", {"num_candidates": 3072, "num_refined": 1024}),
+    Variant("no refined candidates", {"num_candidates": 1024, "num_refined": 1}),
+    Variant("fit steps / 2", {"fit_steps": 6}),
+    Variant("fit steps x 3", {"fit_steps": 36}),
+    Variant("no thrift", {"thrift": 1e-3}),
+    Variant("no overshoot", {"overshoot": 1e-3}),
+    Variant("target width x 2", {"target_width": 0.3}),
+    Variant("target width / 2", {"target_width": 0.075}),
+    Variant("improvement instead of EHVI", {"acquisition": "improvement"}),
+    Variant("conservative instead of EHVI", {"acquisition": "conservative"}),
+)
+
+
+def run_cell(variant: Variant, name: str, settings: Settings) -> dict[str, float]:
+    """Mean fraction, top-fifth spend and waste of a variant on one task."""
+    task = synthetic.make(name) if name in synthetic.TASKS else tables.load(name, settings.tables)
+    true_front = task.front()
+    replaced = mock.patch.object(*variant.patch_fn()) if variant.patch_fn else contextlib.nullcontext()
+    if variant.patch_fn:
+        jax.clear_caches()  # compiled functions do not see the patch
+    with replaced:
+        records = [
+            bench_run.run("neocarbs", task, seed, settings.trials, **variant.options) for seed in range(settings.seeds)
+        ]
+    if variant.patch_fn:
+        jax.clear_caches()
+    measures = [measure(task, true_front, record) for record in records]
+    return {
+        "fraction": float(np.mean([m.fraction[-1] for m in measures])),
+        "spend": float(np.mean([m.spend[-1] for m in measures])),
+        "waste": float(np.mean([m.waste for m in measures])),
+    }
+
+
+def markdown(cells: dict[tuple[str, str], dict[str, float]], settings: Settings) -> str:
+    """A row per variant: fraction per task, their mean, mean spend in the top fifth, mean waste."""
+    header = bench_report.context("experiments.bench_ablation")
+    lines = [
+        f"`{header['command']}`; {settings.seeds} seeds, {settings.trials} trials.",
+        "",
+        "| variant | " + " | ".join(settings.tasks) + " | mean | top-fifth spend | waste |",
+        "|---" * (len(settings.tasks) + 4) + "|",
+    ]
+    for variant in VARIANTS:
+        row = [cells.get((variant.label, task)) for task in settings.tasks]
+        if all(row):
+            known = [cell for cell in row if cell]
+            mean, spend, waste = (np.mean([cell[key] for cell in known]) for key in ("fraction", "spend", "waste"))
+            shown = " | ".join(f"{cell['fraction']:.3f}" for cell in known)
+            lines.append(f"| {variant.label} | {shown} | {mean:.3f} | {spend:.2f} | {waste:.2f} |")
+    return "\n".join([*lines, ""])
+
+
+def main(settings: Settings) -> None:
+    """Runs what is missing and writes the table."""
+    console = Console(stderr=True)
+    labels = [variant.label for variant in VARIANTS]
+    if unknown := set(settings.variants) - set(labels):
+        raise ValueError(f"`variants` must be among {', '.join(labels)}; got {', '.join(sorted(unknown))}.")
+    store = Path(".cache") / "bench" / "ablation.json"
+    done = json.loads(store.read_text()) if store.exists() else {}
+    cells = {}
+    for variant in VARIANTS:
+        for name in settings.tasks if variant.label in (settings.variants or labels) else ():
+            key = json.dumps([variant.label, name, settings.seeds, settings.trials, sources_digest()])
+            if key not in done:
+                done[key] = run_cell(variant, name, settings)
+                store.parent.mkdir(parents=True, exist_ok=True)
+                store.write_text(json.dumps(done))
+            cells[variant.label, name] = done[key]
+            console.print(variant.label, name, done[key])
+    settings.out.parent.mkdir(parents=True, exist_ok=True)
+    settings.out.write_text(markdown(cells, settings))
+    sys.stdout.write(markdown(cells, settings))
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", jax.default_backend() == "cpu")  # as the study does
+    jax.config.update("jax_compilation_cache_dir", str((Path(".cache") / "jax").resolve()))
+    main(tyro.cli(Settings, description=__doc__))
