@@ -162,6 +162,8 @@ def draw_curves(path: Path, name: str, curves: dict[str, tuple[np.ndarray, np.nd
 
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
     for label, (steps, score) in curves.items():
+        seen = ~np.isnan(score).all(axis=0)  # short trainings have fewer updates than intervals
+        steps, score = steps[seen], score[:, seen]
         line = axes.plot(steps, np.nanmean(score, axis=0), label=label)[0]
         axes.fill_between(steps, np.nanmin(score, axis=0), np.nanmax(score, axis=0), alpha=0.15, color=line.get_color())
     axes.set(title=name, xlabel="environment steps", ylabel="score")

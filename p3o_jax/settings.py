@@ -123,7 +123,7 @@ class Params:
     """
 
     total_steps: Scalar = 1e6
-    learning_rate: Scalar = 2.5e-3
+    learning_rate: Scalar = 5e-3
     anneal: Scalar = 1.0
     update_epochs: Scalar = 4.0
     clip: Scalar = 0.2
