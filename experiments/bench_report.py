@@ -97,7 +97,7 @@ def markdown(results: Results, missing: Sequence[Job]) -> str:
         "",
     ]
     budget = {task: _budget(results, task) for task in tasks}
-    lines += _grid(tasks, strategies, results, lambda m, task: _at_cost(m, budget[task]))
+    lines += _grid(tasks, strategies, results, lambda m, task: fraction_at_cost(m, budget[task]))
     for title, value_fn in {
         "Wasted spend after 25 trials (share)": lambda m, _: m.waste,
         "Spend in the most expensive fifth of the log-cost range (share)": lambda m, _: m.spend[NUM_FIFTHS - 1],
@@ -157,7 +157,7 @@ def _at(measures: Measures, number: int) -> float:
     return float(measures.fraction[number - 1]) if len(measures.fraction) >= number else float("nan")
 
 
-def _at_cost(measures: Measures, budget: float) -> float:
+def fraction_at_cost(measures: Measures, budget: float) -> float:
     """Fraction reached by the trials that fit into the budget; NaN where a sweep ended far below it."""
     fitting = int(np.searchsorted(measures.cumulative_cost, budget * (1 + 1e-6), side="right"))
     if fitting == len(measures.fraction) and measures.cumulative_cost[-1] < 0.8 * budget:

@@ -21,6 +21,7 @@ from typing import Annotated
 
 import jax
 import tyro
+from rich.console import Console
 from rich.progress import Progress
 
 import neocarbs_jax
@@ -77,22 +78,25 @@ class Job:
 
 
 def plan(settings: Settings) -> list[Job]:
-    """The sweeps of a form, strategy by strategy."""
+    """The sweeps of a form: strategy by strategy, and every task once before any task again."""
     on_disk = tables.available(settings.tables)
     chosen = on_disk if settings.full else [name for name in SHORT_TABLES if name in on_disk]
     tasks = settings.tasks or (*(name for name in synthetic.TASKS if name != "ridge"), *chosen)
     strategies = settings.strategies or STRATEGIES
     trials = settings.trials or (200 if settings.full else 100)
     seeds = settings.seeds or (5 if settings.full else 3)
-    jobs = []
-    for strategy, task, seed in itertools.product(strategies, tasks, range(seeds)):
-        cut, cut_seeds = SLOW_PEERS.get(strategy, (trials, seeds)) if not settings.full else (trials, seeds)
-        explicit = bool(settings.tasks)
-        if strategy in SLOW_PEERS and not settings.full and not explicit and task not in SLOW_TASKS:
-            continue
-        if seed < cut_seeds:
-            jobs.append(Job(strategy, task, seed, min(trials, cut)))
-    return jobs
+    jobs = [Job(s, task, seed, trials) for s, seed, task in itertools.product(strategies, range(seeds), tasks)]
+    whole = settings.full or settings.tasks
+    return jobs if whole else [short for job in jobs if (short := _shortened(job))]
+
+
+def _shortened(job: Job) -> Job | None:
+    """The part of a job that belongs to the short form: slow peers do less, on fewer tasks."""
+    if job.strategy not in SLOW_PEERS:
+        return job
+    trials, seeds = SLOW_PEERS[job.strategy]
+    runs = job.task in SLOW_TASKS and job.seed < seeds
+    return dataclasses.replace(job, trials=min(job.trials, trials)) if runs else None
 
 
 def main(settings: Settings) -> None:
@@ -103,7 +107,7 @@ def main(settings: Settings) -> None:
     jobs = plan(settings)
     limit = settings.limit or (math.inf if settings.full else SHORT_LIMIT)
     start = time.monotonic()
-    with Progress() as progress:
+    with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("sweeps", total=len(jobs))
         for job in jobs:
             late = time.monotonic() - start > limit
