@@ -1,0 +1,99 @@
+"""Our environments in other people's loops: gymnasium's vector interface, gymnax's registry."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.environment import Box, Discrete, MultiDiscrete, VectorEnvironment
+from envs.registry import ENVIRONMENTS, make
+
+
+def _extra(name: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
+    return ModuleNotFoundError(f"{name} is needed here: pip install {name}.", name=error.name)
+
+
+def gymnasium_space(space: Discrete | MultiDiscrete | Box) -> Any:
+    """The same space in gymnasium's classes."""
+    try:
+        from gymnasium import spaces
+    except ModuleNotFoundError as error:
+        raise _extra("gymnasium", error) from error
+    if isinstance(space, Discrete):
+        return spaces.Discrete(space.n)
+    if isinstance(space, MultiDiscrete):
+        return spaces.MultiDiscrete(np.array(space.nvec))
+    return spaces.Box(space.low, space.high, space.shape, np.dtype(space.dtype).type)
+
+
+def gymnasium_vector(name: str, num_envs: int, seed: int = 0, **overrides: Any) -> Any:
+    """A `gymnasium.vector.VectorEnv` of one of our environments, for code that knows no JAX.
+
+    Agents of multi-agent environments count as environments. Ended episodes restart in the same step
+    (`AutoresetMode.SAME_STEP`): info["final_obs"] is the observation that ended them, where info["_final_obs"].
+
+    Args:
+        name: As for `make`.
+        num_envs: Copies of the environment.
+        seed: Of the randomness, until `reset` is given one.
+        **overrides: Constructor arguments of the environment.
+    """
+    try:
+        from gymnasium.vector import AutoresetMode, VectorEnv
+        from gymnasium.vector.utils import batch_space
+    except ModuleNotFoundError as error:
+        raise _extra("gymnasium", error) from error
+
+    class View(VectorEnv):
+        """The view; holds the state that pure functions would carry."""
+
+        metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 (gymnasium's own convention)
+
+        def __init__(self):
+            self.vector = VectorEnvironment(make(name, **overrides), num_envs, final_observation=True)
+            self.params = self.vector.env.default_params
+            self.num_envs = self.vector.batch_size
+            self.single_observation_space = gymnasium_space(self.vector.env.observation_space(self.params))
+            self.single_action_space = gymnasium_space(self.vector.env.action_space(self.params))
+            self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+            self.action_space = batch_space(self.single_action_space, self.num_envs)
+            self._key = jax.random.key(seed)
+
+        def reset(self, *, seed=None, options=None):
+            del options
+            key = self._key if seed is None else jax.random.key(seed)
+            self._key, reset_key = jax.random.split(key)
+            obs, self._state = self.vector.reset(reset_key, self.params)
+            return np.asarray(obs), {}
+
+        def step(self, actions):
+            self._key, step_key = jax.random.split(self._key)
+            action = jnp.asarray(actions, self.vector.env.action_space(self.params).dtype)
+            obs, self._state, *rest, info = self.vector.step(step_key, self._state, action, self.params)
+            reward, terminated, truncated = (np.asarray(x) for x in rest)
+            info = {k: np.asarray(v) for k, v in info.items()}
+            info["final_obs"], info["_final_obs"] = info.pop("final_observation"), info["done"]
+            return np.asarray(obs), reward, terminated, truncated, info
+
+    return View()
+
+
+def register_with_gymnax(prefix: str = "neocarbs/") -> list[str]:
+    """Enter our environments in gymnax's registry, as in `gymnax.make("neocarbs/pong", frameskip=4)`.
+
+    Returns:
+        The names they have there. Calling it again changes nothing.
+    """
+    try:
+        import gymnax
+    except ModuleNotFoundError as error:
+        raise _extra("gymnax", error) from error
+    names = [prefix + name for name in ENVIRONMENTS]
+    for ours, theirs in zip(ENVIRONMENTS, names, strict=True):
+        if theirs not in gymnax.registered_envs:
+            gymnax.register(theirs, partial(make, ours))
+    return names

@@ -1,0 +1,244 @@
+"""Wrappers: environments in, environments out. Episode statistics, frame stacks, running normalisation, legacy view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
+
+from envs.environment import Box, Environment, VectorEnvironment, VectorState, select
+
+
+@dataclass(frozen=True)
+class Wrapper(Environment):
+    """An environment around another, equal to it but for what a subclass changes."""
+
+    env: Environment
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "env":
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+    @property
+    def name(self) -> str:
+        return self.env.name
+
+    @property
+    def num_agents(self) -> int:
+        return self.env.num_agents
+
+    @property
+    def default_params(self) -> Any:
+        return self.env.default_params
+
+    def action_space(self, params: Any = None):
+        return self.env.action_space(params)
+
+    def observation_space(self, params: Any = None) -> Box:
+        return self.env.observation_space(params)
+
+
+class StatisticsState(struct.PyTreeNode):
+    """The wrapped state and the running episode of every agent."""
+
+    env: Any
+    episode_return: Float[Array, "*agents"]
+    episode_length: Int[Array, "*agents"]
+
+    @property
+    def time(self) -> Int[Array, ""]:
+        return self.env.time
+
+
+@dataclass(frozen=True)
+class EpisodeStatistics(Wrapper):
+    """Adds "episode_return" and "episode_length" to `info`, for loops that do not use `VectorEnvironment`."""
+
+    def reset_env(self, key: PRNGKeyArray, params: Any):
+        obs, state = self.env.reset_env(key, params)
+        shape = (self.num_agents,) if self.num_agents > 1 else ()
+        return obs, StatisticsState(state, jnp.zeros(shape), jnp.zeros(shape, jnp.int32))
+
+    def step_env(self, key: PRNGKeyArray, state: StatisticsState, action: Shaped[Array, "..."], params: Any):
+        obs, env_state, reward, terminated, info = self.env.step_env(key, state.env, action, params)
+        total, length = state.episode_return + reward, state.episode_length + 1
+        info = {**info, "episode_return": total, "episode_length": length}
+        after = StatisticsState(
+            env_state, jnp.where(terminated, 0.0, total), jnp.where(terminated, 0, length)
+        )
+        return obs, after, reward, terminated, info
+
+    def get_obs(self, state: StatisticsState, params: Any) -> Shaped[Array, "..."]:
+        return self.env.get_obs(state.env, params)
+
+    def is_truncated(self, state: StatisticsState, params: Any) -> Bool[Array, ""]:
+        return self.env.is_truncated(state.env, params)
+
+
+class StackState(struct.PyTreeNode):
+    """The wrapped state and the last observations, oldest first, on the last axis."""
+
+    env: Any
+    frames: Shaped[Array, "... k"]
+
+    @property
+    def time(self) -> Int[Array, ""]:
+        return self.env.time
+
+
+@dataclass(frozen=True)
+class FrameStack(Wrapper):
+    """Observes the last `num_frames` observations, stacked on a new last axis; the first is repeated at the start."""
+
+    num_frames: int = 4
+
+    def __post_init__(self):
+        if self.num_frames < 1:
+            raise ValueError(f"`num_frames` must be at least 1; got {self.num_frames}.")
+
+    def observation_space(self, params: Any = None) -> Box:
+        space = self.env.observation_space(params)
+        return Box(space.low, space.high, (*space.shape, self.num_frames), space.dtype)
+
+    def reset_env(self, key: PRNGKeyArray, params: Any):
+        obs, state = self.env.reset_env(key, params)
+        frames = jnp.repeat(obs[..., None], self.num_frames, axis=-1)
+        return frames, StackState(state, frames)
+
+    def step_env(self, key: PRNGKeyArray, state: StackState, action: Shaped[Array, "..."], params: Any):
+        obs, env_state, reward, terminated, info = self.env.step_env(key, state.env, action, params)
+        frames = jnp.concatenate([state.frames[..., 1:], obs[..., None]], axis=-1)
+        if self.num_agents > 1:  # the agents that respawned begin a new stack
+            frames = select(terminated, jnp.repeat(obs[..., None], self.num_frames, axis=-1), frames)
+        return frames, StackState(env_state, frames), reward, terminated, info
+
+    def get_obs(self, state: StackState, params: Any) -> Shaped[Array, "..."]:
+        return state.frames
+
+    def is_truncated(self, state: StackState, params: Any) -> Bool[Array, ""]:
+        return self.env.is_truncated(state.env, params)
+
+
+class RunningMoments(struct.PyTreeNode):
+    """Mean and variance of all that was seen; a plain state, to be carried and checkpointed."""
+
+    mean: Float[Array, "..."]
+    variance: Float[Array, "..."]
+    count: Float[Array, ""]
+
+    @classmethod
+    def create(cls, shape: tuple[int, ...]) -> RunningMoments:
+        return cls(jnp.zeros(shape), jnp.ones(shape), jnp.full((), 1e-4))
+
+    def update(self, batch: Float[Array, "b ..."]) -> RunningMoments:
+        """Merge a batch (Chan et al., 1983)."""
+        size = batch.shape[0]
+        total = self.count + size
+        delta = jnp.mean(batch, axis=0) - self.mean
+        squares = self.variance * self.count + jnp.var(batch, axis=0) * size
+        squares += delta**2 * self.count * size / total
+        return RunningMoments(self.mean + delta * size / total, squares / total, total)
+
+
+class NormalizeState(struct.PyTreeNode):
+    """State of a `NormalizedVector`: the vector's, and what was seen of observations and of discounted returns."""
+
+    vector: VectorState
+    obs: RunningMoments
+    returns: RunningMoments
+    discounted: Float[Array, " b"]
+
+
+@dataclass(frozen=True)
+class NormalizedVector:
+    """A `VectorEnvironment` with running normalisation; `info` keeps the unnormalised episode statistics.
+
+    Observations are shifted and scaled to mean 0 and deviation 1; rewards are divided by the deviation of the
+    discounted return.
+
+    Args:
+        vector: What is wrapped.
+        observations: Whether to normalise observations.
+        rewards: Whether to normalise rewards.
+        gamma: Discount of the return whose deviation divides the rewards.
+        clip: Bound of both after normalisation.
+    """
+
+    vector: VectorEnvironment
+    observations: bool = True
+    rewards: bool = True
+    gamma: float = 0.99
+    clip: float = 10.0
+
+    @partial(jax.jit, static_argnames="self")
+    def reset(self, key: PRNGKeyArray, params: Any):
+        """Start an episode in every environment: (obs, state)."""
+        obs, vector = self.vector.reset(key, params)
+        moments = RunningMoments.create(obs.shape[1:]).update(obs.astype(jnp.float32))
+        state = NormalizeState(vector, moments, RunningMoments.create(()), jnp.zeros(self.vector.batch_size))
+        return self._obs(obs, moments), state
+
+    @partial(jax.jit, static_argnames="self")
+    def step(self, key: PRNGKeyArray, state: NormalizeState, action: Shaped[Array, "b ..."], params: Any):
+        """As `VectorEnvironment.step`."""
+        obs, vector, reward, terminated, truncated, info = self.vector.step(key, state.vector, action, params)
+        moments = state.obs.update(obs.astype(jnp.float32))
+        discounted = self.gamma * state.discounted + reward
+        returns = state.returns.update(discounted)
+        if self.rewards:
+            reward = jnp.clip(reward / jnp.sqrt(returns.variance + 1e-8), -self.clip, self.clip)
+        if "final_observation" in info:
+            info = {**info, "final_observation": self._obs(info["final_observation"], moments)}
+        state = NormalizeState(vector, moments, returns, jnp.where(info["done"], 0.0, discounted))
+        return self._obs(obs, moments), state, reward, terminated, truncated, info
+
+    def _obs(self, obs, moments):
+        if not self.observations:
+            return obs
+        normal = (obs.astype(jnp.float32) - moments.mean[None]) / jnp.sqrt(moments.variance + 1e-8)[None]
+        return jnp.clip(normal, -self.clip, self.clip)
+
+
+@dataclass(frozen=True)
+class LegacyView:
+    """The 5-tuple interface of gymnax before 1.0, as PureJaxRL-style loops expect it.
+
+    `step` returns (obs, state, reward, done, info) with auto-reset, done = terminated or truncated.
+    """
+
+    env: Environment
+
+    @property
+    def name(self) -> str:
+        return self.env.name
+
+    @property
+    def num_actions(self) -> int:
+        return self.env.num_actions
+
+    @property
+    def default_params(self) -> Any:
+        return self.env.default_params
+
+    def action_space(self, params: Any = None):
+        return self.env.action_space(params)
+
+    def observation_space(self, params: Any = None) -> Box:
+        return self.env.observation_space(params)
+
+    def reset(self, key: PRNGKeyArray, params: Any = None):
+        """Start an episode: (obs, state)."""
+        return self.env.reset(key, params)
+
+    def step(self, key: PRNGKeyArray, state: Any, action: Shaped[Array, "..."], params: Any = None):
+        """Advance one step: (obs, state, reward, done, info)."""
+        obs, state, reward, terminated, truncated, info = self.env.step(key, state, action, params)
+        info = {k: v for k, v in info.items() if k != "final_observation"}
+        info["discount"] = jnp.where(terminated, 0.0, 1.0)
+        return obs, state, reward, jnp.logical_or(terminated, truncated), info
