@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from neocarbs_jax.space import SearchSpace
+from neocarbs_jax.space import Choice, SearchSpace
 from neocarbs_jax.warping import WARPS
 
 ACQUISITIONS = ("ehvi", "improvement", "conservative")
@@ -77,8 +77,9 @@ class Config:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {getattr(self, name)!r}.")
         if not isinstance(self.resample_every, int) or self.resample_every < 0:
             raise ValueError(f"`resample_every` must be a whole number, at least 0; got {self.resample_every!r}.")
-        if self.budget is not None and self.budget not in self.space.names:
-            raise ValueError(f"`budget` must be one of {', '.join(self.space.names)}; got {self.budget!r}.")
+        ordered = [name for name, axis in self.space.axes if not isinstance(axis, Choice)]
+        if self.budget is not None and self.budget not in ordered:
+            raise ValueError(f"`budget` must be one of {', '.join(ordered)}; got {self.budget!r}.")
         if self.max_cost is not None and not (math.isfinite(self.max_cost) and self.max_cost > 0):
             raise ValueError(f"`max_cost` must be positive and finite, or None; got {self.max_cost!r}.")
         if not 0 < self.delta < 0.5:

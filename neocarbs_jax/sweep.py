@@ -4,6 +4,7 @@
     state = init(config)
     state, suggestion = suggest(config, state, key)                      # .unit, .values, predictions, rating
     state = observe(config, state, suggestion, score, cost, failed=False)
+    state = observe_curve(config, state, suggestion, budgets, scores, costs)   # one training, several budgets
     state = forget(config, state, suggestion)                            # a pending suggestion that will never report
     state, suggestion = enqueue(config, state, unit)                     # a point chosen by the user, as if suggested
     state, suggestions = suggest_batch(config, state, key, q)            # leading axis q; each knows of the others
@@ -18,12 +19,14 @@ which depends on that number alone, from a start that depends on nothing: a rest
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
 from neocarbs_jax import front, pareto
 from neocarbs_jax import model as models
@@ -31,11 +34,13 @@ from neocarbs_jax import observations as buffers
 from neocarbs_jax.config import Config
 from neocarbs_jax.model import Fit
 from neocarbs_jax.observations import Observations, Status
+from neocarbs_jax.space import Choice
 from neocarbs_jax.strategies import STRATEGIES
 
 __all__ = [
     "Config", "State", "Status", "StepInfo", "Suggestion",
-    "enqueue", "forget", "grow", "init", "observe", "restore", "run", "step", "suggest", "suggest_batch",
+    "enqueue", "forget", "grow", "init", "observe", "observe_curve", "restore", "run", "step", "suggest",
+    "suggest_batch",
 ]  # fmt: skip
 
 Objective = Callable[[Mapping[str, Any], Array], tuple[Array, Array]]
@@ -152,6 +157,50 @@ def observe(
     return state._replace(observations=observations)
 
 
+def observe_curve(
+    config: Config,
+    state: State,
+    suggestion: Suggestion,
+    budgets: Float[Array, " p"],
+    scores: Float[Array, " p"],
+    costs: Float[Array, " p"],
+) -> State:
+    """Enter one training as observations at several budgets: a run that anneals nothing is also a shorter run.
+
+    Args:
+        config: of the sweep; `config.budget` names the axis that the budgets belong to.
+        state: of the sweep.
+        suggestion: the trial; the last point of the curve becomes its own observation.
+        budgets: values of that axis, ascending; values outside it are left out, but for the last.
+        scores: measured at each budget; points that are not finite are left out, a last one is a failure.
+        costs: spent until each budget.
+
+    Raises:
+        ValueError: when `config.budget` is None.
+    """
+    if config.budget is None:
+        raise ValueError("`budget` must name an axis for `observe_curve`; got None.")
+    axis = dict(config.space.axes)[config.budget]
+    assert not isinstance(axis, Choice)  # Config's rule
+    column = config.space.slices[config.budget].start
+    dtype = state.observations.score.dtype
+    budgets, scores, costs = (jnp.asarray(a, dtype) for a in (budgets, scores, costs))
+    inside = (budgets >= axis.low) & (budgets <= axis.high) & jnp.isfinite(scores) & jnp.isfinite(costs)
+
+    def enter(state: State, point: tuple[Array, ...]) -> tuple[State, None]:
+        budget, score, cost, valid = point
+        unit = config.space.snap(suggestion.unit.at[column].set(axis.to_unit(budget)))
+        index = jnp.where(valid, _free_row(state), config.capacity)
+        cost = jnp.maximum(cost, jnp.finfo(dtype).tiny)
+        done = jnp.asarray(int(Status.SUCCESS), jnp.int32)
+        observations = buffers.write(state.observations, index, unit, score, cost, done)
+        return state._replace(observations=observations, count=state.count + valid.astype(jnp.int32)), None
+
+    earlier = jax.tree.map(lambda a: a[:-1], (budgets, scores, costs, inside))
+    state, _ = jax.lax.scan(enter, state, earlier)
+    return observe(config, state, suggestion, scores[-1], costs[-1])
+
+
 def forget(config: Config, state: State, suggestion: Suggestion) -> State:
     """Mark a pending suggestion as abandoned: nothing was learnt from it, and it shapes no later suggestion."""
     status = state.observations.status.at[suggestion.index].set(int(Status.ABANDONED), mode="drop")
@@ -195,10 +244,10 @@ def grow(config: Config, state: State, capacity: int) -> tuple[Config, State]:
 
 def restore(
     config: Config,
-    unit: Float[Array, "n d"],
-    score: Float[Array, " n"],
-    cost: Float[Array, " n"],
-    status: Int[Array, " n"],
+    unit: Float[ArrayLike, "n d"],
+    score: Float[ArrayLike, " n"],
+    cost: Float[ArrayLike, " n"],
+    status: Int[ArrayLike, " n"],
 ) -> State:
     """The state of a sweep that made these suggestions in this order.
 
@@ -212,29 +261,31 @@ def restore(
     Raises:
         ValueError: when the rows exceed the capacity.
     """
-    num_rows = unit.shape[0]
+    num_rows = np.shape(score)[0]
     if num_rows > config.capacity:
         raise ValueError(f"`capacity` must hold all {num_rows} rows; got {config.capacity}.")
+    # Padded by NumPy, so that nothing compiles anew for another number of rows.
+    rows = (unit, score, cost, status)
+    shapes = ((config.capacity, config.space.size), *3 * ((config.capacity,),))
+    padded = [np.zeros(shape, np.asarray(row).dtype) for row, shape in zip(rows, shapes, strict=True)]
+    for target, row in zip(padded, rows, strict=True):
+        target[:num_rows] = row
+    return _restore(config, *padded, np.asarray(num_rows, np.int32))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _restore(config: Config, unit: Array, score: Array, cost: Array, status: Array, count: Array) -> State:
     state = init(config)
     dtype = state.observations.unit.dtype
-    unit, score, cost = (jnp.asarray(a, dtype) for a in (unit, score, cost))
-    status = jnp.asarray(status, jnp.int32)
+    unit, score, cost, status = *(a.astype(dtype) for a in (unit, score, cost)), status.astype(jnp.int32)
     finite = jnp.isfinite(score) & jnp.isfinite(cost)
     status = jnp.where((status == Status.SUCCESS) & ~finite, int(Status.FAILED), status)
-    known = status == Status.SUCCESS
-    cost = jnp.where(jnp.isfinite(cost), jnp.maximum(cost, jnp.finfo(dtype).tiny), 1)
-    rows = Observations(unit, jnp.where(known, score, 0), cost, status)
-    observations = jax.tree.map(lambda a, b: a.at[:num_rows].set(b), state.observations, rows)
-    state = State(observations, jnp.asarray(num_rows, jnp.int32), state.fit)
+    cost = jnp.where(jnp.isfinite(cost) & (cost > 0), jnp.maximum(cost, jnp.finfo(dtype).tiny), 1)
+    observations = Observations(unit, jnp.where(status == Status.SUCCESS, score, 0), cost, status)
+    state = State(observations, count, state.fit)
     if STRATEGIES[config.strategy].uses_model:
-        state = state._replace(fit=_fit_at_checkpoint(config, state))
+        state = state._replace(fit=models.refit(config, observations, state.fit, count))
     return state
-
-
-def _fit_at_checkpoint(config: Config, state: State) -> Fit:
-    """The fit that the sweep made when it passed its last checkpoint, from the rows that it had then."""
-    refit = jax.jit(models.refit, static_argnums=0)
-    return refit(config, state.observations, state.fit, state.count)
 
 
 def _free_row(state: State) -> Int[Array, ""]:

@@ -1,0 +1,122 @@
+"""Search spaces from plain dictionaries, TOML files and Optuna distributions.
+
+    [learning_rate]              # a table with `type` is an axis: linear, log, logit, integer, pow2 or choice
+    type = "log"
+    low = 1e-5
+    high = 1e-1
+    center = 1e-3                # optional, with `width`: where a sweep starts and how far its prior reaches
+
+    [train.epochs]               # tables nest: this axis is "train/epochs"
+    type = "integer"
+    low = 1
+    high = 8
+
+    [train]
+    seed = 7                     # anything else is a fixed value
+"""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from neocarbs_jax.space import Axis, Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+_TYPES: dict[str, type] = {
+    "linear": Linear, "log": Log, "logit": Logit, "integer": Integer, "pow2": Pow2, "choice": Choice,
+}  # fmt: skip
+
+
+def from_dict(tree: Mapping[str, Any]) -> SearchSpace:
+    """The space that a nested dictionary describes; see the module's example.
+
+    Raises:
+        ValueError: when an axis has an unknown type or field, or impossible bounds.
+    """
+    return SearchSpace(**_parse(tree, ""))
+
+
+def from_toml(path: str | os.PathLike[str]) -> SearchSpace:
+    """The space that a TOML file describes.
+
+    Raises:
+        ValueError: when the file is no TOML, or describes no space.
+    """
+    with open(path, "rb") as file:
+        return from_dict(tomllib.load(file))
+
+
+def to_dict(space: SearchSpace) -> dict[str, Any]:
+    """The flat dictionary, plain enough for JSON, from which `from_dict` makes the same space."""
+    names = {axis_type: name for name, axis_type in _TYPES.items()}
+    tree: dict[str, Any] = {}
+    for name, axis in space.axes:
+        fields = {key: value for key, value in dataclasses.asdict(axis).items() if value is not None}
+        fields = {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+        tree[name] = {"type": names[type(axis)], **fields}
+    return tree | dict(space.fixed)
+
+
+def from_optuna(distributions: "Mapping[str, BaseDistribution]") -> SearchSpace:
+    """The space of Optuna's float, int and categorical distributions.
+
+    Raises:
+        ValueError: when a distribution has no counterpart.
+    """
+    return SearchSpace(**{name: _from_distribution(name, entry) for name, entry in distributions.items()})
+
+
+def _parse(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    entries = {}
+    for name, entry in tree.items():
+        if not isinstance(entry, Mapping):
+            entries[name] = entry
+        elif isinstance(entry.get("type"), str):
+            entries[name] = _parse_axis(f"{prefix}{name}", entry)
+        else:
+            entries[name] = _parse(entry, f"{prefix}{name}/")
+    return entries
+
+
+def _parse_axis(name: str, entry: Mapping[str, Any]) -> Axis:
+    kind, fields = entry["type"], {key: value for key, value in entry.items() if key != "type"}
+    if kind not in _TYPES:
+        raise ValueError(f"`type` of `{name}` must be one of {', '.join(_TYPES)}; got {kind!r}.")
+    known = [field.name for field in dataclasses.fields(_TYPES[kind])]
+    for key in fields:
+        if key not in known:
+            raise ValueError(f"Fields of `{name}` must be among {', '.join(known)}; got {key!r}.")
+    for field in dataclasses.fields(_TYPES[kind]):
+        if field.default is dataclasses.MISSING and field.name not in fields:
+            raise ValueError(f"`{name}` must have a `{field.name}`; got only {sorted(fields)}.")
+    try:
+        return _TYPES[kind](**fields)
+    except ValueError as error:
+        raise ValueError(f"`{name}`: {error}") from error
+
+
+def _from_distribution(name: str, distribution: "BaseDistribution") -> Any:
+    """An axis; a distribution with a single value becomes a fixed value."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match distribution:
+        case CategoricalDistribution(choices=(only,)):
+            return only
+        case CategoricalDistribution(choices=choices):
+            return Choice(tuple(choices))
+        case FloatDistribution(low=low, high=high) | IntDistribution(low=low, high=high) if low == high:
+            return low
+        case FloatDistribution(low=low, high=high, log=True):
+            return Log(low, high)
+        case FloatDistribution(low=low, high=high, step=step):
+            return Linear(low, high, step=step)
+        case IntDistribution(low=low, high=high, log=True):
+            return Integer(low, high, log=True)
+        case IntDistribution(low=low, high=high, step=step):
+            return Integer(low, high, step=step)
+        case _:
+            raise ValueError(f"`{name}` must have a float, int or categorical distribution; got {distribution!r}.")
