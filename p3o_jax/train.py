@@ -1,5 +1,6 @@
 """A whole training as one function, to be jitted, vmapped over seeds and over `Params`, and resumed."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -49,10 +50,11 @@ def make_train(config: Config, env: Any, env_params: Any = None, callback: Callb
       callback: told of the training while it runs, and of `member`, a number that tells members of a batch apart.
 
     Raises:
-      ValueError: the environment's spaces do not fit `config`.
+      ValueError: the environment's spaces do not fit `config`, or its predictions do not fit the memory.
     """
     env_params = env.default_params if env_params is None else env_params
     make_actor(config, env, env_params)
+    check_memory(config, env)
 
     def train(
         key: PRNGKeyArray,
@@ -107,6 +109,23 @@ def advance(
 
     state = lax.while_loop(goes_on, step, state)
     return state, summarize(state.log, state.failure, num_steps)
+
+
+def memory_bytes() -> int:
+    """Returns the memory of the device, or of the host where it does not tell."""
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    return limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def check_memory(config: Config, env: Any) -> None:
+    """Raises a ValueError if the largest array, the predictions of a segment, is larger than the memory."""
+    itemsize = jnp.dtype(config.precision).itemsize
+    needed, available = steps_per_update(config, env) * config.num_values * itemsize, memory_bytes()
+    if needed > available:
+        raise ValueError(
+            "`horizon` x `segment_length` x `num_envs` must fit the memory; "
+            f"got {needed / 2**30:.1f} GiB of predictions for {available / 2**30:.1f} GiB."
+        )
 
 
 def _tell(callback: Callback, due: Bool[Array, ""], member: int | Int[Array, ""], metrics: Metrics) -> None:

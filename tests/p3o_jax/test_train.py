@@ -271,6 +271,12 @@ def test_impossible_settings_are_refused(settings, message):
         Config(**settings)
 
 
+def test_predictions_larger_than_the_memory_are_refused(monkeypatch):
+    monkeypatch.setattr("p3o_jax.train.memory_bytes", lambda: 1024)
+    with pytest.raises(ValueError, match=r"must fit the memory; got 0.0 GiB of predictions for 0.0 GiB"):
+        make_train(CONFIG, Recall())
+
+
 def test_networks_that_do_not_fit_the_observations_are_refused():
     config = dataclasses.replace(CONFIG, network=NetworkConfig("cnn"))
     with pytest.raises(ValueError, match=r"`network.kind` must not be 'cnn' unless observations are images"):
