@@ -103,7 +103,7 @@ def play_snake(
         costs.append(distance + jnp.where(ahead >= snake.WALL, 1000, 0) + jnp.where(dead_end, 500, 0))
     noise = jax.random.uniform(key, (4, view.shape[0])) * 0.5
     straight = jnp.where(jnp.arange(4)[:, None] == state.heading[None], 0.0, 0.5)
-    return jnp.argmin(jnp.stack(costs) + noise + straight, axis=0).astype(jnp.int32)
+    return jnp.argmin(jnp.stack(costs).astype(jnp.float32) + noise + straight, axis=0).astype(jnp.int32)
 
 
 def play_maze(env: maze.Maze, key: PRNGKeyArray, state: maze.EnvState, params: Any) -> Shaped[Array, "..."]:
