@@ -5,11 +5,12 @@ from rich.console import Console
 
 from experiments.common import compilation_cache
 from experiments.train import Eval, Train
+from experiments.watch import Watch
 
 
 def main() -> None:
     """Entry point of the console script."""
-    command = tyro.cli(Train | Eval, prog="p3o", description=__doc__)
+    command = tyro.cli(Train | Eval | Watch, prog="p3o", description=__doc__)
     compilation_cache()
     command.run(Console())
 

@@ -44,6 +44,10 @@ class Watch:
     arguments: dict[str, str] = field(default_factory=dict)
     """Constructor arguments of the environment: `--arguments num_snakes 16 width 60`."""
 
+    def run(self, console: Console) -> None:
+        """Play, draw and sum up."""
+        watch(self, console)
+
 
 class Player(NamedTuple):
     """A policy in its environment, as two pure functions.
@@ -124,10 +128,8 @@ def choose_player(args: Watch) -> Player:
     return player
 
 
-def main() -> None:
-    """Entry point."""
-    args = tyro.cli(Watch, description=__doc__)
-    console = Console()
+def watch(args: Watch, console: Console) -> None:
+    """Plays an episode and writes the pictures that were asked for."""
     with user_errors():
         player = choose_player(args)
     states, reward, info = play(player, args.steps, args.seed)
@@ -153,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(Watch, description=__doc__).run(Console())
