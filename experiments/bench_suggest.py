@@ -1,6 +1,6 @@
 """Suggestion latency against observations n, batch q and axes d: ours and the peers' in one run.
 
-    python -m experiments.bench_suggest            # n to 300 for the peers, one repeat: minutes
+    python -m experiments.bench_suggest            # d = 11 in full, n to 300 for the peers: a quarter of an hour
     python -m experiments.bench_suggest --full     # n to 1000 for everybody
 
 Also: 32 whole sweeps in one vmapped call against the same sweeps one after another through `study`, peak memory at
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import statistics
 import subprocess
@@ -34,7 +35,6 @@ from neocarbs_jax.space import Linear, SearchSpace
 from neocarbs_jax.study import Study
 
 PEER_NAMES = ("optuna_gp", "botorch_qlognehvi")
-MEMORY_LIMIT_GIB = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Settings:
     """What to measure.
 
     Attributes:
-        full: n = 1000 and all d for the peers too; hours.
+        full: every n, q and d for everybody; hours.
         repeats: suggestions timed per cell; the median counts.
         sweeps: whole sweeps in the vmapped call.
         trials: trials of each.
@@ -135,18 +135,25 @@ def preload(peer: Peer, unit: np.ndarray, score: np.ndarray, cost: np.ndarray) -
         peer.enter(unit, score, cost)
 
 
+def plan(full: bool) -> list[tuple[str, int, int, int]]:
+    """(strategy, n, q, d) of every cell; the short form varies n and q at d = 11, and d at n = 100."""
+    sizes, batches, axes = (10, 30, 100, 300, 1000), (1, 8, 32), (4, 11, 30)
+    ours = [("neocarbs", n, q, d) for d, n, q in itertools.product(axes, sizes, batches)]
+    peers = [(name, n, 1, d) for d, n, name in itertools.product(axes, sizes, PEER_NAMES)]
+    if full:
+        return ours + peers
+    ours = [cell for cell in ours if cell[3] == 11 or cell[1:3] == (100, 1)]
+    return ours + [cell for cell in peers if cell[3] == 11 and cell[1] <= 300]
+
+
 def measure_latency(settings: Settings, console: Console) -> list[Cell]:
     """All cells of the table."""
     cells = []
-    for d in (4, 11, 30):
-        for n in (10, 30, 100, 300, 1000):
-            for q in (1, 8, 32):
-                cells.append(Cell("neocarbs", n, q, d, time_ours(n, q, d, settings.repeats)))
-                console.print(cells[-1])
-            for name in PEER_NAMES:
-                if settings.full or (d == 11 and n <= 300):
-                    cells.append(Cell(name, n, 1, d, time_peer(name, n, 1, d, 1)))
-                    console.print(cells[-1])
+    for strategy, n, q, d in plan(settings.full):
+        ours = strategy == "neocarbs"
+        seconds = time_ours(n, q, d, settings.repeats) if ours else time_peer(strategy, n, q, d, 1)
+        cells.append(Cell(strategy, n, q, d, seconds))
+        console.print(cells[-1])
     return cells
 
 
@@ -205,7 +212,7 @@ def markdown(cells: list[Cell], others: dict[str, float]) -> str:
     lines = ["# Suggestion latency", "", f"`{command}`, milliseconds per call.", ""]
     lines += ["| d | n | " + " | ".join(f"{s}, q = {q}" for s, q in columns) + " |", "|---" * (2 + len(columns)) + "|"]
     by_key = {(c.strategy, c.n, c.q, c.d): c.seconds for c in cells}
-    for d, n in dict.fromkeys((c.d, c.n) for c in cells):
+    for d, n in sorted({(c.d, c.n) for c in cells}):
         row = [by_key.get((s, n, q, d)) for s, q in columns]
         lines.append(f"| {d} | {n} | " + " | ".join("-" if v is None else f"{1e3 * v:.0f}" for v in row) + " |")
     return "\n".join([*lines, "", *(f"- {name}: {value:.3g}" for name, value in others.items()), ""])

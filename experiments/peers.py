@@ -41,6 +41,11 @@ class OptunaPeer:
         self._levels = [num_levels(axis) for _, axis in space.axes]
         self._trial: optuna.Trial | None = None
 
+    @property
+    def num_trials(self) -> int:
+        """Trials it knows of."""
+        return len(self._study.get_trials(deepcopy=False))
+
     def ask(self) -> Float[np.ndarray, " d"]:
         self._trial = trial = self._study.ask()
         return np.array(
