@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from neocarbs_jax import acquisition, candidates, front, pareto, surrogate
+from neocarbs_jax import acquisition, candidates, front, pareto
 from neocarbs_jax import model as models
 from neocarbs_jax.config import Config
 from neocarbs_jax.model import Model
@@ -71,16 +71,15 @@ def propose_protein(
     base, _ = _parents(config, observations, parent_key, config.num_candidates)
     step = jax.random.uniform(step_key, base.shape, jnp.float32, -_PROTEIN_RADIUS, _PROTEIN_RADIUS)
     units = config.space.snap(base + step.astype(base.dtype))
-    mean, _ = surrogate.predict(model.score, units)
-    log_cost, _ = models.log_cost(model, units)
+    at = models.believe(model, units)
     target = jax.random.uniform(target_key, (), jnp.float32, 0.0, 1.25).astype(base.dtype)
     success = observations.success
     worst, best = _range(model.warp.forward(observations.score), success)
     cheapest, dearest = _range(jnp.log(observations.cost), success)
-    share = (log_cost - cheapest) / (dearest - cheapest)
-    value = (mean - worst) / (best - worst) * (1 - jnp.abs(target - share))
+    share = (at.log_cost - cheapest) / (dearest - cheapest)
+    value = (at.score - worst) / (best - worst) * (1 - jnp.abs(target - share))
     if config.max_cost is not None:
-        value = jnp.where(log_cost < jnp.log(jnp.asarray(config.max_cost, base.dtype)), value, -jnp.inf)
+        value = jnp.where(at.log_cost < jnp.log(jnp.asarray(config.max_cost, base.dtype)), value, -jnp.inf)
     return units[jnp.argmax(value)]
 
 
@@ -100,19 +99,18 @@ def propose_carbs(
     base, on_front = _parents(config, observations, parent_key, config.num_candidates)
     step = jax.random.normal(step_key, base.shape, jnp.float32).astype(base.dtype)
     units = config.space.snap(base + _CARBS_RADIUS * step)
-    mean, std = surrogate.predict(model.score, units)
-    log_cost, _ = models.log_cost(model, units)
+    at = models.believe(model, units)
     success = observations.success
     cheapest, dearest = _range(jnp.log(observations.cost), success)
     floor_cost = cheapest + (dearest - cheapest) * jax.random.uniform(floor_key, (), jnp.float32).astype(base.dtype)
     believed = front.believe(observations, model)
     worst, _ = _range(believed.score, success)
-    reference_cost = jnp.maximum(log_cost, floor_cost)
+    reference_cost = jnp.maximum(at.log_cost, floor_cost)
     reference = pareto.staircase(believed.score, believed.log_cost, success, reference_cost, worst)
-    value = acquisition.log_expected_improvement(mean, std, reference)
-    value += -0.5 * jnp.mean(step**2, axis=1) + models.log_probability_of_success(model, units)
+    value = acquisition.log_expected_improvement(at.score, at.score_std, reference)
+    value += -0.5 * jnp.mean(step**2, axis=1) + at.log_success
     if config.max_cost is not None:
-        value = jnp.where(log_cost < jnp.log(jnp.asarray(config.max_cost, base.dtype)), value, -jnp.inf)
+        value = jnp.where(at.log_cost < jnp.log(jnp.asarray(config.max_cost, base.dtype)), value, -jnp.inf)
     replicates = jnp.where(on_front, merge(observations).num_replicates, jnp.iinfo(jnp.int32).max)
     again = (count % _CARBS_RESAMPLE == _CARBS_RESAMPLE - 1) & jnp.any(on_front)
     return jnp.where(again, observations.unit[jnp.argmin(replicates)], units[jnp.argmax(value)])

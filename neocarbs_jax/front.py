@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from neocarbs_jax import model as models
-from neocarbs_jax import pareto, surrogate
+from neocarbs_jax import pareto
 from neocarbs_jax.config import Config
-from neocarbs_jax.model import Model
+from neocarbs_jax.model import Beliefs, Model
 from neocarbs_jax.observations import Observations
 
 _NUM_STRIPS = 32
@@ -50,9 +50,9 @@ class Front(NamedTuple):
 
 def believe(observations: Observations, model: Model) -> Believed:
     """Posterior means, not raw scores: a lucky seed does not stay on the front."""
-    score, std = surrogate.predict(model.score, observations.unit)
-    log_cost, _ = models.log_cost(model, observations.unit)
-    return Believed(score, log_cost, std, pareto.non_dominated(score, log_cost, observations.success))
+    at = models.believe(model, observations.unit)
+    on_front = pareto.non_dominated(at.score, at.log_cost, observations.success)
+    return Believed(at.score, at.log_cost, at.score_std, on_front)
 
 
 def active_front(
@@ -101,24 +101,26 @@ def draw_target(
     return start + (end - start) * share, end - start
 
 
-def rate(config: Config, observations: Observations, model: Model, unit: Float[Array, " d"]) -> Float[Array, ""]:
+def rate(
+    config: Config, observations: Observations, model: Model, believed: Believed, at: Beliefs
+) -> Float[Array, ""]:
     """Expected hypervolume gain of a trial, as a fraction of the present hypervolume of the front.
 
     Sum over the strips to the right of its cost of width x E[max(y - front, 0)], y the noiseless score in the user's
     units (by Gauss-Hermite quadrature through the warp), over the same area of the front above the worst score seen.
     """
-    believed = believe(observations, model)
     front = active_front(config, observations, believed, jnp.inf)
-    mean, std = surrogate.predict(model.score, unit[None, :])
-    nodes, weights = jnp.asarray(_NODES, mean.dtype), jnp.asarray(_WEIGHTS / _WEIGHTS.sum(), mean.dtype)
+    nodes = jnp.asarray(_NODES, at.score.dtype)
+    weights = jnp.asarray(_WEIGHTS / _WEIGHTS.sum(), at.score.dtype)
     # Standardised scores: extreme units would overflow in single precision.
-    unwarp = model.warp.before.forward
-    score = unwarp(model.warp.inverse(mean[0] + std[0] * nodes))
-    height = unwarp(model.warp.inverse(front.score))
-    log_cost, _ = models.log_cost(model, unit[None, :])
-    width = jnp.maximum(front.edges[1:] - jnp.maximum(front.edges[:-1], log_cost[0]), 0)
+    unwarp = model.warp.unwarp
+    score = unwarp(at.score[0] + at.score_std[0] * nodes)
+    height = unwarp(front.score)
+    width = jnp.maximum(front.edges[1:] - jnp.maximum(front.edges[:-1], at.log_cost[0]), 0)
     gain = width @ (jnp.maximum(score[None, :] - height[:, None], 0) @ weights)
-    area = jnp.diff(front.edges) @ (height - height[0])
+    span = front.edges[-1] - front.edges[0]
+    floor = unwarp(jnp.min(jnp.where(observations.success, believed.score, jnp.inf))[None])[0]
+    area = jnp.diff(front.edges) @ (height - floor)
     # A front without area (one point) counts as one standard deviation high.
-    area = jnp.where(area > 1e-3 * (front.edges[-1] - front.edges[0]), area, front.edges[-1] - front.edges[0])
-    return jnp.where(jnp.any(observations.success), gain / area, jnp.inf)
+    gain = gain / jnp.where(area > 1e-3 * span, area, span)
+    return jnp.where(jnp.any(observations.success), gain, jnp.inf)

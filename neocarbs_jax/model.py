@@ -1,11 +1,12 @@
 """What a sweep believes: surrogates of score, log cost and success, fitted to and conditioned on its observations."""
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr, ndtri
+from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Bool, Float, Int
 
 from neocarbs_jax import surrogate, warping
@@ -14,7 +15,8 @@ from neocarbs_jax.observations import Observations
 from neocarbs_jax.surrogate import Hyperparameters, NoisePrior, Posterior
 from neocarbs_jax.warping import Standardizer, Warp
 
-_SMALLEST_BUCKET, _LARGEST_BUCKET = 32, 128
+AUTO_WARPS = ("linear", "aggression", "winsor")
+_SMALLEST_BUCKET, _LARGEST_BUCKET = 64, 128
 
 
 class Fit(NamedTuple):
@@ -36,15 +38,41 @@ class Fit(NamedTuple):
 
 
 class Model(NamedTuple):
-    """Posteriors over standardised targets, and the transforms back to the user's units."""
+    """Posteriors over standardised targets, and the transforms back to the user's units.
 
-    score: Posterior
-    cost: Posterior
-    success: Posterior
+    Attributes:
+        posteriors: of warped score, log cost and success label, along a leading axis of three.
+        warp: of scores.
+        log_cost: of log costs.
+        label: of success labels.
+        any_failed: whether any trial has failed.
+    """
+
+    posteriors: Posterior
     warp: Warp
     log_cost: Standardizer
     label: Standardizer
     any_failed: Bool[Array, ""]
+
+
+class Beliefs(NamedTuple):
+    """What the surrogates say of some points.
+
+    Attributes:
+        score: posterior mean of the warped, noiseless score.
+        score_std: its standard deviation.
+        measured_std: the same for a measurement: noise included, calibrated on leave-one-out residuals.
+        log_cost: posterior mean of the log cost.
+        log_cost_std: of a measurement of it, calibrated.
+        log_success: log probability of success; 0 before anything has failed.
+    """
+
+    score: Float[Array, " m"]
+    score_std: Float[Array, " m"]
+    measured_std: Float[Array, " m"]
+    log_cost: Float[Array, " m"]
+    log_cost_std: Float[Array, " m"]
+    log_success: Float[Array, " m"]
 
 
 class Prediction(NamedTuple):
@@ -77,7 +105,7 @@ def last_checkpoint(count: Int[Array, ""]) -> Int[Array, ""]:
 
 
 def _warp_kinds(config: Config) -> tuple[str, ...]:
-    return warping.WARPS if config.warp == "auto" else (config.warp,)
+    return AUTO_WARPS if config.warp == "auto" else (config.warp,)
 
 
 def _labels(observations: Observations) -> tuple[Float[Array, " n"], Bool[Array, " n"], Standardizer]:
@@ -106,22 +134,25 @@ def _fit_rows(config: Config, observations: Observations, count: Int[Array, ""],
         return surrogate.fit(rows.unit, target, mask, noise, config.fit_steps)
 
     fitted = jax.vmap(fit)(targets, masks, noise)
-    each = [jax.tree.map(lambda a, i=i: a[i], fitted) for i in range(len(noises))]
+    scores = jax.tree.map(lambda a: a[: len(warps)], fitted)
     best = jnp.zeros((), jnp.int32)
     if len(warps) > 1:
-        evidence = [_evidence(warp, h, rows) for warp, h in zip(warps, each, strict=False)]
-        best = jnp.argmax(jnp.stack(evidence)).astype(jnp.int32)
-    chosen = jax.tree.map(lambda a: a[: len(warps)][best], fitted)
-    return Fit(count, best, chosen, each[-2], each[-1])
+        slopes = jnp.stack([warp.slope(rows.score) for warp in warps])
+        evidence = jax.vmap(lambda h, target, slope: _evidence(h, rows, target, slope))
+        best = jnp.argmax(evidence(scores, targets[: len(warps)], slopes)).astype(jnp.int32)
+    chosen = jax.tree.map(lambda a: a[best], scores)
+    cost, success = (jax.tree.map(lambda a, i=i: a[i], fitted) for i in (len(warps), len(warps) + 1))
+    return Fit(count, best, chosen, cost, success)
 
 
-def _evidence(warp: Warp, hyperparameters: Hyperparameters, rows: Observations) -> Float[Array, ""]:
+def _evidence(
+    hyperparameters: Hyperparameters, rows: Observations, target: Float[Array, " n"], slope: Float[Array, " n"]
+) -> Float[Array, ""]:
     """Leave-one-out log density of the scores in their own units: that of the warped ones plus log dz/dy."""
     nothing = jnp.zeros_like(rows.success)
-    target = warp.forward(rows.score)
     posterior = surrogate.condition(hyperparameters, rows.unit, target, rows.success, nothing)
     z = (target - posterior.loo_mean) / posterior.loo_std
-    density = -0.5 * z * z - jnp.log(posterior.loo_std) + jnp.log(warp.slope(rows.score))
+    density = -0.5 * z * z - jnp.log(posterior.loo_std) + jnp.log(slope)
     return jnp.sum(jnp.where(rows.success, density, 0))
 
 
@@ -152,42 +183,41 @@ def build(config: Config, observations: Observations, fit: Fit) -> Model:
     log_cost = jnp.log(observations.cost)
     cost_scale = warping.standardizer(log_cost, success)
     label, labelled, label_scale = _labels(observations)
-    return Model(
-        score=surrogate.condition(fit.score, unit, warp.forward(observations.score), success, pending),
-        cost=surrogate.condition(fit.cost, unit, cost_scale.forward(log_cost), success, pending),
-        success=surrogate.condition(fit.success, unit, label, labelled, jnp.zeros_like(pending)),
-        warp=warp,
-        log_cost=cost_scale,
-        label=label_scale,
-        any_failed=jnp.any(observations.failed),
+    conditioned = jax.vmap(surrogate.condition, in_axes=(0, None, 0, 0, 0))(
+        jax.tree.map(lambda *h: jnp.stack(h), fit.score, fit.cost, fit.success),
+        unit,
+        jnp.stack([warp.forward(observations.score), cost_scale.forward(log_cost), label]),
+        jnp.stack([success, success, labelled]),
+        jnp.stack([pending, pending, jnp.zeros_like(pending)]),
+    )
+    return Model(conditioned, warp, cost_scale, label_scale, jnp.any(observations.failed))
+
+
+def believe(model: Model, unit: Float[Array, "m d"]) -> Beliefs:
+    """Posterior of score, cost and success at each point; P(success) = Phi(f / s) for labels predicted as N(f, s^2)."""
+    posteriors = model.posteriors
+    mean, std = jax.vmap(surrogate.predict, in_axes=(0, None))(posteriors, unit)
+    noise = surrogate.noise_variance(posteriors.hyperparameters)[:, None]
+    measured = jnp.sqrt(std**2 + noise)
+    calibrated = measured * posteriors.stretch[:, None]
+    log_success = log_ndtr(model.label.inverse(mean[2]) / (measured[2] * model.label.scale))
+    return Beliefs(
+        score=mean[0],
+        score_std=std[0],
+        measured_std=calibrated[0],
+        log_cost=model.log_cost.inverse(mean[1]),
+        log_cost_std=calibrated[1] * model.log_cost.scale,
+        log_success=jnp.where(model.any_failed, log_success, 0),
     )
 
 
-def log_cost(model: Model, unit: Float[Array, "m d"]) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
-    """Posterior mean and predictive standard deviation (noise included, calibrated) of the log cost."""
-    mean, std = surrogate.predict(model.cost, unit)
-    std = jnp.sqrt(std**2 + surrogate.noise_variance(model.cost.hyperparameters)) * model.cost.stretch
-    return model.log_cost.inverse(mean), std * model.log_cost.scale
-
-
-def cost_bound(config: Config, model: Model, unit: Float[Array, "m d"]) -> Float[Array, " m"]:
+def cost_bound(config: Config, beliefs: Beliefs) -> Float[Array, " m"]:
     """Log cost that a trial exceeds with probability delta."""
-    mean, std = log_cost(model, unit)
-    return mean + std * float(ndtri(1 - config.delta))
+    return beliefs.log_cost + beliefs.log_cost_std * NormalDist().inv_cdf(1 - config.delta)
 
 
-def log_probability_of_success(model: Model, unit: Float[Array, "m d"]) -> Float[Array, " m"]:
-    """log Phi(f / s) for labels predicted as N(f, s^2), noise included; 0 before anything has failed."""
-    mean, std = surrogate.predict(model.success, unit)
-    std = jnp.sqrt(std**2 + surrogate.noise_variance(model.success.hyperparameters)) * model.label.scale
-    return jnp.where(model.any_failed, log_ndtr(model.label.inverse(mean) / std), 0)
-
-
-def predict(model: Model, unit: Float[Array, "m d"]) -> Prediction:
+def predict(model: Model, beliefs: Beliefs) -> Prediction:
     """Predictive median and standard deviation of a measurement; costs are log-normal."""
-    mean, std = surrogate.predict(model.score, unit)
-    std = jnp.sqrt(std**2 + surrogate.noise_variance(model.score.hyperparameters)) * model.score.stretch
-    score, score_std = model.warp.moments(mean, std)
-    log_mean, log_std = log_cost(model, unit)
-    median = jnp.exp(log_mean)
-    return Prediction(score, score_std, median, median * jnp.sinh(jnp.minimum(log_std, math.log(1e3))))
+    score, score_std = model.warp.moments(beliefs.score, beliefs.measured_std)
+    median = jnp.exp(beliefs.log_cost)
+    return Prediction(score, score_std, median, median * jnp.sinh(jnp.minimum(beliefs.log_cost_std, math.log(1e3))))

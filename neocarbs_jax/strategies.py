@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from neocarbs_jax import acquisition, baselines, candidates, front, surrogate
+from neocarbs_jax import acquisition, baselines, candidates, front
 from neocarbs_jax import model as models
 from neocarbs_jax.config import Config
 from neocarbs_jax.front import Believed, Front
-from neocarbs_jax.model import Model
+from neocarbs_jax.model import Beliefs, Model
 from neocarbs_jax.observations import Observations
 
 _NUM_REFINED_PARENTS = 8
@@ -34,32 +34,23 @@ class Strategy(NamedTuple):
     uses_model: bool
 
 
-def _gain(config: Config, model: Model, current: Front, units: Float[Array, "m d"]) -> Float[Array, " m"]:
+def _gain(config: Config, current: Front, at: Beliefs) -> Float[Array, " m"]:
     """The chosen acquisition, without target and constraints."""
-    mean, std = surrogate.predict(model.score, units)
-    log_cost, _ = models.log_cost(model, units)
     if config.acquisition == "ehvi":
-        return acquisition.log_expected_hypervolume_improvement(mean, std, log_cost, current.edges, current.score)
+        return acquisition.log_expected_hypervolume_improvement(
+            at.score, at.score_std, at.log_cost, current.edges, current.score
+        )
     kappa = config.kappa if config.acquisition == "conservative" else 0.0
-    strip = jnp.clip(jnp.searchsorted(current.edges, log_cost) - 1, 0, current.score.shape[0] - 1)
-    return mean - kappa * std - current.score[strip]
+    strip = jnp.clip(jnp.searchsorted(current.edges, at.log_cost) - 1, 0, current.score.shape[0] - 1)
+    return at.score - kappa * at.score_std - current.score[strip]
 
 
-def admissible(config: Config, model: Model, units: Float[Array, "m d"], value: Float[Array, " m"]) -> Array:
+def admissible(config: Config, at: Beliefs, value: Float[Array, " m"]) -> Float[Array, " m"]:
     """Acquisition values under the promise on cost: points that break it rank below all others, the least bad first."""
     if config.max_cost is None:
         return value
-    excess = models.cost_bound(config, model, units) - jnp.log(jnp.asarray(config.max_cost, value.dtype))
+    excess = models.cost_bound(config, at) - jnp.log(jnp.asarray(config.max_cost, value.dtype))
     return jnp.where((excess <= 0) | (value == -jnp.inf), value, -1e6 * (1 + jnp.maximum(excess, 0)))
-
-
-def _first_points(
-    config: Config, observations: Observations, model: Model, units: Float[Array, "m d"]
-) -> Float[Array, " d"]:
-    """The first admissible draw from the prior; nothing is known yet but the likely cost."""
-    order = -jnp.arange(units.shape[0], dtype=units.dtype)
-    log_success = models.log_probability_of_success(model, units)
-    return units[jnp.argmax(admissible(config, model, units, order + 100 * log_success))]
 
 
 def _resample_point(
@@ -73,6 +64,19 @@ def _resample_point(
     return observations.unit[jnp.argmax(effect)], jnp.any(believed.on_front)
 
 
+def _first_set(
+    config: Config, observations: Observations, believed: Believed, key: PRNGKeyArray
+) -> Float[Array, "m d"]:
+    """A quarter from the prior, the rest around the front."""
+    prior_key, step_key = jax.random.split(key)
+    num_prior = config.num_candidates // 4
+    prior = candidates.from_prior(config.space, prior_key, num_prior)
+    steps = candidates.perturb(
+        config.space, step_key, observations.unit, believed.on_front, config.num_candidates - num_prior
+    )
+    return jnp.concatenate([prior, steps])
+
+
 def propose_neocarbs(
     config: Config, observations: Observations, model: Model, count: Int[Array, ""], key: PRNGKeyArray
 ) -> Float[Array, " d"]:
@@ -81,37 +85,34 @@ def propose_neocarbs(
     g is the predicted log cost and t a target in the active range R: it spreads the *trials* evenly over log cost,
     while EHVI is largest in the front's gaps. The best of a first set of candidates are refined by a second, close set.
     """
-    prior_key, step_key, refine_key = jax.random.split(key, 3)
-    space, data = config.space, observations
+    first_key, refine_key = jax.random.split(key)
+    data = observations
     believed = front.believe(data, model)
-    num_prior = config.num_candidates // 4
-    prior = candidates.from_prior(space, prior_key, num_prior)
-    steps = candidates.perturb(space, step_key, data.unit, believed.on_front, config.num_candidates - num_prior)
-    units = jnp.concatenate([prior, steps])
-    affordable = models.log_cost(model, units)[0]
-    if config.max_cost is not None:
-        affordable = jnp.minimum(affordable, jnp.log(jnp.asarray(config.max_cost, affordable.dtype)))
-    reachable = jnp.max(affordable)
+    units = _first_set(config, data, believed, first_key)
+    at = models.believe(model, units)
+    most = jnp.inf if config.max_cost is None else jnp.log(jnp.asarray(config.max_cost, units.dtype))
+    reachable = jnp.max(jnp.minimum(at.log_cost, most))
     current = front.active_front(config, data, believed, reachable)
     target, width = front.draw_target(config, current, reachable, count)
     seen = data.success | data.pending | data.failed
 
-    def evaluate(units: Float[Array, "m d"]) -> Float[Array, " m"]:
-        value = _gain(config, model, current, units)
-        log_cost, _ = models.log_cost(model, units)
-        value += acquisition.target_weight(log_cost, target, config.target_width * width)
-        value += models.log_probability_of_success(model, units)
+    def evaluate(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
+        value = _gain(config, current, at) + at.log_success
+        value += acquisition.target_weight(at.log_cost, target, config.target_width * width)
         new = candidates.is_new(units, data.unit, seen)
-        return admissible(config, model, units, jnp.where(new & ~jnp.isnan(value), value, -jnp.inf))
+        return admissible(config, at, jnp.where(new & ~jnp.isnan(value), value, -jnp.inf))
 
-    value, top = jax.lax.top_k(evaluate(units), _NUM_REFINED_PARENTS)
+    value, top = jax.lax.top_k(evaluate(units, at), min(_NUM_REFINED_PARENTS, units.shape[0]))
     near = candidates.perturb(
-        space, refine_key, units[top], jnp.isfinite(value), config.num_refined, scales=(0.005, 0.1)
+        config.space, refine_key, units[top], jnp.isfinite(value), config.num_refined, scales=(0.005, 0.1)
     )
-    near_value = evaluate(near)
+    near_value = evaluate(near, models.believe(model, near))
     best = jnp.where(jnp.max(near_value) > value[0], near[jnp.argmax(near_value)], units[top[0]])
     starting = (count < config.num_initial) | ~jnp.any(data.success)
-    unit = jnp.where(starting, _first_points(config, data, model, units), best)
+    # The first admissible draw from the prior: nothing is known yet but the likely cost.
+    order = -jnp.arange(units.shape[0], dtype=units.dtype)
+    initial = units[jnp.argmax(admissible(config, at, order + 100 * at.log_success))]
+    unit = jnp.where(starting, initial, best)
     if config.resample_every:
         again, possible = _resample_point(believed, data, current)
         unit = jnp.where(possible & ~starting & (count % config.resample_every == 0), again, unit)

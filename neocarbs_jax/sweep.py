@@ -309,8 +309,10 @@ def _enter(
     expected = models.Prediction(nan, nan, nan, nan)
     rating = nan
     if model is not None:
-        expected = jax.tree.map(lambda a: a[0], models.predict(model, unit[None, :]))
-        rating = front.rate(config, state.observations, model, unit)
+        at = models.believe(model, unit[None, :])
+        expected = jax.tree.map(lambda a: a[0], models.predict(model, at))
+        believed = front.believe(state.observations, model)
+        rating = front.rate(config, state.observations, model, believed, at)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     observations = buffers.write(
         state.observations, index, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32)

@@ -50,8 +50,12 @@ class Warp(NamedTuple):
     def forward(self, score: Float[Array, "*n"]) -> Float[Array, "*n"]:
         return _interpolate(self.before.forward(score), self.x, self.z)
 
+    def unwarp(self, z: Float[Array, "*n"]) -> Float[Array, "*n"]:
+        """Standardised scores: the inverse, but for the user's units."""
+        return _interpolate(z, self.z, self.x)
+
     def inverse(self, z: Float[Array, "*n"]) -> Float[Array, "*n"]:
-        return self.before.inverse(_interpolate(z, self.z, self.x))
+        return self.before.inverse(self.unwarp(z))
 
     def slope(self, score: Float[Array, "*n"]) -> Float[Array, "*n"]:
         """dz/dy of the standardised score y."""
