@@ -85,21 +85,16 @@ def gradient_steps(
     Where something is not finite, parameters and optimizer are returned as they were.
     """
     optimizer = make_optimizer(config, params)
-    size = actor.batch_size // config.num_minibatches
     loss_and_gradient = jax.value_and_grad(minibatch_loss, argnums=3, has_aux=True)
 
     def step(i: Array, trained: Trained) -> Trained:
-        begin = i % config.num_minibatches * size
-        block, memory = batch, memories
-        if config.num_minibatches > 1:
-            block = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, size, axis=1), batch)
-            memory = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, size, axis=0), memories)
+        block, memory = _block(i % config.num_minibatches, config.num_minibatches, batch, memories)
         (_, metrics), gradient = loss_and_gradient(config, params, actor, trained.trainable, block, memory, lags)
         metrics = metrics._replace(grad_norm=optax.tree.norm(gradient))
         with jax.numpy_dtype_promotion("standard"):  # optax raises traced decay rates to integer powers
             change, opt_state = optimizer.update(gradient, trained.opt_state, trained.trainable)
         trainable = jax.tree.map(lambda x, dx: x + learning_rate * dx, trained.trainable, change)
-        looked_at = [metrics.policy_loss, metrics.value_loss, metrics.entropy, metrics.grad_norm]
+        looked_at = [*metrics[:3], metrics.grad_norm, optax.tree.norm(trainable)]
         term = first_not_finite(looked_at, TERMS.index("policy loss"))
         sums = jax.tree.map(jnp.add, trained.sums, metrics)
         return Trained(trainable, opt_state, sums, jnp.where(trained.term >= 0, trained.term, term))
@@ -107,14 +102,21 @@ def gradient_steps(
     num_epochs = jnp.maximum(jnp.round(jnp.asarray(params.update_epochs, jnp.float32)), 1.0).astype(jnp.int32)
     num_steps = num_epochs * config.num_minibatches
     end = lax.fori_loop(0, num_steps, step, start)
-    trainable, opt_state = jax.tree.map(
-        lambda new, old: jnp.where(end.term >= 0, old, new),
-        (end.trainable, end.opt_state),
-        (start.trainable, start.opt_state),
-    )
-    return Trained(trainable, opt_state, end.sums, end.term), jax.tree.map(
-        lambda total: total / num_steps.astype(jnp.float32), end.sums
-    )
+    metrics = jax.tree.map(lambda total: total / num_steps.astype(jnp.float32), end.sums)
+    trainable, opt_state = jax.tree.map(lambda new, old: jnp.where(end.term >= 0, old, new), end[:2], start[:2])
+    return Trained(trainable, opt_state, end.sums, end.term), metrics
+
+
+def _block(i: Array, num_blocks: int, batch: Batch, memories: Memories) -> tuple[Batch, Memories]:
+    """Returns the i-th block of environments."""
+    if num_blocks == 1:
+        return batch, memories
+
+    def take(x: Array, axis: int) -> Array:
+        size = x.shape[axis] // num_blocks
+        return lax.dynamic_slice_in_dim(x, i * size, size, axis)
+
+    return jax.tree.map(lambda x: take(x, 1), batch), jax.tree.map(lambda x: take(x, 0), memories)
 
 
 def minibatch_loss(

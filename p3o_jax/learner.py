@@ -129,33 +129,39 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     estimated = estimate(config, params, state.spread, state.trainable, outcome, *predictions.values)
 
     total = num_total_updates(config, env, params)
-    progress = state.num_updates.astype(jnp.float32) / total.astype(jnp.float32)
-    learning_rate = params.learning_rate * (1.0 - params.anneal * progress)
-    term = first_not_finite([segment.obs, segment.reward, estimated.targets.advantages], 0)
-    begin = Trained(state.trainable, state.opt_state, no_metrics(), term)
+    learning_rate = params.learning_rate * (1.0 - params.anneal * (state.num_updates / total))
     batch = Batch(predictions.obs, segment.first, segment.action, segment.log_prob, outcome, estimated.targets)
-    memories = Memories(state.position.policy_memory, state.value_memory)
-    trained, metrics = gradient_steps(config, params, actor, learning_rate, begin, batch, memories, estimated.lags)
-
-    moments = state.obs_moments
-    if isinstance(moments, Moments):
-        moments = update_moments(moments, segment.obs.astype(jnp.float32))
-    num_updates = state.num_updates + 1
+    term = first_not_finite([segment.obs, segment.reward, estimated.targets.advantages], 0)
+    trained, metrics = gradient_steps(
+        config,
+        params,
+        actor,
+        learning_rate,
+        Trained(state.trainable, state.opt_state, no_metrics(), term),
+        batch,
+        Memories(state.position.policy_memory, state.value_memory),
+        estimated.lags,
+    )
     bucket = jnp.minimum(state.num_updates * config.num_buckets // total, config.num_buckets - 1)
-    step = jnp.where(trained.term >= 0, num_updates.astype(jnp.float32) * steps_per_update(config, env), 0.0)
+    num_steps = (state.num_updates + 1).astype(jnp.float32) * steps_per_update(config, env)
     return State(
         trainable=trained.trainable,
         opt_state=trained.opt_state,
         position=position,
         value_memory=predictions.memory,
         spread=estimated.spread,
-        obs_moments=moments,
+        obs_moments=_see(state.obs_moments, segment.obs),
         reward_scaler=scaler,
         key=key,
-        num_updates=num_updates,
-        failure=Failure(step, trained.term),
+        num_updates=state.num_updates + 1,
+        failure=Failure(jnp.where(trained.term >= 0, num_steps, 0.0), trained.term),
         log=add_to_log(state.log, bucket, metrics, episodes, estimated.explained_variance),
     )
+
+
+def _see(moments: Moments | tuple[()], obs: Array) -> Moments | tuple[()]:
+    """Returns the moments with a segment's observations, after it was acted and learnt on with the old ones."""
+    return update_moments(moments, obs.astype(jnp.float32)) if isinstance(moments, Moments) else ()
 
 
 def no_metrics() -> UpdateMetrics:

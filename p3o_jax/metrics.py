@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from p3o_jax.rollout import Episodes
 
-TERMS = ("observations", "rewards", "advantages", "policy loss", "value loss", "entropy", "gradient")
+TERMS = ("observations", "rewards", "advantages", "policy loss", "value loss", "entropy", "gradient", "parameters")
 """What may cease to be finite, in the order in which it is looked at."""
 
 

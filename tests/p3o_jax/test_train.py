@@ -197,7 +197,7 @@ def test_a_member_that_diverges_ends_as_failed_and_the_others_go_on(batch):
     assert metrics.failed.tolist() == [False, False, False, True]
     assert state.num_updates.tolist() == [4, 8, 2, 1]
     assert metrics.failed_step.tolist() == [0.0, 0.0, 0.0, 128.0]
-    assert jax.tree.map(lambda x: x[3], metrics).failed_term == "policy loss"
+    assert jax.tree.map(lambda x: x[3], metrics).failed_term == "parameters"
     assert _finite(state.trainable)
 
 
