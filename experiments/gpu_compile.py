@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from jax.experimental import topologies
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractDevice, AbstractMesh, Mesh, NamedSharding, PartitionSpec, use_abstract_mesh
 from rich.console import Console
 from rich.table import Table
 
@@ -43,6 +43,7 @@ gpu_device_info {
 }
 platform_name: "CUDA"
 """
+H200_DEVICE = AbstractDevice(device_kind="NVIDIA H200", num_cores=132, platform="gpu")
 
 
 class Shape(NamedTuple):
@@ -111,15 +112,26 @@ def make_sharded_case(shape: Shape, mesh: Mesh) -> Case:
     """Returns the advantage with its environments spread over several devices."""
     x = describe(shape, jnp.float32, mesh)
     arguments = x["mean"], x["by_lag"], x["number"], x["flag"], x["flag"], x["last_mean"]
-    return Case("sharded advantage", sharded_advantage(mesh, "env", implementation="pallas"), arguments, vectors=False)
+    sharded = sharded_advantage(abstract(mesh), "env", implementation="pallas")
+    return Case("sharded advantage", sharded, arguments, vectors=False)
 
 
-def compile_case(case: Case) -> Report:
+def abstract(mesh: Mesh) -> AbstractMesh:
+    """Returns the mesh as the backend wants it: from the one in force it takes which device to lower for."""
+    return mesh.abstract_mesh.update(abstract_device=H200_DEVICE)
+
+
+def compile_case(case: Case, mesh: Mesh) -> Report:
     """Returns what was compiled; raises if registers are spilled."""
     with tempfile.TemporaryDirectory() as folder:
-        options = {"xla_dump_to": folder, "xla_gpu_fail_ptx_compilation_on_register_spilling": True}
-        compiled = jax.jit(case.function).lower(*case.arguments).compile(compiler_options=options)
-        text = compiled.as_text()
+        options = {
+            "xla_gpu_fail_ptx_compilation_on_register_spilling": True,
+            "xla_dump_to": folder,
+            "xla_dump_emitter_re": ".*",
+        }
+        with use_abstract_mesh(abstract(mesh)):
+            lowered = jax.jit(case.function).lower(*case.arguments)
+        text = lowered.compile(compiler_options=options).as_text() or ""
         programs = [path.read_text() for path in Path(folder).glob("*.ptx")]
     ours = [ptx for ptx in programs if re.search(r"\.entry _\w+_kernel", ptx)]
     return Report(
@@ -155,15 +167,15 @@ def main(num_devices: int = 2, short: bool = False) -> None:
     table = Table("op", "T x B x H", "dtype", "kernels", "16-byte loads", "16-byte stores", "collectives", "")
     single, several = mesh_of(1), mesh_of(num_devices)
     cases = [
-        (case, shape, dtype)
+        (case, shape, dtype, single)
         for shape in SHAPES[: 1 if short else None]
         for dtype in (jnp.float32, jnp.bfloat16)
         for case in make_cases(shape, dtype, single)
     ]
-    cases.append((make_sharded_case(SHAPES[0], several), SHAPES[0], jnp.float32))
+    cases.append((make_sharded_case(SHAPES[0], several), SHAPES[0], jnp.float32, several))
     sound = True
-    for case, shape, dtype in cases:
-        report = compile_case(case)
+    for case, shape, dtype, mesh in cases:
+        report = compile_case(case, mesh)
         sound &= is_sound(case, report)
         size, verdict = " x ".join(map(str, shape)), "ok" if is_sound(case, report) else "NOT AS WRITTEN"
         table.add_row(case.name, size, jnp.dtype(dtype).name, *map(str, report), verdict)

@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 Implementation = Literal["reference", "xla", "pallas", "interpret"]
+IMPLEMENTATIONS: tuple[Implementation, ...] = get_args(Implementation)
 
 
 class Extent(NamedTuple):
@@ -38,10 +39,10 @@ def resolve_implementation(implementation: str | None) -> Implementation:
     """
     if implementation is None:
         return "pallas" if jax.default_backend() == "gpu" else "xla"
-    if implementation not in get_args(Implementation):
-        known = ", ".join(get_args(Implementation))
-        raise ValueError(f"`implementation` must be None or one of {known}; got {implementation!r}.")
-    return implementation
+    for known in IMPLEMENTATIONS:
+        if implementation == known:
+            return known
+    raise ValueError(f"`implementation` must be None or one of {', '.join(IMPLEMENTATIONS)}; got {implementation!r}.")
 
 
 def check_shape(name: str, array: Array, shape: tuple[int, ...]) -> None:
@@ -54,9 +55,10 @@ def check_segment(mean: Array, **time_batch: Array) -> tuple[int, int, int]:
     """Returns (T, B, H) of `mean`; raises a ValueError unless it is [T, B, H] and the others are [T, B]."""
     if jnp.ndim(mean) != 3 or 0 in jnp.shape(mean):
         raise ValueError(f"`mean` must have shape [T, B, H], each at least 1; got {jnp.shape(mean)}.")
+    num_steps, num_envs, horizon = jnp.shape(mean)
     for name, array in time_batch.items():
-        check_shape(name, array, jnp.shape(mean)[:2])
-    return jnp.shape(mean)
+        check_shape(name, array, (num_steps, num_envs))
+    return num_steps, num_envs, horizon
 
 
 def extent(terminated: Bool[Array, "T B"], truncated: Bool[Array, "T B"], horizon: int) -> Extent:

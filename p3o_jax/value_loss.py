@@ -12,7 +12,7 @@ References:
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -90,19 +90,31 @@ def p3o_value_loss(
       ValueError: on shapes that do not fit or an unknown implementation.
     """
     segment = {"rewards": rewards, "terminated": terminated, "truncated": truncated}
-    num_steps, num_envs, horizon = check_segment(mean, returns=returns, **segment)
+    _, _, horizon = check_segment(mean, returns=returns, **segment)
     check_shape("weights", weights, (horizon,))
     check_shape("std", std, (horizon,))
     reach = extent(terminated, truncated, horizon)
+    terms = p3o_terms(weights, std, returns, reach, aggregate, coefficient)
+    rewards = lax.stop_gradient(rewards.astype(jnp.float32))
+    return _quadratic(resolve_implementation(implementation), mean, rewards, reach, lax.stop_gradient(terms))
+
+
+def p3o_terms(
+    weights: Float[Array, " H"],
+    std: Float[Array, " H"],
+    returns: Float[Array, "T B"],
+    reach: Extent,
+    aggregate: Float[Array, ""] | float,
+    coefficient: Float[Array, ""] | float,
+) -> Terms:
+    """Returns the factors of `p3o_value_loss`; its arguments are described there."""
     returns, std, weights = (x.astype(jnp.float32) for x in (returns, std, weights))
     num_known = jnp.sum(reach.num_known, dtype=jnp.float32)
-    scale = coefficient / (jnp.maximum(jnp.mean(std**2), MIN_VARIANCE) * num_known)
+    precision = coefficient / (jnp.maximum(jnp.mean(std**2), MIN_VARIANCE) * num_known)
     offset = returns - returns[0, 0]  # both moments in one pass, without the digits that a large mean would cost
     variance = jnp.maximum(jnp.mean(offset**2) - jnp.mean(offset) ** 2, MIN_VARIANCE)
-    aggregate = aggregate * coefficient / (variance * (num_steps * num_envs))
-    terms = Terms(jnp.broadcast_to(scale, (horizon,)), weights, jnp.asarray(aggregate, jnp.float32), returns)
-    terms, rewards = lax.stop_gradient((terms, rewards.astype(jnp.float32)))
-    return _quadratic(resolve_implementation(implementation), mean, rewards, reach, terms)
+    factor = jnp.asarray(aggregate * coefficient / (variance * returns.size), jnp.float32)
+    return Terms(jnp.broadcast_to(precision, std.shape), weights, factor, returns)
 
 
 def gaussian_nll(
@@ -230,8 +242,8 @@ def _forward(implementation: str, mean: Array, rewards: Array, reach: Extent, te
 def _backward(implementation: str, gradients: tuple[Array, Array], cotangent: Array):
     """Returns the gradients times the cotangent; the compiler drops the product when that is a literal 1."""
     mean_gradient, precision_gradient = gradients
-    nothing = jnp.zeros_like(precision_gradient)
-    terms = Terms(cotangent * precision_gradient, nothing, None, None)
+    nothing: Any = None
+    terms = Terms(cotangent * precision_gradient, nothing, nothing, nothing)
     return cotangent.astype(mean_gradient.dtype) * mean_gradient, None, None, terms
 
 

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 import jax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
 from p3o_jax.advantages import Advantage, p3o_advantage
 
 
-def sharded_advantage(mesh: Mesh, axis_name: str, **options: Any) -> Callable[..., Advantage]:
+def sharded_advantage(mesh: Mesh | AbstractMesh, axis_name: str, **options: Any) -> Callable[..., Advantage]:
     """Returns `p3o_advantage` of (mean, weights, rewards, terminated, truncated, last_mean), environments sharded.
 
     Args:
@@ -28,6 +28,6 @@ def sharded_advantage(mesh: Mesh, axis_name: str, **options: Any) -> Callable[..
         partial(p3o_advantage, **options),
         mesh=mesh,
         in_specs=(by_step, whole, by_step, by_step, by_step, by_env),
-        out_specs=Advantage(by_step, by_step),
+        out_specs=by_step,
         check_vma=False,  # a kernel does not say how its outputs vary over the mesh
     )

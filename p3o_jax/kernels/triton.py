@@ -5,6 +5,7 @@ to check them without a GPU: `docs/kernels.md`.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -86,13 +87,13 @@ def _advantage_kernel(mean, weights, decay, rewards, ends, last_mean, *refs, sha
                       has_final):
     """Goes back in time over a block of environments, the target of reward k held in slot k mod `num_slots`."""
     num_steps, _, horizon = shape
-    final, advantages, returns = refs if has_final else (None, *refs)
+    *final, advantages, returns = refs
     slot = jnp.arange(num_slots)
     env = pl.program_id(0) * num_rows + jnp.arange(num_rows)
     whole = horizon == num_slots
     common_decay = plgpu.load(decay.at[jnp.arange(1)])
 
-    def load(ref: Array, index: tuple, lag: Array, mask: Array | None = None) -> Array:
+    def load(ref: Any, index: tuple, lag: Array, mask: Array | None = None) -> Array:
         """Returns `ref` at `index` and each of the lags, 0 where there is no such lag."""
         inside = None if whole else lag < horizon
         mask = inside if mask is None else mask if inside is None else mask & inside
@@ -105,7 +106,7 @@ def _advantage_kernel(mean, weights, decay, rewards, ends, last_mean, *refs, sha
         beyond = mean_t
         if has_final:
             before = jnp.maximum(lag - 1, 0)[None, :]
-            beyond = load(final, (t, env[:, None]), before, (end == 1)[:, None] & ~first)
+            beyond = load(final[0], (t, env[:, None]), before, (end == 1)[:, None] & ~first)
         target = jnp.where(end[:, None] == 1, beyond, target)
         target = jnp.where(end[:, None] == 2, 0.0, target)
         target = jnp.where(first, reward[:, None], target)

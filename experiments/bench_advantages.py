@@ -1,0 +1,164 @@
+"""Time P3O's advantages and value loss against plain jnp, and against the memory bus.
+
+    python -m experiments.bench_advantages            the shapes of the protocol, for a GPU
+    python -m experiments.bench_advantages --short    small shapes, minutes on two CPU cores
+
+Every variant runs after warm-up on random data, over buffers that together exceed the caches; the median and quartiles
+of several rounds count. "of copy" is the rate at which the least bytes the op can move were moved, as a share of the
+rate of a copy measured in the same run: what a kernel that skips masked sectors does not read does not count for it.
+On a CPU only ratios within one table mean anything.
+"""
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from rich.progress import track
+
+from experiments.advantage_ops import Batch, Op, known_share, make_batch, make_ops, moved_bytes
+
+SHAPES = [(128, 4096, 32), (128, 4096, 128), (64, 16384, 64), (1024, 1024, 256)]
+SHORT_SHAPES = [(64, 256, 32), (64, 256, 128)]
+CACHE_BYTES = 60e6  # the L2 of an H200; more than a CPU's
+RESULTS = Path(__file__).parent / "results"
+
+
+class Row(NamedTuple):
+    """One measurement.
+
+    Attributes:
+      shape: T, B, H.
+      dtype: of the predictions.
+      end_every: mean length of an episode, 0 for no ends.
+      op: what was computed.
+      variant: how.
+      median_us: microseconds of a call, its median over rounds.
+      quartiles_us: and its quartiles.
+      of_copy: rate of the least bytes moved, as a share of the copy's.
+      rho: share of the sectors that hold a known lag.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: str
+    end_every: int
+    op: str
+    variant: str
+    median_us: float
+    quartiles_us: tuple[float, float]
+    of_copy: float
+    rho: float
+
+
+def time_calls(functions: Sequence[Callable[[Any], Any]], inputs: Sequence[Any], rounds: int, calls: int) -> np.ndarray:
+    """Returns microseconds per call, a row for each function and a column for each round.
+
+    All functions take turns within a round, so that whatever else the machine does meets all of them alike.
+    """
+    compiled = [jax.jit(function).lower(inputs[0]).compile() for function in functions]
+    times = np.zeros((len(compiled), rounds + 1))
+    for turn in range(rounds + 1):
+        for row, function in zip(times, compiled, strict=True):
+            start = time.perf_counter()
+            results = [function(inputs[(turn + i) % len(inputs)]) for i in range(calls)]
+            jax.block_until_ready(results)
+            row[turn] = (time.perf_counter() - start) / calls * 1e6
+            del results
+    return times[:, 1:]  # the first round warms up
+
+
+def measure(shape: tuple[int, int, int], dtype: Any, end_every: int, ops: Sequence[Op], rounds: int) -> list[Row]:
+    """Returns a row for each op, and one for the copy that they are compared with."""
+    num_bytes = float(np.prod(shape)) * jnp.dtype(dtype).itemsize
+    num_buffers = max(2, int(np.ceil(3 * CACHE_BYTES / num_bytes)))
+    make = jax.jit(partial(make_batch, shape=shape, dtype=dtype, end_every=end_every))
+    batches = [jax.block_until_ready(make(key)) for key in jax.random.split(jax.random.key(0), num_buffers)]
+    calls = 8 if jax.default_backend() == "gpu" else 2
+    rho = known_share(batches[0])
+    copy = Op("copy", "x + 1", lambda batch: batch.mean + jnp.ones((), dtype), 2, 0)
+    times = time_calls([op.function for op in (copy, *ops)], batches, rounds, calls)
+    copy_rate = moved_bytes(copy, batches[0]) / float(np.median(times[0]))
+    rows = zip((copy, *ops), times, strict=True)
+    return [_row(shape, dtype, end_every, op, row, batches[0], copy_rate, rho) for op, row in rows]
+
+
+def _row(
+    shape: tuple[int, int, int],
+    dtype: Any,
+    end_every: int,
+    op: Op,
+    times: np.ndarray,
+    batch: Batch,
+    copy_rate: float,
+    rho: float,
+) -> Row:
+    low, median, high = (float(x) for x in np.percentile(times, [25, 50, 75]))
+    of_copy = moved_bytes(op, batch) / median / copy_rate
+    name = jnp.dtype(dtype).name
+    return Row(shape, name, end_every, op.name, op.variant, median, (low, high), float(of_copy), rho)
+
+
+def markdown(rows: Sequence[Row], context: dict[str, str]) -> str:
+    """Returns the table, one line a measurement, with each variant's speed relative to naive jnp."""
+    naive = {row[:4]: row.median_us for row in rows if row.variant == "jnp, naive"}
+    lines = [
+        "# Advantages and value loss",
+        "",
+        *(f"* {name}: {value}" for name, value in context.items()),
+        "",
+        "| T x B x H | dtype | ends every | op | variant | us (quartiles) | x naive | of copy | rho |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        speed = f"{naive[row[:4]] / row.median_us:.2f}" if row[:4] in naive else ""
+        share = f"{row.of_copy:.2f}" if row.of_copy else ""
+        quartiles = f"{row.median_us:,.0f} ({row.quartiles_us[0]:,.0f} to {row.quartiles_us[1]:,.0f})"
+        shape, ends = " x ".join(map(str, row.shape)), row.end_every or "never"
+        cells = [shape, row.dtype, ends, row.op, row.variant, quartiles, speed, share, f"{row.rho:.2f}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(short: bool = False, rounds: int = 15) -> None:
+    """Measures, prints the table, and writes it as Markdown and JSON under experiments/results.
+
+    Args:
+      short: small shapes in float32, for a CPU.
+      rounds: how often each variant is timed.
+    """
+    platform_name = jax.default_backend()
+    ours = ["reference", "xla", "pallas"] if platform_name == "gpu" else ["reference", "xla"]
+    dtypes = [jnp.float32] if short else [jnp.float32, jnp.bfloat16]
+    settings = [
+        (shape, dtype, end_every)
+        for shape in (SHORT_SHAPES if short else SHAPES)
+        for dtype in dtypes
+        for end_every in (0, 100)
+    ]
+    rows = []
+    for setting in track(settings, description="measuring"):
+        rows += measure(*setting, make_ops(ours), rounds)
+    context = {
+        "command": " ".join(["python -m experiments.bench_advantages", *sys.argv[1:]]),
+        "device": f"{platform_name}, {jax.devices()[0].device_kind}",
+        "versions": f"python {platform.python_version()}, jax {version('jax')}, jaxlib {version('jaxlib')}",
+    }
+    text = markdown(rows, context)
+    file = RESULTS / f"bench_advantages_{platform_name}{'_short' if short else ''}"
+    file.with_suffix(".md").write_text(text)
+    document = {"context": context, "rows": [row._asdict() for row in rows]}
+    file.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
