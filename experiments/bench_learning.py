@@ -147,6 +147,8 @@ def draw_horizon(path: Path, explained: np.ndarray, steps: np.ndarray) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    seen = ~np.isnan(explained[:, 0])
+    explained, steps = explained[seen], steps[seen]
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
     image = axes.pcolormesh(np.arange(explained.shape[1]), steps, np.clip(explained, 0, 1), vmin=0, vmax=1)
     axes.set(xlabel="lag", ylabel="environment steps")
