@@ -1,0 +1,205 @@
+"""Speed of the environments: steps per second inside jit, with random actions, against the number of copies.
+
+    python -m experiments.bench_envs                       # every environment and gymnax's, a table
+    python -m experiments.bench_envs --only pong --save    # and write it under experiments/results/
+
+A step of `step_env` alone, of the auto-resetting `VectorEnvironment`, and of gymnax's own CartPole and
+Breakout-MinAtar under the same `VectorEnvironment` are timed in one process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from envs.environment import VectorEnvironment
+from envs.registry import ENVIRONMENTS, make
+
+PEERS = ("gymnax:CartPole-v1", "gymnax:Breakout-MinAtar")
+COPIES = {"snake": (1, 2), "boids": (4, 32), "agar": (4, 32)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to measure."""
+
+    only: tuple[str, ...] = ()
+    """Environments; all if none is named."""
+    num_envs: tuple[int, ...] = (256, 1024, 4096)
+    """Numbers of copies; few for the environments of many agents."""
+    steps: int = 128
+    """Steps of a rollout."""
+    repeats: int = 5
+    """Rollouts timed; the fastest counts."""
+    save: bool = False
+    """Write JSON and a table under `out`."""
+    out: Path = Path("experiments/results")
+    """Folder of the results."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One measurement; speeds in agent steps per second, best of the repeats.
+
+    Attributes:
+        name: Of the environment.
+        num_envs: Copies.
+        num_agents: Agents in each.
+        vector: Speed with auto-reset and statistics.
+        bare: Speed of `step_env` alone.
+        reset_cost: What auto-reset and statistics add to the time of a step, as a share of it.
+        compile: Seconds to compile the auto-resetting rollout.
+        megabytes: Temporary memory of it, beside its inputs and outputs.
+    """
+
+    name: str
+    num_envs: int
+    num_agents: int
+    vector: float
+    bare: float
+    reset_cost: float
+    compile: float
+    megabytes: float
+
+
+def measure(name: str, num_envs: int, settings: Settings) -> Row:
+    """Time one environment at one number of copies."""
+    env = make(name)
+    vector, params = VectorEnvironment(env, num_envs), env.default_params
+    act = random_actions(vector, params)
+    num_agents = vector.num_agents
+
+    def with_reset(state, key, params):
+        action_key, step_key = jax.random.split(key)
+        obs, state, reward, terminated, _, info = vector.step(step_key, state, act(action_key), params)
+        return state, checksum(obs, reward, terminated, info["score"])
+
+    def bare(state, key, params):
+        action_key, step_key = jax.random.split(key)
+        action = act(action_key)
+        action = action if num_agents == 1 else action.reshape(num_envs, num_agents, *action.shape[1:])
+        keys = jax.random.split(step_key, num_envs)
+        step = jax.vmap(env.step_env, in_axes=(0, 0, 0, None))
+        obs, state, reward, terminated, _ = step(keys, state, action, params)
+        return state, checksum(obs, reward, terminated)
+
+    state = vector.reset(jax.random.key(0), params)[1]
+    seconds, compile_seconds, megabytes = compiled(with_reset, state, params, settings)
+    bare_seconds, *_ = compiled(bare, state.env, params, settings)
+    total = settings.steps * vector.batch_size
+    cost = seconds / bare_seconds - 1.0
+    speeds = total / seconds, total / bare_seconds
+    return Row(name, num_envs, num_agents, *speeds, cost, compile_seconds, megabytes)
+
+
+def random_actions(vector: VectorEnvironment, params: Any) -> Callable[[Any], Any]:
+    """key -> actions of every agent, drawn in one batch."""
+    space, size = vector.env.action_space(params), vector.batch_size
+    if hasattr(space, "n"):
+        return lambda key: jax.random.randint(key, (size,), 0, space.n)
+    return lambda key: jax.random.uniform(key, (size, *space.shape), minval=space.low, maxval=space.high)
+
+
+def checksum(*arrays: Any) -> Any:
+    """A number that needs every array, so that none is optimised away."""
+    return sum(jnp.sum(array.astype(jnp.float32)) for array in jax.tree.leaves(arrays))
+
+
+def compiled(step: Callable, state: Any, params: Any, settings: Settings) -> tuple[float, float, float]:
+    """Fastest time of a rollout, compile time, and temporary memory in MB."""
+
+    def rollout(state, key, params):
+        keys = jax.random.split(key, settings.steps)
+        return jax.lax.scan(lambda state, key: step(state, key, params), state, keys)
+
+    begin = time.perf_counter()
+    program = jax.jit(rollout).lower(state, jax.random.key(0), params).compile()
+    compile_seconds = time.perf_counter() - begin
+    memory = program.memory_analysis()
+    megabytes = getattr(memory, "temp_size_in_bytes", 0) / 1e6
+    best = float("inf")
+    for repeat in range(settings.repeats + 1):
+        begin = time.perf_counter()
+        state, _ = jax.block_until_ready(program(state, jax.random.key(repeat), params))
+        if repeat:
+            best = min(best, time.perf_counter() - begin)
+    return best, compile_seconds, megabytes
+
+
+def context(command: str) -> dict[str, str]:
+    """Where and with what this was measured."""
+    device = jax.devices()[0]
+    versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "gymnax")}
+    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+    cores = len(os.sched_getaffinity(0))
+    where = {"date": date, "command": command, "device": device.device_kind, "cores": str(cores)}
+    return {**where, "python": platform.python_version(), **versions}
+
+
+def table(rows: list[Row], where: dict[str, str]) -> str:
+    """The measurements as Markdown."""
+    lines = [
+        "# Environments: steps per second",
+        "",
+        *(f"* {key}: {value}" for key, value in where.items()),
+        "",
+    ]
+    lines.append(
+        "| environment | copies | agents | M steps/s | M steps/s, step_env alone | auto-reset | compile s | MB |"
+    )
+    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for row in rows:
+        cells = [
+            row.name,
+            str(row.num_envs),
+            str(row.num_agents),
+            f"{row.vector / 1e6:.2f}",
+            f"{row.bare / 1e6:.2f}",
+        ]
+        cells += [f"{100 * row.reset_cost:+.0f}%", f"{row.compile:.1f}", f"{row.megabytes:.1f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Entry point."""
+    settings = tyro.cli(Settings, description=__doc__)
+    console = Console()
+    names = settings.only or (*sorted(ENVIRONMENTS), *PEERS)
+    rows = []
+    for name in names:
+        for num_envs in COPIES.get(name, settings.num_envs):
+            rows.append(measure(name, num_envs, settings))
+            console.print(f"{name} x {num_envs}: {rows[-1].vector / 1e6:.2f}M steps/s", highlight=False)
+    where = context("python -m experiments.bench_envs " + " ".join(sys.argv[1:]))
+    show = Table(*(field.name for field in dataclasses.fields(Row)))
+    for row in rows:
+        show.add_row(*(f"{v:,.2f}" if isinstance(v, float) else str(v) for v in dataclasses.astuple(row)))
+    console.print(show)
+    if settings.save:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        kind = jax.default_backend()
+        record = {"context": where, "rows": [dataclasses.asdict(row) for row in rows]}
+        (settings.out / f"bench_envs_{kind}.json").write_text(
+            json.dumps(record, indent=2) + "\n", encoding="utf-8"
+        )
+        (settings.out / f"bench_envs_{kind}.md").write_text(table(rows, where), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
