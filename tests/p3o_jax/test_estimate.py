@@ -1,0 +1,60 @@
+"""The interface over estimators: what each hands to the update."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from p3o_jax.estimate import Outcome, aggregate_loss, estimate, init_estimate, init_log_std, value_loss
+from p3o_jax.settings import Config, Params
+
+T, B, H = 6, 2, 4
+PARAMS = Params()
+MEAN = jax.random.normal(jax.random.key(0), (T, B, H))
+LAST = jax.random.normal(jax.random.key(1), (B, H))
+REWARDS = jax.random.normal(jax.random.key(2), (T, B))
+TERMINATED = jnp.zeros((T, B), bool).at[2, 0].set(True)
+OUTCOME = Outcome(REWARDS, TERMINATED, jnp.zeros((T, B), bool))
+
+
+def config_of(estimator):
+    return Config(num_envs=B, segment_length=T, horizon=H, num_minibatches=1, estimator=estimator)
+
+
+def estimate_by(estimator, mean=MEAN):
+    config = config_of(estimator)
+    values, last = (mean[..., :1], LAST[..., :1]) if estimator == "gae" else (mean, LAST)
+    log_std = init_log_std(config)
+    out = estimate(config, PARAMS, init_estimate(config), log_std, OUTCOME, values, last, None)
+    loss = value_loss(config, PARAMS, out.lags, log_std, OUTCOME, out.targets, values)
+    return out, float(loss)
+
+
+@pytest.mark.parametrize("estimator", ["p3o", "original", "gae"])
+def test_every_estimator_gives_finite_targets_of_its_shape(estimator):
+    out, loss = estimate_by(estimator)
+    assert out.targets.advantages.shape == (T, B)
+    assert out.explained_variance.shape == ((1,) if estimator == "gae" else (H,))
+    assert np.isfinite(out.targets.advantages).all()
+    assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize(("estimator", "sees"), [("p3o", True), ("original", False), ("gae", True)])
+def test_only_the_original_is_blind_to_what_a_terminal_ends(estimator, sees):
+    """Reward predicted beyond a terminal is wrong, and lowers the advantage of the step that ended the episode."""
+    before, _ = estimate_by(estimator)
+    beyond = slice(0, 1) if estimator == "gae" else slice(1, None)
+    after, _ = estimate_by(estimator, MEAN.at[2, 0, beyond].add(10.0))
+    assert (float(after.targets.advantages[2, 0]) < float(before.targets.advantages[2, 0]) - 1) == sees
+
+
+def test_returns_and_sums_count_all_lags_so_that_a_tilt_along_them_is_no_error():
+    """A tilt of sum zero changes no sum over all lags, but every sum over some of them: it must not feed on itself."""
+    weights, returns = jnp.ones(H), jnp.sum(MEAN, axis=2) + 1.0
+    tilt = jnp.array([30.0, 10.0, -10.0, -30.0])[None, None]
+    np.testing.assert_allclose(
+        aggregate_loss(MEAN + tilt, weights, returns), aggregate_loss(MEAN, weights, returns), rtol=1e-4
+    )
+    out, _ = estimate_by("p3o")
+    sums = jnp.sum(MEAN * out.lags.weights[None, None], axis=2)
+    np.testing.assert_allclose(out.targets.returns - out.targets.advantages, sums, rtol=1e-4, atol=1e-5)
