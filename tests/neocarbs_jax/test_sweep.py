@@ -14,7 +14,7 @@ from neocarbs_jax.sweep import Status
 SPACE = SearchSpace(
     learning_rate=Log(1e-5, 1e-1), steps=Log(1e7, 1e10), gamma=Logit(0.8, 0.9999), epochs=Integer(1, 8)
 )
-CONFIG = sweep.Config(SPACE, capacity=24, num_candidates=256, fit_steps=10)
+CONFIG = sweep.Config(SPACE, capacity=24, num_candidates=128, num_refined=32, fit_steps=5, warp="linear")
 
 
 def objective(values, key):
@@ -57,8 +57,7 @@ def test_first_suggestion_is_the_search_centre(suggest):
 
 def test_a_vmapped_run_equals_runs_in_a_loop():
     keys = jax.random.split(jax.random.key(1), 2)
-    config = sweep.Config(SPACE, capacity=8, num_candidates=64, fit_steps=5)
-    run = functools.partial(sweep.run, config, objective, num_trials=6)
+    run = functools.partial(sweep.run, CONFIG, objective, num_trials=6)
     together = jax.jit(jax.vmap(run))(keys)[1]
     for i, key in enumerate(keys):
         alone = jax.jit(run)(key)[1]

@@ -1,0 +1,173 @@
+"""What a sweep has learnt: the predicted front, which axes matter along it, and how its optima scale with cost.
+
+    front = predicted_front(config, state, key)
+    importance = importances(config, state, front)
+    laws = scaling_laws(config, front)
+    worth_continuing(config, state, key)         # expected gain of the next trial, as `Suggestion.rating`
+
+All are pure functions of a state, and jit-able with `config` static.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from neocarbs_jax import candidates, sweep
+from neocarbs_jax import front as fronts
+from neocarbs_jax import model as models
+from neocarbs_jax.config import Config
+from neocarbs_jax.space import Choice, Log, Logit, Pow2
+from neocarbs_jax.sweep import State
+
+_NUM_LEVELS = 17
+
+
+class PredictedFront(NamedTuple):
+    """The best score that the surrogate believes in at each cost, over the observed range.
+
+    Attributes:
+        cost: evenly spaced in the logarithm.
+        score: posterior median of the best point of at most that cost.
+        low: 5% quantile of its noiseless score.
+        high: 95% quantile.
+        unit: that point.
+    """
+
+    cost: Float[Array, " k"]
+    score: Float[Array, " k"]
+    low: Float[Array, " k"]
+    high: Float[Array, " k"]
+    unit: Float[Array, "k d"]
+
+
+class ScalingLaw(NamedTuple):
+    """z = intercept + slope log(cost), least squares along the front.
+
+    Attributes:
+        intercept: at cost 1.
+        slope: per nat of cost.
+        slope_std: its standard error.
+        residual_std: standard deviation around the line.
+        mean_log_cost: where the line is best known.
+        num_points: how many points it was fitted to.
+    """
+
+    intercept: Float[Array, "*a"]
+    slope: Float[Array, "*a"]
+    slope_std: Float[Array, "*a"]
+    residual_std: Float[Array, "*a"]
+    mean_log_cost: Float[Array, "*a"]
+    num_points: Float[Array, "*a"]
+
+    def predict(self, cost: Float[Array, ""]) -> tuple[Float[Array, "*a"], Float[Array, "*a"]]:
+        """z and its standard deviation at any cost: the further from the data, the wider."""
+        distance = jnp.log(cost) - self.mean_log_cost
+        mean = self.intercept + self.slope * jnp.log(cost)
+        about_mean = self.residual_std**2 * (1 + 1 / self.num_points)
+        return mean, jnp.sqrt(about_mean + (self.slope_std * distance) ** 2)
+
+
+def _model(config: Config, state: State) -> models.Model:
+    fit = models.refit(config, state.observations, state.fit, state.count)
+    return models.build(config, state.observations, fit)
+
+
+def predicted_front(config: Config, state: State, key: PRNGKeyArray, num_costs: int = 32) -> PredictedFront:
+    """The front of posterior means over the observed points and points around them.
+
+    Args:
+        config: of the sweep.
+        state: of the sweep, with at least one success.
+        key: consumed.
+        num_costs: number of costs.
+    """
+    model = _model(config, state)
+    data = state.observations
+    believed = fronts.believe(data, model)
+    near = candidates.perturb(config.space, key, data.unit, believed.on_front, config.num_candidates)
+    units = jnp.concatenate([data.unit, near])
+    valid = jnp.concatenate([data.success, jnp.ones(near.shape[0], bool)])
+    at = models.believe(model, units)
+    lowest = jnp.min(jnp.where(data.success, believed.log_cost, jnp.inf))
+    highest = jnp.max(jnp.where(data.success, believed.log_cost, -jnp.inf))
+    log_cost = lowest + (highest - lowest) * jnp.linspace(0, 1, num_costs, dtype=units.dtype)
+    # A point is believed only as far as its doubt allows: the mean less half a deviation.
+    cautious = at.score - 0.5 * at.score_std
+    affordable = valid[None, :] & (at.log_cost[None, :] <= log_cost[:, None] + 1e-6)
+    best = jnp.argmax(jnp.where(affordable, cautious[None, :], -jnp.inf), axis=1)
+    mean, std = at.score[best], at.score_std[best]
+    low, middle, high = (model.warp.inverse(mean + z * std) for z in (-1.645, 0.0, 1.645))
+    return PredictedFront(jnp.exp(log_cost), middle, low, high, units[best])
+
+
+def importances(config: Config, state: State, front: PredictedFront) -> Float[Array, "k a"]:
+    """How far the posterior mean moves when one axis alone runs over its range, at each point of the front.
+
+    I_j(p) = sd over t of mean(p with axis j at t), divided by the sum over the axes: which axis matters *there*.
+    """
+    model = _model(config, state)
+
+    def effect(name: str) -> Float[Array, " k"]:
+        columns, axis = config.space.slices[name], dict(config.space.axes)[name]
+        if isinstance(axis, Choice):
+            levels = jnp.eye(axis.size, dtype=front.unit.dtype)
+        else:
+            levels = jnp.linspace(0, 1, _NUM_LEVELS, dtype=front.unit.dtype)[:, None]
+        moved = jax.vmap(lambda level: front.unit.at[:, columns].set(level[None, :]))(levels)
+        flat = moved.reshape(-1, config.space.size)
+        score = models.believe(model, flat).score.reshape(moved.shape[:2])
+        return jnp.std(score, axis=0)
+
+    effects = jnp.stack([effect(name) for name in config.space.names], axis=1)
+    return effects / jnp.maximum(jnp.sum(effects, axis=1, keepdims=True), 1e-12)
+
+
+def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]:
+    """Log-log fits against cost of the score and of each optimal hyperparameter along the front.
+
+    Axes are fitted on the scale on which they are searched: log value (Log, Pow2), log(1 - value) (Logit), the value
+    itself otherwise; the score, where positive, by its logarithm. Choices have no law. Only the points where the front
+    rises count: its plateaus repeat one point.
+    """
+    rises = jnp.concatenate([jnp.ones(1, bool), jnp.any(front.unit[1:] != front.unit[:-1], axis=1)])
+    values = config.space.from_unit(front.unit)
+    laws = {}
+    for name, axis in config.space.axes:
+        if isinstance(axis, Choice):
+            continue
+        value = jnp.asarray(values[name]).astype(front.unit.dtype)
+        if isinstance(axis, Log | Pow2):
+            value = jnp.log(value)
+        elif isinstance(axis, Logit):
+            value = jnp.log1p(-value)
+        laws[name] = fit_line(jnp.log(front.cost), value, rises)
+    positive = rises & (front.score > 0)
+    laws["score"] = fit_line(jnp.log(front.cost), jnp.log(jnp.where(positive, front.score, 1)), positive)
+    return laws
+
+
+def fit_line(x: Float[Array, " k"], y: Float[Array, " k"], mask: Bool[Array, " k"]) -> ScalingLaw:
+    """Least squares over the unmasked points; with fewer than three of them the deviations are infinite."""
+    weight = mask.astype(x.dtype)
+    count = jnp.sum(weight)
+    mean_x, mean_y = (weight @ a / jnp.maximum(count, 1) for a in (x, y))
+    dx, dy = weight * (x - mean_x), weight * (y - mean_y)
+    spread = jnp.maximum(dx @ dx, jnp.finfo(x.dtype).tiny)
+    slope = dx @ dy / spread
+    residual = dy - slope * dx
+    variance = jnp.where(count > 2, residual @ residual / jnp.maximum(count - 2, 1), jnp.inf)
+    return ScalingLaw(
+        intercept=mean_y - slope * mean_x,
+        slope=slope,
+        slope_std=jnp.sqrt(variance / spread),
+        residual_std=jnp.sqrt(variance),
+        mean_log_cost=mean_x,
+        num_points=jnp.maximum(count, 1),
+    )
+
+
+def worth_continuing(config: Config, state: State, key: PRNGKeyArray) -> Float[Array, ""]:
+    """Expected relative gain in hypervolume of the next trial: stop when it is less than the trial is worth."""
+    return sweep.suggest(config, state, key)[1].rating

@@ -1,0 +1,109 @@
+"""The masked Gaussian process against tinygp's own, finite differences and itself without the masked rows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tinygp
+
+from neocarbs_jax import surrogate
+
+D, N, REAL = 3, 12, 8
+
+
+@pytest.fixture
+def data():
+    unit = jax.random.uniform(jax.random.key(0), (N, D))
+    target = jnp.sin(4 * unit[:, 0]) + unit[:, 1]
+    return unit, target, jnp.arange(N) < REAL
+
+
+def hyperparameters():
+    return surrogate.Hyperparameters(
+        jnp.log(jnp.array([0.3, 0.6, 2.0])), jnp.asarray(0.2), jnp.asarray(-1.0), jnp.asarray(-3.0)
+    )
+
+
+def test_the_masked_posterior_is_tinygp_on_the_real_rows(data):
+    unit, target, mask = data
+    h = hyperparameters()
+    at = jax.random.uniform(jax.random.key(1), (5, D))
+    mean, std = surrogate.predict(surrogate.condition(h, unit, target, mask, jnp.zeros(N, bool)), at)
+    diag = jnp.full(REAL, surrogate.noise_variance(h))
+    process = tinygp.GaussianProcess(surrogate.kernel(h), unit[:REAL] - 0.5, diag=diag)
+    expected = process.condition(target[:REAL], at - 0.5, diag=jnp.zeros(5)).gp
+    # Single precision, two orders of operations.
+    np.testing.assert_allclose(mean, expected.loc, atol=2e-3)
+    np.testing.assert_allclose(std**2, expected.variance, atol=2e-3)
+
+
+def test_the_marginal_likelihood_is_tinygps_up_to_a_constant(data):
+    unit, target, mask = data
+    h = hyperparameters()
+    prior = surrogate.log_prior(h, surrogate.SCORE_NOISE)
+    ours = surrogate.log_posterior(h, unit, target, mask, surrogate.SCORE_NOISE) - prior
+    diag = jnp.full(REAL, surrogate.noise_variance(h))
+    process = tinygp.GaussianProcess(surrogate.kernel(h), unit[:REAL] - 0.5, diag=diag)
+    constant = 0.5 * REAL * np.log(2 * np.pi)
+    assert float(ours) - constant == pytest.approx(float(process.log_probability(target[:REAL])), rel=1e-3)
+
+
+def test_the_written_gradient_is_that_of_differences(data):
+    unit, target, mask = data
+    with jax.enable_x64(True):
+        unit, target = unit.astype(float), target.astype(float)
+        h = jax.tree.map(lambda a: a.astype(float), hyperparameters())
+        objective = lambda h: surrogate.log_posterior(h, unit, target, mask, surrogate.SCORE_NOISE)  # noqa: E731
+        gradient = jax.grad(objective)(h)
+        for field in ("amplitude", "linear", "noise"):
+            step = 1e-5
+            up, down = (objective(h._replace(**{field: getattr(h, field) + s})) for s in (step, -step))
+            # Central differences: error of order step^2.
+            assert float(getattr(gradient, field)) == pytest.approx(float(up - down) / (2 * step), rel=1e-5, abs=1e-7)
+
+
+def test_leave_one_out_equals_leaving_one_out(data):
+    unit, target, mask = data
+    h = hyperparameters()
+    nothing = jnp.zeros(N, bool)
+    whole = surrogate.condition(h, unit, target, mask, nothing)
+    for i in (0, 5):
+        rest = surrogate.condition(h, unit, target, mask.at[i].set(False), nothing)
+        mean, std = surrogate.predict(rest, unit[i][None])
+        # Single precision.
+        assert float(whole.loo_mean[i]) == pytest.approx(float(mean[0]), abs=5e-3)
+        assert float(whole.loo_std[i] ** 2) == pytest.approx(
+            float(std[0] ** 2 + surrogate.noise_variance(h)), rel=5e-2
+        )
+
+
+def test_a_pending_point_keeps_the_mean_and_shrinks_the_deviation(data):
+    unit, target, mask = data
+    pending = jnp.arange(N) == REAL
+    h = hyperparameters()
+    before = surrogate.predict(surrogate.condition(h, unit, target, mask, jnp.zeros(N, bool)), unit[REAL:])
+    after = surrogate.predict(surrogate.condition(h, unit, target, mask, pending), unit[REAL:])
+    np.testing.assert_allclose(after[0], before[0], atol=1e-5)
+    assert bool(jnp.all(after[1] <= before[1] + 1e-4))
+    assert float(after[1][0]) < 0.9 * float(before[1][0])
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_a_singular_matrix_gets_the_jitter_that_it_needs(x64):
+    with jax.enable_x64(x64):
+        factor = surrogate.safe_cholesky(jnp.ones((6, 6)))
+        assert bool(jnp.all(jnp.isfinite(factor)))
+        # Jitter of at most a thousandth was needed.
+        np.testing.assert_allclose(factor @ factor.T, np.ones((6, 6)), atol=1e-3)
+
+
+def test_the_fit_finds_the_axis_that_matters():
+    with jax.enable_x64(True):
+        unit = jax.random.uniform(jax.random.key(0), (40, D))
+        target = jnp.sin(6 * unit[:, 1])
+        target = (target - target.mean()) / target.std()
+        fitted = surrogate.fit(unit, target, jnp.ones(40, bool), surrogate.SCORE_NOISE, 12)
+        assert int(jnp.argmin(fitted.lengthscale)) == 1
+        start = surrogate.prior_mode(D, surrogate.SCORE_NOISE, unit.dtype)
+        arguments = unit, target, jnp.ones(40, bool), surrogate.SCORE_NOISE
+        assert surrogate.log_posterior(fitted, *arguments) > surrogate.log_posterior(start, *arguments)

@@ -1,0 +1,51 @@
+"""Warps: increasing, invertible, safe at every scale of score."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neocarbs_jax import warping
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("kind", warping.WARPS)
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_every_warp_inverts_and_keeps_the_order(kind, scale, x64):
+    with jax.enable_x64(x64):
+        score = jnp.asarray(np.random.default_rng(0).standard_t(2, 40) * scale, float)
+        mask = jnp.arange(40) < 35
+        warp = warping.fit_warp(kind, score, mask, 0.1)
+        z = warp.forward(score)
+        assert bool(jnp.all(jnp.isfinite(z)))
+        np.testing.assert_array_equal(jnp.argsort(z), jnp.argsort(score))
+        # Piecewise linear maps invert to rounding, which steep pieces magnify.
+        np.testing.assert_allclose(warp.inverse(z) / scale, score / scale, rtol=1e-3, atol=1e-4)
+        assert float(jnp.mean(z[:35])) == pytest.approx(0, abs=1e-4)
+        assert float(jnp.std(z[:35])) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", warping.WARPS)
+@pytest.mark.parametrize("num", [0, 1, 20])
+def test_constant_scores_and_few_of_them_stay_finite(kind, num):
+    score = jnp.full(20, 3.0)
+    warp = warping.fit_warp(kind, score, jnp.arange(20) < num, 0.1)
+    assert bool(jnp.all(jnp.isfinite(warp.forward(score))))
+    assert bool(jnp.all(jnp.isfinite(warp.inverse(jnp.linspace(-3, 3, 7)))))
+
+
+def test_aggression_is_minus_log_of_the_distance_to_the_top():
+    score = jnp.linspace(0, 1, 64)
+    warp = warping.fit_warp("aggression", score, jnp.ones(64, bool), 0.1)
+    expected = -np.log(1 - np.linspace(0, 1, 64) + 0.1)
+    expected = (expected - expected.mean()) / expected.std()
+    # 33 knots approximate the curve.
+    np.testing.assert_allclose(warp.forward(score), expected, atol=0.02)
+
+
+def test_moments_of_the_linear_warp_are_the_users_units():
+    score = jnp.array([10.0, 20.0, 30.0])
+    warp = warping.fit_warp("linear", score, jnp.ones(3, bool), 0.1)
+    mean, std = warp.moments(jnp.zeros(1), jnp.ones(1))
+    assert float(mean[0]) == pytest.approx(20.0, rel=1e-5)
+    assert float(std[0]) == pytest.approx(float(jnp.std(score)), rel=1e-5)
