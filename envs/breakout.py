@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt32
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from envs import environment
+from envs.breakout_contacts import (
+    BALL,
+    COLUMNS,
+    HEIGHT,
+    PADDLE_HEIGHT,
+    PADDLE_Y,
+    ROWS,
+    WALL_ROW,
+    WIDTH,
+    Ball,
+    Bricks,
+    earliest_contact,
+    reaches_paddle,
+)
 from envs.environment import Box, Discrete, Environment
 from envs.floats import divided, rounded, scaled, scaled_sin_cos
 
-WIDTH, HEIGHT = 576.0, 330.0
-PADDLE_Y, PADDLE_HEIGHT = 312.0, 8.0
-BALL = 32.0
-ROWS, COLUMNS = 6, 18
-BRICK_WIDTH, BRICK_HEIGHT, BRICKS_Y = 32.0, 12.0, 50.0
 FRAMES_PER_SECOND = 60.0
 HALF_SCORE, MAX_SCORE = 432, 864
 HITS_PER_SPEEDUP, SPEEDUP = 4, 64.0
@@ -46,7 +55,7 @@ class EnvState(environment.EnvState):
     fired: Bool[Array, ""]
     num_balls: Int[Array, ""]
     score: Int[Array, ""]
-    bricks: tuple[UInt32[Array, ""], ...]
+    bricks: Bricks
 
 
 class EnvParams(environment.EnvParams):
@@ -173,22 +182,6 @@ class Breakout(Environment):
         return jnp.where(action == 1, -1.0, jnp.where(action == 2, 1.0, 0.0))
 
 
-class _Contact(NamedTuple):
-    """A candidate for the earliest collision: the fraction of the frame, the overlap and where it would be."""
-
-    time: Float[Array, ""]
-    overlap: Float[Array, ""]
-    x: Float[Array, ""]
-    y: Float[Array, ""]
-    row: Int[Array, ""]
-    column: Int[Array, ""]
-    vertical: Bool[Array, ""]  # the edge that was hit is vertical
-
-
-_WALL_ROW = -1
-_NEVER = 2.0
-
-
 def _frame(
     state: EnvState, paddle_step: Float[Array, ""], fire: tuple[Array, Array], params: EnvParams
 ) -> EnvState:
@@ -204,13 +197,13 @@ def _frame(
         ball_vy=jnp.where(state.fired, state.ball_vy, fire[1]),
         fired=jnp.ones((), bool),
     )
-    contact = _earliest(_brick_beside(state), _brick_above_or_below(state))
-    contact = _first(_first(contact, _side_wall(state)), _back_wall(state))
-    paddle_hit = _hits_paddle(state, contact)
+    ball = Ball(state.ball_x, state.ball_y, state.ball_vx, state.ball_vy)
+    contact = earliest_contact(ball, state.bricks)
+    paddle_hit = reaches_paddle(ball, state.paddle_x, state.paddle_width, contact)
     bounced = (contact.time <= 1.0) & ~paddle_hit
     free = ~bounced & ~paddle_hit
-    brick_hit = bounced & (contact.row > _WALL_ROW)
-    back_wall_hit = bounced & (contact.row == _WALL_ROW) & ~contact.vertical
+    brick_hit = bounced & (contact.row > WALL_ROW)
+    back_wall_hit = bounced & (contact.row == WALL_ROW) & ~contact.vertical
 
     points = jnp.where(brick_hit, 7 - 3 * (contact.row // 2), 0)
     mark = jnp.uint32(1) << jnp.clip(contact.column, 0, COLUMNS - 1).astype(jnp.uint32)
@@ -231,110 +224,6 @@ def _frame(
     after = _bounce_off_paddle(after, paddle_hit, params)
     lost = after.ball_y >= PADDLE_Y + PADDLE_HEIGHT
     return environment.select(lost, _new_round(after.replace(num_balls=after.num_balls - 1), params), after)
-
-
-def _brick_beside(state: EnvState) -> _Contact:
-    """The best contact with a vertical brick edge: the ball can only reach the next one in its direction."""
-    right = state.ball_vx > 0
-    side = jnp.where(right, state.ball_x + BALL, state.ball_x)
-    edge = jnp.where(right, jnp.floor(side / BRICK_WIDTH) + 1, jnp.ceil(side / BRICK_WIDTH) - 1)
-    column = jnp.where(right, edge, edge - 1).astype(jnp.int32)
-    time, top, bottom = _sweep(edge * BRICK_WIDTH - side, state.ball_vx, state.ball_y, state.ball_vy)
-    inside = (column >= 0) & (column < COLUMNS)
-    overlap, row = jnp.zeros_like(time), jnp.full_like(column, _WALL_ROW)
-    for r in range(ROWS):
-        brick_top = BRICKS_Y + BRICK_HEIGHT * r
-        extent = jnp.minimum(brick_top + BRICK_HEIGHT, bottom) - jnp.maximum(brick_top, top)
-        better = (extent > overlap) & _stands(state.bricks[r], column)
-        overlap, row = jnp.where(better, extent, overlap), jnp.where(better, r, row)
-    x = edge * BRICK_WIDTH - jnp.where(right, BALL, 0.0)
-    time = jnp.where(inside & (overlap > 0), time, _NEVER)
-    return _Contact(time, overlap, x, top, row, column, jnp.ones_like(right))
-
-
-def _brick_above_or_below(state: EnvState) -> _Contact:
-    """The best contact with a horizontal brick edge, of the one row and the two columns the ball can reach."""
-    down = state.ball_vy > 0
-    side = jnp.where(down, state.ball_y + BALL, state.ball_y)
-    passed = jnp.where(down, side, side - BRICK_HEIGHT)
-    row = jnp.where(down, 0, -1)
-    for r in range(ROWS):
-        brick_top = BRICKS_Y + BRICK_HEIGHT * r
-        beyond = jnp.where(down, passed >= brick_top, side > brick_top + BRICK_HEIGHT)
-        row = row + beyond.astype(jnp.int32)
-    edge = BRICKS_Y + BRICK_HEIGHT * (row + jnp.where(down, 0, 1)).astype(jnp.float32)
-    time, left, right = _sweep(edge - side, state.ball_vy, state.ball_x, state.ball_vx)
-    word = jnp.uint32(0)
-    for r in range(ROWS):
-        word = jnp.where(row == r, state.bricks[r], word)
-    first = jnp.floor(left / BRICK_WIDTH).astype(jnp.int32)
-    overlap, column = jnp.zeros_like(time), first
-    for c in (first, first + 1):
-        brick_left = c.astype(jnp.float32) * BRICK_WIDTH
-        extent = jnp.minimum(brick_left + BRICK_WIDTH, right) - jnp.maximum(brick_left, left)
-        better = (extent > overlap) & _stands(word, c) & (c >= 0) & (c < COLUMNS)
-        overlap, column = jnp.where(better, extent, overlap), jnp.where(better, c, column)
-    y = edge - jnp.where(down, BALL, 0.0)
-    time = jnp.where((row >= 0) & (row < ROWS) & (overlap > 0), time, _NEVER)
-    return _Contact(time, overlap, left, y, row, column, jnp.zeros_like(down))
-
-
-def _side_wall(state: EnvState) -> _Contact:
-    right = state.ball_vx > 0
-    side = jnp.where(right, WIDTH - (state.ball_x + BALL), -state.ball_x)
-    time, top, bottom = _sweep(side, state.ball_vx, state.ball_y, state.ball_vy)
-    overlap = jnp.minimum(HEIGHT, bottom) - jnp.maximum(0.0, top)
-    x = jnp.where(right, WIDTH - BALL, 0.0)
-    return _wall(time, overlap, x, top, jnp.ones_like(right))
-
-
-def _back_wall(state: EnvState) -> _Contact:
-    time, left, right = _sweep(-state.ball_y, state.ball_vy, state.ball_x, state.ball_vx)
-    overlap = jnp.minimum(WIDTH, right) - jnp.maximum(0.0, left)
-    time = jnp.where(state.ball_vy < 0, time, _NEVER)
-    return _wall(time, overlap, left, jnp.zeros_like(left), jnp.zeros_like(left, bool))
-
-
-def _wall(time, overlap, x, y, vertical) -> _Contact:
-    row = jnp.full(time.shape, _WALL_ROW, jnp.int32)
-    return _Contact(jnp.where(overlap > 0, time, _NEVER), overlap, x, y, row, row, vertical)
-
-
-def _sweep(
-    distance: Float[Array, ""],
-    velocity: Float[Array, ""],
-    corner: Float[Array, ""],
-    drift: Float[Array, ""],
-) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """When the ball has gone `distance` on one axis (2 if not in this frame), and its extent on the other then."""
-    still = velocity == 0
-    time = distance / jnp.where(still, 1.0, velocity)
-    drifted = rounded(drift * time)
-    time = jnp.where(~still & (time > 0) & (time <= 1), time, _NEVER)
-    return time, corner + drifted, (corner + BALL) + drifted
-
-
-def _earliest(beside: _Contact, above: _Contact) -> _Contact:
-    """The earlier of two contacts with bricks, then the one that overlaps more, then the first brick."""
-    order = above.row * COLUMNS + above.column < beside.row * COLUMNS + beside.column
-    tied = (above.time == beside.time) & (above.overlap == beside.overlap) & order
-    return environment.select(tied, above, _first(beside, above))
-
-
-def _first(first: _Contact, second: _Contact) -> _Contact:
-    """The second contact if it is earlier, or simultaneous with more overlap."""
-    later = (second.time == first.time) & (second.overlap > first.overlap)
-    wins = (second.time <= 1.0) & ((second.time < first.time) | later)
-    return environment.select(wins, second, first)
-
-
-def _hits_paddle(state: EnvState, contact: _Contact) -> Bool[Array, ""]:
-    """Whether the ball reaches the paddle's top line before the contact found so far."""
-    bottom = state.ball_y + BALL
-    time, left, right = _sweep(PADDLE_Y - bottom, state.ball_vy, state.ball_x, state.ball_vx)
-    overlap = jnp.minimum(state.paddle_x + state.paddle_width, right) - jnp.maximum(state.paddle_x, left)
-    reaches = (bottom + state.ball_vy >= PADDLE_Y) & (time <= 1.0) & (overlap > 0)
-    return reaches & ((time < contact.time) | ((time == contact.time) & (overlap > contact.overlap)))
 
 
 def _bounce_off_paddle(state: EnvState, hit: Bool[Array, ""], params: EnvParams) -> EnvState:
@@ -372,11 +261,6 @@ def _new_round(state: EnvState, params: EnvParams) -> EnvState:
 
 def _is_over(state: EnvState) -> Bool[Array, ""]:
     return (state.num_balls < 0) | (state.score == MAX_SCORE)
-
-
-def _stands(word: UInt32[Array, ""], column: Int[Array, ""]) -> Bool[Array, ""]:
-    """Whether the row's brick of a column in [0, 18) stands."""
-    return (word >> column.astype(jnp.uint32)) & jnp.uint32(1) == jnp.uint32(0)
 
 
 def _float(x: float | Float[Array, ""]) -> Float[Array, ""]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from envs import agar, boids, breakout, connect4, foraging, maze, pong, snake
+from envs import breakout_contacts as field
 
 Policy = Callable[[PRNGKeyArray, Any, Any], Shaped[Array, "..."]]
 """(key, state, params) -> action; a player may look at the whole state."""
@@ -48,11 +49,11 @@ def play_breakout(
 ) -> Shaped[Array, "..."]:
     """Stand where the ball will come down, a little aside by an offset that differs from hit to hit."""
     del key
-    fall = breakout.PADDLE_Y - breakout.BALL - state.ball_y
+    fall = field.PADDLE_Y - field.BALL - state.ball_y
     frames = jnp.where(state.ball_vy > 0, fall / jnp.maximum(state.ball_vy, 0.1), 0.0)
-    landing = _reflect(state.ball_x + state.ball_vx * frames, breakout.WIDTH - breakout.BALL)
+    landing = _reflect(state.ball_x + state.ball_vx * frames, field.WIDTH - field.BALL)
     spread = jnp.sin(37.0 * state.hits.astype(jnp.float32) + state.score.astype(jnp.float32))
-    target = landing + breakout.BALL / 2 + 0.35 * spread * state.paddle_width
+    target = landing + field.BALL / 2 + 0.35 * spread * state.paddle_width
     step = params.paddle_speed / breakout.FRAMES_PER_SECOND * env.frameskip
     return _towards(env, target - state.paddle_x - state.paddle_width / 2, step, (2, 1))
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from envs import agar, boids, breakout, connect4, foraging, maze, pong, snake
+from envs import breakout_contacts as field
 
 Frame = UInt8[np.ndarray, "height width 3"]
 Colour = tuple[int, int, int]
@@ -133,19 +134,19 @@ def _pong(env: pong.Pong, state: pong.EnvState, params: Any) -> tuple[Frame, str
 
 def _breakout(env: breakout.Breakout, state: breakout.EnvState, params: Any) -> tuple[Frame, str]:
     scale = 0.5
-    picture = _canvas(scale * breakout.HEIGHT, scale * breakout.WIDTH)
+    picture = _canvas(scale * field.HEIGHT, scale * field.WIDTH)
     colours = (RED, RED, ORANGE, ORANGE, GREEN, GREEN)
-    for index in range(breakout.ROWS * breakout.COLUMNS):
-        row, column = divmod(index, breakout.COLUMNS)
+    for index in range(field.ROWS * field.COLUMNS):
+        row, column = divmod(index, field.COLUMNS)
         if int(state.bricks[row]) >> column & 1:
             continue
-        top = breakout.BRICKS_Y + row * breakout.BRICK_HEIGHT
-        width, height = scale * breakout.BRICK_WIDTH - 1, scale * breakout.BRICK_HEIGHT - 1
-        _box(picture, scale * column * breakout.BRICK_WIDTH, scale * top, width, height, colours[row])
-    size = scale * breakout.BALL
+        top = field.BRICKS_Y + row * field.BRICK_HEIGHT
+        width, height = scale * field.BRICK_WIDTH - 1, scale * field.BRICK_HEIGHT - 1
+        _box(picture, scale * column * field.BRICK_WIDTH, scale * top, width, height, colours[row])
+    size = scale * field.BALL
     _box(picture, scale * state.ball_x, scale * state.ball_y, size, size, INK)
-    paddle = scale * state.paddle_x, scale * breakout.PADDLE_Y
-    _box(picture, *paddle, scale * state.paddle_width, scale * breakout.PADDLE_HEIGHT, BLUE)
+    paddle = scale * state.paddle_x, scale * field.PADDLE_Y
+    _box(picture, *paddle, scale * state.paddle_width, scale * field.PADDLE_HEIGHT, BLUE)
     return picture, f"SCORE {state.score}  BALLS {state.num_balls}"
 
 
