@@ -189,6 +189,19 @@ def test_constant_returns_and_certain_rewards_stay_finite(make_segment, implemen
     assert np.all(np.isfinite(gradient))
 
 
+def test_windows_are_never_stored(make_segment):
+    """Beside the gradient itself the loss takes a fraction of the predictions' memory, the definition a multiple."""
+    segment = make_segment(32, 16, 64)
+    arguments = segment.mean, segment.weights, segment.std, make_returns(segment), *segment.outcome
+
+    def scratch(implementation):
+        compiled = p3o_gradient.lower(*arguments, implementation=implementation).compile()
+        return compiled.memory_analysis().temp_size_in_bytes / segment.mean.nbytes
+
+    assert scratch("xla") < 0.5
+    assert scratch("reference") > 1.0
+
+
 def test_wrong_shapes_and_names_are_refused(make_segment):
     segment = make_segment()
     returns = make_returns(segment)
