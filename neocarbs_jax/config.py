@@ -58,7 +58,7 @@ class Config:
     growth: float = 1.0
     reach: float = 0.7
     overshoot: float = 0.15
-    thrift: float = 0.25
+    thrift: float = 0.15
     fit_steps: int = 12
 
     def __post_init__(self) -> None:
