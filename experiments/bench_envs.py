@@ -47,7 +47,7 @@ class Settings:
     repeats: int = 5
     """Rollouts timed; the fastest counts."""
     save: bool = False
-    """Write JSON and a table under `out`."""
+    """Write JSON and a table under `out`, beside what other runs wrote for other environments."""
     out: Path = Path("experiments/results")
     """Folder of the results."""
 
@@ -148,6 +148,7 @@ def context(command: str) -> dict[str, str]:
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
     cores = len(os.sched_getaffinity(0))
     where = {"date": date, "command": command, "device": device.device_kind, "cores": str(cores)}
+    where["load at start"] = f"{os.getloadavg()[0]:.1f} processes"
     return {**where, "python": platform.python_version(), **versions}
 
 
@@ -176,29 +177,36 @@ def table(rows: list[Row], where: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def save(folder: Path, rows: list[Row], where: dict[str, str]) -> None:
+    """Write JSON and a table; measurements of other environments that are there already stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / f"bench_envs_{jax.default_backend()}"
+    record = stem.with_suffix(".json")
+    earlier = json.loads(record.read_text(encoding="utf-8"))["rows"] if record.exists() else []
+    measured = {row.name for row in rows}
+    kept = [Row(**row) for row in earlier if row["name"] not in measured]
+    rows = sorted([*kept, *rows], key=lambda row: (row.name, row.num_envs))
+    content = {"context": where, "rows": [dataclasses.asdict(row) for row in rows]}
+    record.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    stem.with_suffix(".md").write_text(table(rows, where), encoding="utf-8")
+
+
 def main() -> None:
     """Entry point."""
     settings = tyro.cli(Settings, description=__doc__)
     console = Console()
-    names = settings.only or (*sorted(ENVIRONMENTS), *PEERS)
+    where = context("python -m experiments.bench_envs " + " ".join(sys.argv[1:]))
     rows = []
-    for name in names:
+    for name in settings.only or (*sorted(ENVIRONMENTS), *PEERS):
         for num_envs in COPIES.get(name, settings.num_envs):
             rows.append(measure(name, num_envs, settings))
             console.print(f"{name} x {num_envs}: {rows[-1].vector / 1e6:.2f}M steps/s", highlight=False)
-    where = context("python -m experiments.bench_envs " + " ".join(sys.argv[1:]))
+        if settings.save:
+            save(settings.out, rows, where)
     show = Table(*(field.name for field in dataclasses.fields(Row)))
     for row in rows:
         show.add_row(*(f"{v:,.2f}" if isinstance(v, float) else str(v) for v in dataclasses.astuple(row)))
     console.print(show)
-    if settings.save:
-        settings.out.mkdir(parents=True, exist_ok=True)
-        kind = jax.default_backend()
-        record = {"context": where, "rows": [dataclasses.asdict(row) for row in rows]}
-        (settings.out / f"bench_envs_{kind}.json").write_text(
-            json.dumps(record, indent=2) + "\n", encoding="utf-8"
-        )
-        (settings.out / f"bench_envs_{kind}.md").write_text(table(rows, where), encoding="utf-8")
 
 
 if __name__ == "__main__":
