@@ -83,8 +83,14 @@ def advantage_pass(
     return advantages, returns
 
 
-def _advantage_kernel(mean, weights, decay, rewards, ends, last_mean, *refs, shape, num_slots, num_rows, unroll,
-                      has_final):
+def _follow(going_on: Array, truncated: Array | int, terminated: float, end: Array) -> Array:
+    """Returns the value for how a step ends: 0 for going on, 1 for a truncation, 2 for a terminal."""
+    return jnp.where(end == 2, terminated, jnp.where(end == 1, truncated, going_on))
+
+
+def _advantage_kernel(
+    mean, weights, decay, rewards, ends, last_mean, *refs, shape, num_slots, num_rows, unroll, has_final
+):
     """Goes back in time over a block of environments, the target of reward k held in slot k mod `num_slots`."""
     num_steps, _, horizon = shape
     *final, advantages, returns = refs
@@ -107,10 +113,8 @@ def _advantage_kernel(mean, weights, decay, rewards, ends, last_mean, *refs, sha
         if has_final:
             before = jnp.maximum(lag - 1, 0)[None, :]
             beyond = load(final[0], (t, env[:, None]), before, (end == 1)[:, None] & ~first)
-        target = jnp.where(end[:, None] == 1, beyond, target)
-        target = jnp.where(end[:, None] == 2, 0.0, target)
-        target = jnp.where(first, reward[:, None], target)
-        num_known = jnp.where(end == 2, horizon, jnp.where(end == 1, 1, jnp.minimum(num_known + 1, horizon)))
+        target = jnp.where(first, reward[:, None], _follow(target, beyond, 0.0, end[:, None]))
+        num_known = _follow(jnp.minimum(num_known + 1, horizon), 1, horizon, end)
         weight = load(weights, (), lag)[None, :]
         error = target - mean_t
         known = jnp.where(lag[None, :] < num_known[:, None], mean_t, 0.0)
@@ -195,8 +199,10 @@ def value_pass(
     return jnp.sum(squares, axis=(0, 1))[:horizon], jnp.sum(excess), gradient[0] if gradient else None
 
 
-def _value_kernel(mean, rewards, num_rewards, num_known, returns, precision, weights, aggregate, squares, excesses,
-                  *gradient, shape, num_lanes, num_rows, num_tiles, sector, with_gradient):
+def _value_kernel(
+    mean, rewards, num_rewards, num_known, returns, precision, weights, aggregate, squares, excesses, *gradient,
+    shape, num_lanes, num_rows, num_tiles, sector, with_gradient,
+):  # fmt: skip
     """Takes one environment through `num_tiles` tiles of `num_rows` steps, so that windows overlap in the cache."""
     num_steps, _, horizon = shape
     env, chunk = pl.program_id(0), pl.program_id(1)
