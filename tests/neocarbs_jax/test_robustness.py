@@ -14,7 +14,9 @@ from neocarbs_jax.sweep import Status
 CAPACITY = 16
 SPACES = {
     1: SearchSpace(x=Log(1e-3, 1e3)),
-    40: SearchSpace(**{f"x{i}": Linear(0, 1) for i in range(34)}, n=Integer(1, 5), p=Pow2(1, 8), c=Choice(tuple("abcd"))),
+    40: SearchSpace(
+        **{f"x{i}": Linear(0, 1) for i in range(34)}, n=Integer(1, 5), p=Pow2(1, 8), c=Choice(("a", "b", "c", "d"))
+    ),
 }
 suggest = jax.jit(sweep.suggest, static_argnums=0)
 
