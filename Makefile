@@ -35,21 +35,28 @@ bench-suggest: $(VENV)/.bench  ## latency of a suggestion against the peers
 bench-envs: install  ## steps per second of every environment, beside gymnax's
 	$(BIN)/python -m experiments.bench_envs $(ARGS)
 
-bench-advantages: install  ## the advantage operations, on this machine's device; ARGS=--short on a CPU
+bench-advantages bench-learning bench-train: ARGS ?= --short
+bench-advantages: install  ## the advantage operations beside the plain ones; the full form: ARGS=
 	$(BIN)/python -m experiments.bench_advantages $(ARGS)
 
-bench-learning: install  ## learning curves of P3O and PPO; ARGS=--short in minutes
+bench-learning: install  ## learning curves of P3O and PPO; the full form: ARGS=
 	$(BIN)/python -m experiments.bench_learning $(ARGS)
 
-bench-train: install  ## training throughput; ARGS=--short in minutes
+bench-train: install  ## training throughput; the full form: ARGS=
 	$(BIN)/python -m experiments.bench_train $(ARGS)
 
-bench-gpu: bench-advantages bench-train bench-envs  ## what waits for a GPU, by one command
+bench-gpu: install  ## what waits for a GPU, by one command
+	$(BIN)/python -m pytest -q tests/gpu
+	$(BIN)/python -m experiments.bench_advantages
+	$(BIN)/python -m experiments.bench_train
+	$(BIN)/python -m experiments.bench_envs --save
 
 gpu-compile:  ## compile the kernels for an H200 without one (downloads 1.3 GB into .venv-gpu)
 	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
-	.venv-gpu/bin/python -m pip install --quiet --editable '.[gpu]' nvidia-cuda-nvcc nvidia-nvvm
-	JAX_PLATFORMS=cpu .venv-gpu/bin/python -m experiments.gpu_compile $(ARGS)
+	.venv-gpu/bin/python -m pip install --quiet --editable .
+	.venv-gpu/bin/python -m pip install --quiet nvidia-cuda-nvcc nvidia-nvvm \
+	  "jax-cuda13-plugin==$$(.venv-gpu/bin/python -c 'import jax; print(jax.__version__)')"
+	.venv-gpu/bin/python -m experiments.gpu_compile $(ARGS)
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -62,4 +69,4 @@ lint: install  ## ruff and pyright
 check: lint test  ## what CI runs
 
 clean:  ## remove .venv and caches, keep runs/
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .venv-gpu .pytest_cache .ruff_cache .hypothesis build *.egg-info
