@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -42,20 +43,20 @@ def write_store(file: Path, done: Mapping[str, Measures]) -> None:
     draft.replace(file)
 
 
-def write(folder: Path, name: str, results: Results, missing: Sequence[Job]) -> None:
-    """Writes `<name>.md`, `<name>.json` and `<name>.svg` into the folder."""
+def write(folder: Path, name: str, results: Results, missing: Sequence[Job], note: str = "") -> None:
+    """Writes `<name>.md`, `<name>.json` and `<name>.png` into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = markdown(results, missing)
+    text = markdown(results, missing, note)
     (folder / f"{name}.md").write_text(text)
     sweeps = [dataclasses.asdict(job) | _summary(measures) for job, measures in results.items()]
     document = {
-        "context": context("experiments.bench_sweep"),
+        "context": context("experiments.bench_sweep") | {"note": note},
         "sweeps": sweeps,
         "missing": [dataclasses.asdict(job) for job in missing],
     }
     (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
     if results:
-        plot(folder / f"{name}.svg", results)
+        plot(folder / f"{name}.png", results)
     sys.stdout.write(text)
 
 
@@ -68,14 +69,14 @@ def context(module: str) -> dict[str, object]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "absent"
     return {
-        "command": " ".join(["python", "-m", module, *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": versions,
     }
 
 
-def markdown(results: Results, missing: Sequence[Job]) -> str:
+def markdown(results: Results, missing: Sequence[Job], note: str = "") -> str:
     """All tables of the report."""
     tasks, strategies = _order(job.task for job in results), _order(job.strategy for job in results)
     header = context("experiments.bench_sweep")
@@ -87,6 +88,7 @@ def markdown(results: Results, missing: Sequence[Job]) -> str:
         "",
         "Median over seeds (lower and upper quartile). Only ratios of times count.",
         "",
+        *([note, ""] if note else []),
     ]
     for number in CHECKPOINTS:
         if any(len(m.fraction) >= number for m in results.values()):
@@ -195,7 +197,7 @@ def plot(file: Path, results: Results) -> None:
         row[0].set(title=task, xlabel="trials", ylabel="fraction of the front", ylim=(0, 1))
         row[1].set(title=task, xlabel="cumulative cost", xscale="log", ylim=(0, 1))
     axes[0, 0].legend(fontsize=7)
-    figure.savefig(file)
+    figure.savefig(file, dpi=80)
     plt.close(figure)
 
 

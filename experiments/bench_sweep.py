@@ -54,6 +54,7 @@ class Settings:
         out: folder of the results.
         name: file name of the results.
         limit: seconds after which no further sweep starts (short form: 1100); the report says what is missing.
+        note: a sentence for the head of the report: what the reader should know about this run.
     """
 
     full: bool = False
@@ -65,6 +66,7 @@ class Settings:
     out: Path = Path("experiments/results")
     name: str | None = None
     limit: float | None = None
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +121,7 @@ def main(settings: Settings) -> None:
             progress.advance(bar)
     results = {job: done[key] for job in jobs if (key := job_key(job)) in done}
     missing = [job for job in jobs if job not in results]
-    bench_report.write(settings.out, name, results, missing)
+    bench_report.write(settings.out, name, results, missing, settings.note)
 
 
 def job_key(job: Job) -> str:

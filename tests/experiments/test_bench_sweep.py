@@ -54,7 +54,7 @@ def test_report_has_medians_the_missing_sweeps_and_versions(tmp_path, capsys):
     document = json.loads((tmp_path / "tiny.json").read_text())
     assert document["context"]["versions"]["jax"]
     assert document["sweeps"][0]["fraction"] == {"25": 0.1}
-    assert (tmp_path / "tiny.svg").stat().st_size > 1000
+    assert (tmp_path / "tiny.png").stat().st_size > 1000
     assert capsys.readouterr().out == text
 
 
