@@ -39,7 +39,12 @@ def perturb(
     share = jax.random.choice(share_key, jnp.array([0.2, 0.5, 1.0], jnp.float32), (num, 1))
     moved = jax.random.uniform(axis_key, base.shape, jnp.float32) < share
     step = scale * jax.random.normal(step_key, base.shape, jnp.float32)
-    return space.snap(base + jnp.where(moved, step, 0).astype(unit.dtype))
+    return space.snap(_reflect(base + jnp.where(moved, step, 0).astype(unit.dtype)))
+
+
+def _reflect(unit: Float[Array, "m d"]) -> Float[Array, "m d"]:
+    """Fold steps that leave the cube back into it: clipped, they would pile up on its faces, where little is known."""
+    return 1 - jnp.abs(jnp.remainder(unit, 2) - 1)
 
 
 def is_new(unit: Float[Array, "m d"], seen: Float[Array, "n d"], mask: Bool[Array, " n"]) -> Bool[Array, " m"]:
