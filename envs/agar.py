@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +80,8 @@ class Agar(Environment):
     num_food: int = 128
     seen_food: int = 8
     continuous: bool = True
+
+    costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
         if self.num_players < 2:

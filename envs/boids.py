@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +62,8 @@ class Boids(Environment):
     """
 
     num_boids: int = 64
+
+    costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
         if self.num_boids < 2:

@@ -4,8 +4,8 @@
     python -m experiments.bench_envs --only pong --save    # and write it under experiments/results/
 
 A step of `step_env` alone, of the auto-resetting `VectorEnvironment`, and of gymnax's own CartPole and
-Breakout-MinAtar under the same `VectorEnvironment` are timed in one process. Wall time is the fastest rollout's; processor
-time, which other programs disturb less, is there beside it, and the cost of auto-reset is a ratio of it.
+Breakout-MinAtar under the same `VectorEnvironment` are timed in one process. Wall time is the fastest rollout's.
+Processor time, which other programs disturb less, is there beside it; the cost of auto-reset is a ratio of it.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def compiled(step: Callable, state: Any, params: Any, num_steps: int) -> Program
 
 def timed(first: tuple, second: tuple, params: Any, repeats: int) -> list[tuple[float, float]]:
     """Least wall and processor seconds of two (program, state), run in turn after one run each to warm up."""
-    least = [(float("inf"),) * 2, (float("inf"),) * 2]
+    least = [(float("inf"), float("inf")), (float("inf"), float("inf"))]
     states = [first[1], second[1]]
     for repeat in range(repeats + 1):
         for i, (program, _) in enumerate((first, second)):
@@ -171,7 +171,7 @@ def context(command: str) -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "gymnax")}
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
     cores = len(os.sched_getaffinity(0))
-    where = {"date": date, "command": command, "device": device.device_kind, "cores": str(cores)}
+    where = {"date": date, "last command": command, "device": device.device_kind, "cores": str(cores)}
     where["load at start"] = f"{os.getloadavg()[0]:.1f} processes"
     return {**where, "python": platform.python_version(), **versions}
 
