@@ -7,10 +7,8 @@ user pressed Ctrl-C); Optuna knows only the state FAIL for the last two, so a fa
 
 import dataclasses
 import datetime
-import json
 import math
 import re
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -213,26 +211,6 @@ def pareto_front(trials: Sequence[Trial]) -> list[Trial]:
 def _cheapest_first(row: tuple[float, float, Trial]) -> tuple[float, float, int]:
     score, cost, trial = row
     return cost, -score, trial.number
-
-
-def describe(space: SearchSpace) -> dict[str, Any]:
-    """A space as JSON: for each axis its class and fields, for each fixed value the value."""
-    axes = {name: {"axis": type(axis).__name__, **dataclasses.asdict(axis)} for name, axis in space.axes}
-    return json.loads(json.dumps(axes | dict(space.fixed)))
-
-
-def undescribe(described: Mapping[str, Any]) -> SearchSpace:
-    """The space that `describe` described."""
-    kinds = {kind.__name__: kind for kind in typing.get_args(Axis)}
-
-    def entry(value: Any) -> Any:
-        return (
-            kinds[value["axis"]](**{k: v for k, v in value.items() if k != "axis"})
-            if isinstance(value, dict)
-            else value
-        )
-
-    return SearchSpace(**{name: entry(value) for name, value in described.items()})
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Sequence[str]:

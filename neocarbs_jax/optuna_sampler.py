@@ -12,9 +12,9 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from neocarbs_jax import ledger
+from neocarbs_jax import ledger, sweep
 from neocarbs_jax.space import SearchSpace
-from neocarbs_jax.study import make_config, propose
+from neocarbs_jax.study import MIN_CAPACITY, propose
 
 
 class NeoCARBSSampler(optuna.samplers.BaseSampler):
@@ -27,7 +27,7 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
     """
 
     def __init__(self, space: SearchSpace, *, seed: int = 0, **options: Any):
-        self._config = make_config(space, options)
+        self._config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
         self._seed = seed
         self._others = optuna.samplers.RandomSampler(seed)
 

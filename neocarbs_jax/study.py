@@ -15,11 +15,10 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from neocarbs_jax import ledger, sweep
+from neocarbs_jax import ledger, space_formats, sweep
 from neocarbs_jax.ledger import Trial
 from neocarbs_jax.liveness import Pulse, quiet_optuna, release_dead
 from neocarbs_jax.space import Log, Pow2, SearchSpace
-from neocarbs_jax.strategies import STRATEGIES
 
 MIN_CAPACITY = 32
 
@@ -69,12 +68,12 @@ class Study:
             ValueError: if an option is out of range, the storage cannot be opened, or it holds a study of this name
                 over another space.
         """
-        config = make_config(space, options)
+        config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
         opened = ledger.open_storage(storage)
         study = optuna.create_study(
             storage=opened, study_name=name, directions=["maximize", "minimize"], load_if_exists=True
         )
-        described = ledger.describe(space)
+        described = space_formats.to_dict(space)
         stored = study.user_attrs.get("space")
         if stored is None:
             with quiet_optuna():
@@ -102,8 +101,8 @@ class Study:
         except KeyError as error:
             known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
             raise ValueError(f"`name` must be a study of the storage ({known}); got {name!r}.") from error
-        space = ledger.undescribe(study.user_attrs["space"])
-        return cls(study, make_config(space, options), study.user_attrs["seed"])
+        space = space_formats.from_dict(study.user_attrs["space"])
+        return cls(study, sweep.Config(space, capacity=MIN_CAPACITY, **options), study.user_attrs["seed"])
 
     @property
     def space(self) -> SearchSpace:
@@ -276,14 +275,6 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
     has_data = any(t.status == "completed" for t in trials)  # before, a prediction is the prior's, in no unit
     known: dict[str, Any] = {k: v for k, v in predictions.items() if has_data and math.isfinite(v)}
     return Trial(number=n, values=values, status="running", **known)
-
-
-def make_config(space: SearchSpace, options: Mapping[str, Any]) -> sweep.Config:
-    """The settings of a young sweep; raises `ValueError` where an option is out of range."""
-    config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
-    if config.strategy not in STRATEGIES:
-        raise ValueError(f"`strategy` must be one of {', '.join(STRATEGIES)}; got {config.strategy!r}.")
-    return config
 
 
 def _check_cost(cost: float) -> None:
