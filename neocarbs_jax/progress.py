@@ -17,6 +17,7 @@ from rich.text import Text
 from neocarbs_jax.ledger import Trial, pareto_front
 
 RECENT = 8
+_BLOCK = 6
 
 
 class Progress:
@@ -120,18 +121,22 @@ def front_table(trials: Sequence[Trial], cost_unit: str = "s") -> Table:
     return table
 
 
-def front_details(trials: Sequence[Trial], cost_unit: str = "s") -> Table:
-    """The front, cheapest to the left, with every hyperparameter in a row of its own."""
+def front_details(trials: Sequence[Trial], cost_unit: str = "s") -> Group:
+    """The front, cheapest first, with every hyperparameter in a row of its own; in blocks that fit 80 columns."""
     front = pareto_front(trials)
-    table = Table(
-        title=f"front: {len(front)} of {len(trials)} trials", title_style="bold", box=None, title_justify="left"
-    )
-    table.add_column("trial")
+    blocks = [front[i : i + _BLOCK] for i in range(0, len(front), _BLOCK)]
+    title = Text(f"front: {len(front)} of {len(trials)} trials", style="bold")
+    return Group(title, *(_front_block(block, cost_unit) for block in blocks))
+
+
+def _front_block(front: Sequence[Trial], cost_unit: str) -> Table:
+    table = Table(box=None)
+    table.add_column("trial", no_wrap=True)
     for t in front:
         table.add_column(str(t.number), justify="right", no_wrap=True)
     table.add_row(_cost_label(cost_unit), *(_number(t.cost) for t in front), style="bold")
     table.add_row("score", *(_number(t.score) for t in front), style="bold")
-    for name in front[0].values if front else ():
+    for name in front[0].values:
         table.add_row(name, *(_number(t.values[name]) for t in front))
     return table
 
@@ -141,7 +146,7 @@ def _cost_label(unit: str) -> str:
 
 
 def _number(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _expected(mean: float | None, std: float | None = None) -> str:
