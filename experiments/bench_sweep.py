@@ -26,7 +26,7 @@ from rich.progress import Progress
 
 import neocarbs_jax
 from experiments import bench_report, bench_run, tables
-from experiments.bench_metrics import Measures, measure
+from experiments.bench_metrics import Job, Measures, measure
 from neocarbs_jax import synthetic
 from neocarbs_jax.strategies import STRATEGIES as OURS
 
@@ -67,16 +67,6 @@ class Settings:
     name: str | None = None
     limit: float | None = None
     note: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """One sweep."""
-
-    strategy: str
-    task: str
-    seed: int
-    trials: int
 
 
 def plan(settings: Settings) -> list[Job]:
