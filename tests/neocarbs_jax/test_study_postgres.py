@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -27,15 +28,13 @@ def _run(*command: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
+def url():
     programs = _server_programs()
     if programs is None:
         pytest.skip("needs PostgreSQL's initdb and pg_ctl")
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # pytest's own folders are closed to other users
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
-        for parent in (folder, folder.parent, folder.parent.parent):
-            parent.chmod(0o755)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -44,6 +43,7 @@ def url(tmp_path_factory):
     _run(programs / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start")
     yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     _run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+    shutil.rmtree(folder)
 
 
 WORKER = """
