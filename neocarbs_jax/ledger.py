@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -86,10 +87,7 @@ def open_storage(
     try:
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            return _open_database(storage)
-        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError, sqlalchemy.exc.OperationalError):
-            return _open_database(storage)  # workers that start together race to make the tables; now they are there
+        return _open_database(storage)
     except ImportError as error:
         hint = "pip install 'neocarbs-p3o[postgres]'" if storage.startswith("postgres") else str(error)
         raise ValueError(f"`storage` needs a driver that is not installed; got {_shown(storage)} ({hint}).") from error
@@ -100,8 +98,16 @@ def open_storage(
 
 
 def _open_database(url: str) -> optuna.storages.RDBStorage:
-    with quiet_optuna():
-        return optuna.storages.RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
+    """The database; workers that start together race to make its tables, and all but one wait for them."""
+    for pause in (0.5, 1.0, 2.0, 4.0, None):
+        try:
+            with quiet_optuna():
+                return optuna.storages.RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
+        except sqlalchemy.exc.DBAPIError as error:
+            if pause is None or not ("already exists" in str(error) or "duplicate key" in str(error)):
+                raise
+            time.sleep(pause)
+    raise AssertionError("unreachable")
 
 
 def _shown(url: str) -> str:

@@ -134,6 +134,14 @@ class Study:
         """The ledger itself, for Optuna's own tools."""
         return self._ledger
 
+    def close(self) -> None:
+        """Gives the connections to the database back; the study itself stays usable."""
+        storage = self._ledger._storage
+        storage.remove_session()
+        engine = getattr(getattr(storage, "_backend", storage), "engine", None)
+        if engine is not None:
+            engine.dispose()
+
     def ask(self, q: int = 1) -> list[Trial]:
         """Suggests `q` trials that know of each other and of all that run elsewhere, and enters them as running."""
         if q < 1:
@@ -143,7 +151,7 @@ class Study:
     def _ask_one(self) -> Trial:
         row = ledger.new_row(self._ledger)  # before the suggestion, so that no two workers share an index
         self._pulse.add(row)
-        earlier = [t for t in self.trials if t.number < row.number and t.status != "interrupted" and t.values]
+        earlier = [t for t in self.trials if t.number < row.number and t.status != "interrupted"]
         suggestion = propose(self._config, earlier, self._seed)
         ledger.enter(self._ledger, row, self.space, suggestion)
         return dataclasses.replace(suggestion, number=row.number)
@@ -254,7 +262,8 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
 
     Args:
         config: of the sweep; its capacity grows with the trials, by doubling.
-        trials: those suggested before, in order; running ones are accounted for, interrupted ones left out.
+        trials: those suggested before, in order; running ones are accounted for, interrupted ones left out. One whose
+            worker has not written all its values yet counts, so that no two workers share an index.
         seed: of the sweep.
 
     Returns:
@@ -263,10 +272,16 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
     n = len(trials)
     capacity = max(config.capacity, 1 << n.bit_length())
     config = dataclasses.replace(config, capacity=capacity)
-    unit = np.array([config.space.to_unit(t.values) for t in trials]).reshape(n, config.space.size)
+    whole = [set(config.space.names) <= set(t.values) for t in trials]
+    center = config.space.center
+    unit = np.array(
+        [config.space.to_unit(t.values) if known else center for t, known in zip(trials, whole, strict=True)]
+    )
+    unit = unit.reshape(n, config.space.size)
     score = np.array([math.nan if t.score is None else t.score for t in trials], float)
     cost = np.array([math.nan if t.cost is None else t.cost for t in trials], float)
-    status = np.array([_STATUS[t.status] for t in trials], np.int32)
+    status = [_STATUS[t.status] if known else sweep.Status.ABANDONED for t, known in zip(trials, whole, strict=True)]
+    status = np.array(status, np.int32)
     with jax.enable_x64(jax.default_backend() == "cpu"):
         state = sweep.restore(config, unit, score, cost, status)
         _, suggestion = _suggest(config, state, jax.random.fold_in(jax.random.key(seed), n))

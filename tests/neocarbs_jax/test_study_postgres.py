@@ -61,10 +61,12 @@ def test_workers_share_a_study_without_repeating_each_other(url, tmp_path):
     script.write_text(textwrap.dedent(WORKER))
     workers = [subprocess.Popen([sys.executable, script, url]) for _ in range(2)]
     assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
-    trials = Study.load(url, name="shared").trials
+    study = Study.load(url, name="shared")
+    trials = study.trials
+    study.close()
     assert 8 <= len(trials) <= 9  # both may see the last free place at once
     assert {t.status for t in trials} == {"completed"}
-    assert len({t.values["learning_rate"] for t in trials}) == len(trials)
+    assert len({tuple(t.values.items()) for t in trials}) == len(trials)  # a step may leave one axis where it was
     assert [t.number for t in trials] == list(range(len(trials)))
 
 
