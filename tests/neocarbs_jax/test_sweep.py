@@ -25,12 +25,13 @@ def objective(values, key):
 
 @pytest.fixture(scope="module")
 def suggest():
-    return jax.jit(sweep.suggest, static_argnums=0)
+    # A function of its own: jit wrappers of one function share a cache, and other tests jit `sweep.suggest` too.
+    return jax.jit(lambda config, state, key: sweep.suggest(config, state, key), static_argnums=0)
 
 
 @pytest.fixture(scope="module")
 def observe():
-    return jax.jit(sweep.observe, static_argnums=0)
+    return jax.jit(lambda *arguments: sweep.observe(*arguments), static_argnums=0)
 
 
 @functools.cache
