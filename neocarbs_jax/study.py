@@ -246,7 +246,7 @@ class Study:
             score, cost, *rest = objective(trial.values)
         except catch as error:
             return self.fail(trial, str(error) or type(error).__name__)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: whatever it was, the row must not stay running; it is raised again below
             self.interrupt(trial)
             raise
         return self.tell(trial, score, cost, **(rest[0] if rest else {}))
