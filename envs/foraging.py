@@ -95,6 +95,7 @@ class Foraging(Environment):
     rows: int = 5
 
     metrics: ClassVar[tuple[str, ...]] = ("near_rate", "far_rate")
+    costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
         if self.rows < 2:
