@@ -10,7 +10,9 @@ The lengthscales grow with sqrt(d) as distances do (Hvarfner et al., 2024), from
 observations long lengthscales are confident and wrong.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -124,6 +126,24 @@ def _masked(gram: Float[Array, "n n"], noise: Float[Array, ""], mask: Bool[Array
     return jnp.where(both, gram, 0) + jnp.diag(jnp.where(mask, noise, 1))
 
 
+def _one_by_one(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """The function, batches of which run one after the other on CPUs.
+
+    jaxlib 0.10 spreads a batch of LAPACK calls over the very pool of threads whose thread then waits for them: as many
+    batches at once as there are threads wait for ever.
+    """
+    serial = jax.custom_batching.custom_vmap(function)
+
+    @serial.def_vmap
+    def _(axis_size: int, in_batched: list[bool], matrix: Array) -> tuple[Array, bool]:
+        del axis_size, in_batched
+        each = functools.partial(jax.lax.map, serial)
+        return jax.lax.platform_dependent(matrix, cpu=each, default=jax.vmap(function)), True
+
+    return serial
+
+
+@_one_by_one
 def safe_cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """Cholesky factor, with as little jitter as makes it finite: 0, then 1e-6, 1e-5, ... of the mean diagonal."""
     eye = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
@@ -141,6 +161,7 @@ def safe_cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     return jax.lax.while_loop(failed, retry, start)[1]
 
 
+@_one_by_one
 def _inverse(factor: Float[Array, "n n"]) -> Float[Array, "n n"]:
     return jax.scipy.linalg.solve_triangular(factor, jnp.eye(factor.shape[0], dtype=factor.dtype), lower=True)
 

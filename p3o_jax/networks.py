@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+Initializer = Callable[..., Array]
 Memory = Any  # a torso's recurrent state: [b, width], or () where there is none
 
 KINDS = ("mlp", "cnn", "gru")
@@ -60,7 +62,21 @@ class Recurrence(nn.Module):
         """One step; scanned over the leading axis of `inputs` = (features, first)."""
         features, first = inputs
         memory = jnp.where(first[:, None], jnp.zeros_like(memory), memory)
-        return nn.GRUCell(self.width, dtype=self.dtype)(memory, features)
+        return nn.GRUCell(self.width, dtype=self.dtype, recurrent_kernel_init=orthogonal())(memory, features)
+
+
+def orthogonal(scale: float = 1.0) -> Initializer:
+    """Orthogonal kernels; those of a batch of networks are drawn one after the other.
+
+    On CPUs jaxlib 0.10 spreads a batch of QR decompositions over the very pool of threads whose thread then waits for
+    them: as many batches at once as there are threads wait for ever.
+    """
+    draw = nn.initializers.orthogonal(scale)
+
+    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return jax.custom_batching.sequential_vmap(lambda key: draw(key, shape, dtype))(key)
+
+    return init
 
 
 class Torso(nn.Module):
@@ -81,7 +97,7 @@ class Torso(nn.Module):
             x = activation(nn.Conv(config.channels, (3, 3), dtype=self.dtype)(x))
         x = x.reshape(x.shape[0], -1)
         for _ in range(config.depth):
-            x = activation(nn.Dense(config.width, dtype=self.dtype, kernel_init=nn.initializers.orthogonal(2**0.5))(x))
+            x = activation(nn.Dense(config.width, dtype=self.dtype, kernel_init=orthogonal(2**0.5))(x))
         if config.kind == "gru":
             memory, x = Recurrence(config.width, self.dtype)(memory, (x.reshape(*first.shape, -1), first))
         return x.reshape(first.size, -1), memory
@@ -108,7 +124,7 @@ class ActorCritic(nn.Module):
         self.policy_torso = Torso(self.config, self.dtype)
         if not self.config.shared:
             self.value_torso = Torso(self.config, self.dtype)
-        small = nn.initializers.orthogonal(0.01)
+        small = orthogonal(0.01)
         self.policy_head = nn.Dense(self.num_outputs, dtype=self.dtype, kernel_init=small)
         self.value_head = nn.Dense(self.num_values, dtype=self.dtype, kernel_init=small)
         if self.num_free:

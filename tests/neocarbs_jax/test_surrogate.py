@@ -1,5 +1,7 @@
 """The masked Gaussian process against tinygp's own, finite differences and itself without the masked rows."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -107,3 +109,20 @@ def test_the_fit_finds_the_axis_that_matters():
         start = surrogate.prior_mode(D, surrogate.SCORE_NOISE, unit.dtype)
         arguments = unit, target, jnp.ones(40, bool), surrogate.SCORE_NOISE
         assert surrogate.log_posterior(fitted, *arguments) > surrogate.log_posterior(start, *arguments)
+
+
+def test_a_batch_of_sweeps_never_makes_a_batched_lapack_call(data):
+    """Batched calls run on the threads that wait for them: several at once hang jaxlib 0.10 on few cores."""
+    unit, target, mask = data
+    h = hyperparameters()
+
+    def both(target):
+        posterior = surrogate.condition(h, unit, target, mask, jnp.zeros(N, bool))
+        fitted = surrogate.fit(unit, target, mask, surrogate.SCORE_NOISE, 2)
+        return posterior, fitted
+
+    lowered = jax.jit(jax.vmap(jax.vmap(both))).lower(jnp.stack(4 * [target]).reshape(2, 2, N))
+    calls = re.findall(r"@lapack_\w+\(.*", lowered.as_text())
+    assert calls
+    batched = [call for call in calls if re.search(rf"tensor<\d+x(\d+x)*{N}x{N}xf", call)]
+    assert not batched
