@@ -86,9 +86,9 @@ def make_ops(implementations: list[str]) -> list[Op]:
         Op("advantage", "jnp, one pass, no bootstrap", _monte_carlo, 0, 1),
     ]
     ops += [Op("advantage", names.get(i, i), partial(_advantage, implementation=i), 1, 0) for i in implementations]
-    ops += [Op("loss and gradient", "jnp, one pass", _one_pass_gradient, 1, 1)]
+    ops += [Op("loss and gradient", "jnp, one pass", _one_pass_gradient, 2, 0)]
     ops += [
-        Op("loss and gradient", names.get(i, i), partial(_gradient, implementation=i), 1, 1) for i in implementations
+        Op("loss and gradient", names.get(i, i), partial(_gradient, implementation=i), 2, 0) for i in implementations
     ]
     spreads = [i for i in implementations if i != "pallas"]  # which has no kernel for it: the naive form is one pass
     return ops + [Op("spread", names.get(i, i), partial(_spread, implementation=i), 0, 1) for i in spreads]
@@ -128,9 +128,11 @@ def _one_pass_gradient(batch: Batch) -> object:
     reach = extent(batch.terminated, batch.truncated, horizon)
     terms = p3o_terms(batch.weights, batch.std, batch.returns, reach, 3.0, 1.0)
     window, known = reward_windows(batch.rewards, reach, horizon)
-    weights = jnp.where(known, terms.weights[None, None, :], 0.0)
+    assert terms.total is not None
+    weights, aggregate, returns = terms.total
     error = jnp.where(known, batch.mean.astype(jnp.float32) - window, 0.0)
-    excess = jnp.sum(weights * batch.mean.astype(jnp.float32), axis=2) - terms.returns
+    excess = jnp.sum(weights[None, None, :] * batch.mean.astype(jnp.float32), axis=2) - returns
     precision = terms.precision[None, None, :]
-    loss = 0.5 * jnp.sum(precision * error**2) + 0.5 * terms.aggregate * jnp.sum(excess**2)
-    return loss, (precision * error + weights * (terms.aggregate * excess)[:, :, None]).astype(batch.mean.dtype)
+    loss = 0.5 * jnp.sum(precision * error**2) + 0.5 * aggregate * jnp.sum(excess**2)
+    from_sum = weights[None, None, :] * (aggregate * excess)[:, :, None]
+    return loss, (precision * error + from_sum).astype(batch.mean.dtype)

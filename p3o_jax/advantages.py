@@ -32,7 +32,7 @@ class Advantage(NamedTuple):
     Attributes:
       advantages: how much better than predicted the action at t was.
       returns: the return that this is measured against: advantages plus the prediction's weighted sum over
-        known lags.
+        all lags, known or bootstrapped.
     """
 
     advantages: Float[Array, "T B"]
@@ -54,7 +54,8 @@ def p3o_advantage(
 
     E_t[0] = r_t - mu_t[0] and E_t[j] = mu_{t+1}[j-1] - mu_t[j] + (1 - tau_j) E_{t+1}[j-1]: a lambda-return
     for each lag, where mu and E are 0 after a terminal. tau = 0 is Monte Carlo with a bootstrap, tau = 1 is
-    one-step.
+    one-step. The returns are the weighted lambda-returns, R_t = A_t + sum_j w_j mu_t[j] over all H lags, as
+    the advantage counts the errors of all of them.
 
     The result is a target: no gradient flows through it.
 
@@ -114,10 +115,8 @@ def _p3o_reference(mean, weights, rewards, terminated, truncated, last_mean, dec
 
     _, errors = lax.scan(step, jnp.zeros_like(last_mean), (delta, goes_on), reverse=True)
     weights = weights.astype(jnp.float32)[None, None, :]
-    lag = jnp.arange(mean.shape[2])[None, None, :]
-    known = lag < extent(terminated, truncated, mean.shape[2]).num_known[:, :, None]
     advantages = jnp.sum(weights * errors, axis=2)
-    return advantages, advantages + jnp.sum(jnp.where(known, weights * mean, 0.0), axis=2)
+    return advantages, advantages + jnp.sum(weights * mean, axis=2)
 
 
 def _p3o_by_slots(mean, weights, rewards, terminated, truncated, last_mean, decay, truncated_mean):
@@ -129,7 +128,7 @@ def _p3o_by_slots(mean, weights, rewards, terminated, truncated, last_mean, deca
     """
     num_steps, _, horizon = mean.shape
     lag = jnp.arange(horizon)[None, :]
-    weights, num_known = weights.astype(jnp.float32), extent(terminated, truncated, horizon).num_known
+    weights = weights.astype(jnp.float32)
     decay = jnp.broadcast_to(decay, (1, horizon))
     slots = jnp.concatenate([rewards.T.astype(jnp.float32), last_mean.astype(jnp.float32)], axis=1)
 
@@ -143,9 +142,9 @@ def _p3o_by_slots(mean, weights, rewards, terminated, truncated, last_mean, deca
         target = jnp.where(truncated[t][:, None] & after, beyond, target)
         target = jnp.where(terminated[t][:, None] & after, 0.0, target)
         advantage = weighted_sum(target - mean_t, weights)
-        predicted = weighted_sum(jnp.where(lag < num_known[t][:, None], mean_t, 0.0), weights)
         mixed = mean_t + decay * (target - mean_t)
-        return lax.dynamic_update_slice_in_dim(slots, mixed, t, axis=1), (advantage, advantage + predicted)
+        slots = lax.dynamic_update_slice_in_dim(slots, mixed, t, axis=1)
+        return slots, (advantage, weighted_sum(target, weights))
 
     return lax.scan(step, slots, jnp.arange(num_steps), reverse=True)[1]
 

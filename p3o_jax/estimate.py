@@ -9,7 +9,6 @@ from p3o_jax.advantages import gae, original_advantage, p3o_advantage
 from p3o_jax.losses import clipped_value_loss, gaussian_nll, p3o_value_loss
 from p3o_jax.settings import Config, Params
 from p3o_jax.spread import Spread, init_spread, lag_weights, update_spread
-from p3o_jax.value_loss import MIN_VARIANCE
 
 
 class Outcome(NamedTuple):
@@ -102,8 +101,7 @@ def estimate(
         truncated_mean=final_values,
         implementation=config.implementation,
     )
-    returns = out.advantages + _weighted_sum(values, weights)
-    return Estimate(Targets(out.advantages, returns, ()), Lags(weights, spread.std), spread, explained)
+    return Estimate(Targets(out.advantages, out.returns, ()), Lags(weights, spread.std), spread, explained)
 
 
 def _gae(params: Params, spread: Spread, outcome: Outcome, values: Array, last_values: Array, final_values: Any):
@@ -134,33 +132,16 @@ def value_loss(
         bounded = jnp.clip(log_std["log_std"], -10.0, 10.0)
         known = _seen_by_original(outcome)
         return gaussian_nll(values, bounded, *known, coefficient=params.value, implementation=config.implementation)
-    each = p3o_value_loss(
+    return p3o_value_loss(
         values,
         lags.weights,
         lags.std,
         targets.returns,
         *outcome,
-        aggregate=0.0,
+        aggregate=params.aggregate,
         coefficient=params.value,
         implementation=config.implementation,
     )
-    return each + params.value * params.aggregate * aggregate_loss(values, lags.weights, targets.returns)
-
-
-def aggregate_loss(
-    values: Float[Array, "t b h"], weights: Float[Array, " h"], returns: Float[Array, "t b"]
-) -> Float[Array, ""]:
-    """Returns mean((sum_j w_j mu_t[j] - R_t)^2) / (2 Var(R)), both over all lags, the bootstrapped ones included.
-
-    Over known lags alone the two would not match: the advantage inside R counts the errors of all lags, and what those
-    beyond the segment's end add to R would be laid upon the short lags, step after step.
-    """
-    error = _weighted_sum(values, weights) - returns
-    return 0.5 * jnp.mean(error**2) / jnp.maximum(jnp.var(returns), MIN_VARIANCE)
-
-
-def _weighted_sum(values: Float[Array, "t b h"], weights: Float[Array, " h"]) -> Float[Array, "t b"]:
-    return (values.astype(jnp.float32).reshape(-1, weights.size) @ weights).reshape(values.shape[:2])
 
 
 def _seen_by_original(outcome: Outcome) -> Outcome:

@@ -37,16 +37,22 @@ MIN_VARIANCE = 1e-4
 """Smallest variance that is divided by, in squared units of rewards near unit scale."""
 
 
-class Terms(NamedTuple):
-    """The factors of the loss that both are, with e = mean - reward and s = sum_j weights_j mean_j at known lags:
+class Total(NamedTuple):
+    """The term of the sum over all lags, s = sum_j weights_j mean_j:  sum_{t,b} aggregate (s - returns)^2 / 2."""
 
-    sum_{t,b,j} precision_j e^2 / 2  +  sum_{t,b} aggregate (s - returns)^2 / 2.
-    """
-
-    precision: Float[Array, " H"]
     weights: Float[Array, " H"]
     aggregate: Float[Array, ""]
     returns: Float[Array, "T B"]
+
+
+class Terms(NamedTuple):
+    """The factors of the loss that both are, with e = mean - reward at known lags, 0 at others:
+
+    sum_{t,b,j} precision_j e^2 / 2  +  the term of the sum, if there is one.
+    """
+
+    precision: Float[Array, " H"]
+    total: Total | None
 
 
 def p3o_value_loss(
@@ -63,14 +69,19 @@ def p3o_value_loss(
 ) -> Float[Array, ""]:
     """Returns the loss of the predicted rewards, each lag by itself and their weighted sum.
 
-    With y the reward and N the number of known (t, b, j), s_t = sum_j w_j mu_t[j] over known lags,
+    With y the reward, N the number of known (t, b, j), and s_t = sum_j w_j mu_t[j] over all H lags,
 
-    1/N sum (mu - y)^2 / (2 mean_j sigma_j^2)  +  aggregate mean_{t,b} (s_t - R_t)^2 / (2 Var(R)).
+    1/N sum_known (mu - y)^2 / (2 mean_j sigma_j^2)  +  aggregate mean_{t,b} (s_t - R_t)^2 / (2 Var(R)).
 
     The first term is the Gaussian NLL with beta = 1 (Seitzer et al. 2022) without the part that depends on
     sigma alone: every lag's mean gets the same weight, and short, certain lags do not starve the long ones.
     The second fits the sum, the baseline of the advantage, as a sum, since the errors of many lags are
     correlated.
+
+    That sum runs over all lags, the bootstrapped ones included, because the advantage inside R counts the errors
+    of all. Were it to stop at the known lags, the means beyond the segment's end would be free, and what they add
+    to R would be laid upon the short lags: the predictions tilt along j, which adds more, without bound once T is
+    not much larger than H.
 
     Only `mean` has a gradient. Minibatches are made of whole environments, [T, b, H].
 
@@ -114,7 +125,7 @@ def p3o_terms(
     offset = returns - returns[0, 0]  # both moments in one pass, without the digits that a large mean would cost
     variance = jnp.maximum(jnp.mean(offset**2) - jnp.mean(offset) ** 2, MIN_VARIANCE)
     factor = jnp.asarray(aggregate * coefficient / (variance * returns.size), jnp.float32)
-    return Terms(jnp.broadcast_to(precision, std.shape), weights, factor, returns)
+    return Terms(jnp.broadcast_to(precision, std.shape), Total(weights, factor, returns))
 
 
 def gaussian_nll(
@@ -153,8 +164,7 @@ def gaussian_nll(
     count = sum_from(reach.num_known - 1, jnp.ones((num_steps, num_envs, 1)), horizon)[:, 0]
     share = coefficient * count / jnp.sum(count)
     precision = coefficient * jnp.exp(-2.0 * log_std) / jnp.sum(count)
-    nothing = jnp.zeros((), jnp.float32)
-    terms = Terms(precision, jnp.zeros(horizon), nothing, jnp.zeros((num_steps, num_envs)))
+    terms = Terms(precision, total=None)
     error = _quadratic(resolve_implementation(implementation), mean, rewards, reach, terms)
     return error + jnp.sum(share * (log_std + 0.5 * math.log(2.0 * math.pi)))
 
@@ -171,9 +181,12 @@ def _quadratic_reference(mean: Array, rewards: Array, reach: Extent, terms: Term
     mean = mean.astype(jnp.float32)
     window, known = reward_windows(rewards, reach, mean.shape[2])
     error = jnp.where(known, mean - window, 0.0)
-    total = jnp.sum(jnp.where(known, terms.weights[None, None, :] * mean, 0.0), axis=2)
-    squares = jnp.sum(terms.precision[None, None, :] * error**2)
-    return 0.5 * squares + 0.5 * terms.aggregate * jnp.sum((total - terms.returns) ** 2)
+    loss = 0.5 * jnp.sum(terms.precision[None, None, :] * error**2)
+    if terms.total is None:
+        return loss
+    weights, aggregate, returns = terms.total
+    excess = jnp.sum(weights[None, None, :] * mean, axis=2) - returns
+    return loss + 0.5 * aggregate * jnp.sum(excess**2)
 
 
 class Pass(NamedTuple):
@@ -181,7 +194,7 @@ class Pass(NamedTuple):
 
     Attributes:
       squares: sum of squared errors at each lag.
-      aggregate: sum over steps of (s - returns)^2.
+      aggregate: sum over steps of (s - returns)^2, 0 without such a term.
       gradient: gradient with respect to the predictions, in their dtype, or None.
     """
 
@@ -197,14 +210,15 @@ def _pass_by_step(mean: Array, rewards: Array, reach: Extent, terms: Terms, with
 
     def step(sums: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], Array | None]:
         window, known = step_window(padded, reach, t, horizon)
-        known_mean = jnp.where(known, mean[t].astype(jnp.float32), 0.0)
-        error = jnp.where(known, known_mean - window, 0.0)
-        excess = weighted_sum(known_mean, terms.weights) - terms.returns[t]
-        sums = sums[0] + jnp.sum(error**2, axis=0), sums[1] + jnp.sum(excess**2)
-        if not with_gradient:
-            return sums, None
-        from_sum = jnp.where(known, terms.weights[None, :], 0.0) * (terms.aggregate * excess)[:, None]
-        return sums, (terms.precision[None, :] * error + from_sum).astype(mean.dtype)
+        mean_t = mean[t].astype(jnp.float32)
+        error = jnp.where(known, mean_t - window, 0.0)
+        gradient, squares, aggregate = terms.precision[None, :] * error, jnp.sum(error**2, axis=0), jnp.zeros(())
+        if terms.total is not None:
+            excess = weighted_sum(mean_t, terms.total.weights) - terms.total.returns[t]
+            aggregate = jnp.sum(excess**2)
+            gradient += terms.total.weights[None, :] * (terms.total.aggregate * excess)[:, None]
+        sums = sums[0] + squares, sums[1] + aggregate
+        return sums, gradient.astype(mean.dtype) if with_gradient else None
 
     sums = jnp.zeros(horizon), jnp.zeros(())
     (squares, aggregate), gradient = lax.scan(step, sums, jnp.arange(num_steps))
@@ -219,10 +233,11 @@ def _run_pass(
         done = _pass_by_step(mean, rewards, reach, terms, with_gradient)
     else:
         interpret = implementation == "interpret"
-        by_lag = terms.precision, terms.weights, terms.aggregate
-        done = Pass(*value_pass(mean, rewards, *reach, terms.returns, *by_lag, with_gradient, interpret))
+        done = Pass(*value_pass(mean, rewards, *reach, *terms, with_gradient, interpret))
     loss = 0.5 * jnp.dot(terms.precision, done.squares, precision=lax.Precision.HIGHEST)
-    return loss + 0.5 * terms.aggregate * done.aggregate, done
+    if terms.total is not None:
+        loss += 0.5 * terms.total.aggregate * done.aggregate
+    return loss, done
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -243,7 +258,7 @@ def _backward(implementation: str, gradients: tuple[Array, Array], cotangent: Ar
     """Returns the gradients times the cotangent; the compiler drops the product when that is a literal 1."""
     mean_gradient, precision_gradient = gradients
     nothing: Any = None
-    terms = Terms(cotangent * precision_gradient, nothing, nothing, nothing)
+    terms = Terms(cotangent * precision_gradient, nothing)
     return cotangent.astype(mean_gradient.dtype) * mean_gradient, None, None, terms
 
 

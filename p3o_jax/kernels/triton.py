@@ -83,11 +83,6 @@ def advantage_pass(
     return advantages, returns
 
 
-def _follow(going_on: Array, truncated: Array | int, terminated: float, end: Array) -> Array:
-    """Returns the value for how a step ends: 0 for going on, 1 for a truncation, 2 for a terminal."""
-    return jnp.where(end == 2, terminated, jnp.where(end == 1, truncated, going_on))
-
-
 def _advantage_kernel(
     mean, weights, decay, rewards, ends, last_mean, *refs, shape, num_slots, num_rows, unroll, has_final
 ):
@@ -105,25 +100,23 @@ def _advantage_kernel(
         mask = inside if mask is None else mask if inside is None else mask & inside
         return plgpu.load(ref.at[(*index, lag)], mask=mask, other=None if mask is None else 0.0).astype(jnp.float32)
 
-    def advance(target: Array, num_known: Array, t: Array, mean_t: Array, reward: Array, end: Array):
-        """Returns the slots and known lags for the step before, and what is written for this one."""
+    def advance(target: Array, t: Array, mean_t: Array, reward: Array, end: Array) -> tuple[Array, Array, Array]:
+        """Returns the slots for the step before, and what is written for this one."""
         lag = (slot - t) & (num_slots - 1)
         first = lag[None, :] == 0
         beyond = mean_t
         if has_final:
             before = jnp.maximum(lag - 1, 0)[None, :]
             beyond = load(final[0], (t, env[:, None]), before, (end == 1)[:, None] & ~first)
-        target = jnp.where(first, reward[:, None], _follow(target, beyond, 0.0, end[:, None]))
-        num_known = _follow(jnp.minimum(num_known + 1, horizon), 1, horizon, end)
+        target = jnp.where((end == 1)[:, None], beyond, target)
+        target = jnp.where((end == 2)[:, None], 0.0, target)
+        target = jnp.where(first, reward[:, None], target)
         weight = load(weights, (), lag)[None, :]
         error = target - mean_t
-        known = jnp.where(lag[None, :] < num_known[:, None], mean_t, 0.0)
-        advantage = jnp.sum(weight * error, axis=1)
-        predicted = jnp.sum(weight * known, axis=1)
         kept = common_decay if decay.shape == (1,) else load(decay, (), lag)
-        return mean_t + kept[None, :] * error, num_known, advantage, advantage + predicted
+        return mean_t + kept[None, :] * error, jnp.sum(weight * error, axis=1), jnp.sum(weight * target, axis=1)
 
-    def block(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def block(i: Array, target: Array) -> Array:
         """Loads several steps before the first is used: the time of a load is several steps' work."""
         steps = [num_steps - 1 - i * unroll - k for k in range(unroll)]
         loaded = [
@@ -134,15 +127,14 @@ def _advantage_kernel(
             )
             for t in steps
         ]
-        target, num_known = carry
         for t, inputs in zip(steps, loaded, strict=True):
-            target, num_known, advantage, total = advance(target, num_known, t, *inputs)
+            target, advantage, total = advance(target, t, *inputs)
             plgpu.store(advantages.at[t, env], advantage)
             plgpu.store(returns.at[t, env], total)
-        return target, num_known
+        return target
 
     last = load(last_mean, (env[:, None],), ((slot - num_steps) & (num_slots - 1))[None, :])
-    lax.fori_loop(0, num_steps // unroll, block, (last, jnp.zeros(num_rows, jnp.int32)))
+    lax.fori_loop(0, num_steps // unroll, block, last)
 
 
 def value_pass(
@@ -150,27 +142,23 @@ def value_pass(
     rewards: Float[Array, "T B"],
     num_rewards: Int[Array, "T B"],
     num_known: Int[Array, "T B"],
-    returns: Float[Array, "T B"],
     precision: Float[Array, " H"],
-    weights: Float[Array, " H"],
-    aggregate: Float[Array, ""],
+    total: tuple[Float[Array, " H"], Float[Array, ""], Float[Array, "T B"]] | None,
     with_gradient: bool,
     interpret: bool,
 ) -> tuple[Float[Array, " H"], Float[Array, ""], Float[Array, "T B H"] | None]:
     """Returns each lag's sum of squared errors, the sum of (s - returns)^2, and the gradient if asked for.
 
-    With e = mean - reward over known lags and s = sum_j weights_j mean_j, the gradient of a prediction is
-    precision_j e + aggregate (s - returns) weights_j.
+    With e = mean - reward at known lags, 0 at others, and s = sum_j weights_j mean_j over all lags, the gradient of a
+    prediction is precision_j e + aggregate (s - returns) weights_j.
 
     Args:
       mean: reward predicted at each lag.
       rewards: reward of the action at t.
       num_rewards: lags below it hold a reward.
-      num_known: lags below it are known; predictions beyond it are not read.
-      returns: what s is compared with.
+      num_known: lags below it are known; without `total`, predictions beyond it are not read.
       precision: factor of the squared errors.
-      weights: weight of each lag in s.
-      aggregate: factor of (s - returns)^2.
+      total: weight of each lag in s, the factor of (s - returns)^2, and returns; or None for no such term.
       with_gradient: whether to write the gradient, in the dtype of `mean`.
       interpret: whether to run the kernel without a GPU.
     """
@@ -186,53 +174,61 @@ def value_pass(
         num_rows=num_rows,
         num_tiles=num_tiles,
         sector=32 // mean.dtype.itemsize,
-        with_gradient=with_gradient,
+        has_total=total is not None,
     )
     out_shape = [
         jax.ShapeDtypeStruct((*grid, num_lanes), jnp.float32),
         jax.ShapeDtypeStruct(grid, jnp.float32),
         jax.ShapeDtypeStruct(mean.shape, mean.dtype),
     ][: 3 if with_gradient else 2]
-    by_env = [rewards.astype(jnp.float32).T, num_rewards.T, num_known.T, returns.astype(jnp.float32).T]
-    operands = [mean, *by_env, precision, weights, aggregate.reshape(1)]
+    operands = [mean, rewards.astype(jnp.float32).T, num_rewards.T, num_known.T, precision]
+    if total is not None:
+        weights, aggregate, returns = total
+        operands += [weights, aggregate.reshape(1), returns.astype(jnp.float32).T]
     squares, excess, *gradient = _call(kernel, interpret, 4, grid, out_shape, *operands)
     return jnp.sum(squares, axis=(0, 1))[:horizon], jnp.sum(excess), gradient[0] if gradient else None
 
 
 def _value_kernel(
-    mean, rewards, num_rewards, num_known, returns, precision, weights, aggregate, squares, excesses, *gradient,
-    shape, num_lanes, num_rows, num_tiles, sector, with_gradient,
-):  # fmt: skip
+    mean, rewards, num_rewards, num_known, precision, *refs, shape, num_lanes, num_rows, num_tiles, sector, has_total
+):
     """Takes one environment through `num_tiles` tiles of `num_rows` steps, so that windows overlap in the cache."""
     num_steps, _, horizon = shape
+    num_total = 3 if has_total else 0
+    total, (squares, excesses, *gradient) = refs[:num_total], refs[num_total:]
     env, chunk = pl.program_id(0), pl.program_id(1)
     lag = jnp.arange(num_lanes)
     inside = lag < horizon
-    precision_j = plgpu.load(precision.at[lag], mask=inside, other=0.0)[None, :]
-    weight_j = plgpu.load(weights.at[lag], mask=inside, other=0.0)[None, :]
-    factor = plgpu.load(aggregate.at[jnp.arange(1)])
+    first_of_sector = (lax.div(lag, jnp.int32(sector)) * sector)[None, :]
+
+    def by_lag(ref: Any) -> Array:
+        return plgpu.load(ref.at[lag], mask=inside, other=0.0)[None, :]
+
+    precision_j = by_lag(precision)
+    factors = [by_lag(total[0]), plgpu.load(total[1].at[jnp.arange(1)])] if has_total else []
 
     def tile(i: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
         step = (chunk * num_tiles + i) * num_rows + jnp.arange(num_rows)
         valid = step < num_steps
         seen = plgpu.load(num_rewards.at[env, step], mask=valid, other=0)[:, None]
         known = plgpu.load(num_known.at[env, step], mask=valid, other=0)[:, None]
-        target = plgpu.load(returns.at[env, step], mask=valid, other=0.0)
         # Whole sectors: a mask that changes from lag to lag would make scalars of the 16-byte loads.
-        sector_known = (lax.div(lag, jnp.int32(sector)) * sector)[None, :] < known
+        read = first_of_sector < (jnp.where(valid, horizon, 0)[:, None] if has_total else known)
         if horizon % sector:  # the last sector runs into the next row, and at the end out of the array
-            sector_known &= inside[None, :]
-        mean_tj = plgpu.load(mean.at[step[:, None], env, lag[None, :]], mask=sector_known, other=0.0)
-        mean_tj = jnp.where(lag[None, :] < known, mean_tj.astype(jnp.float32), 0.0)
+            read &= inside[None, :]
+        mean_tj = plgpu.load(mean.at[step[:, None], env, lag[None, :]], mask=read, other=0.0).astype(jnp.float32)
         when = step[:, None] + lag[None, :]
         window = plgpu.load(rewards.at[env, when], mask=lag[None, :] < seen, other=0.0)
         error = jnp.where(lag[None, :] < known, mean_tj - window, 0.0)
-        excess = jnp.where(valid, jnp.sum(weight_j * mean_tj, axis=1) - target, 0.0)
-        if with_gradient:
-            from_sum = jnp.where(lag[None, :] < known, weight_j, 0.0) * (factor * excess)[:, None]
+        slope, excess = precision_j * error, jnp.zeros(num_rows, jnp.float32)
+        if has_total:
+            weight_j, factor = factors
+            excess = jnp.sum(weight_j * mean_tj, axis=1) - plgpu.load(total[2].at[env, step], mask=valid, other=0.0)
+            slope += weight_j * (factor * excess)[:, None]
+        if gradient:
             plgpu.store(
                 gradient[0].at[step[:, None], env, lag[None, :]],
-                (precision_j * error + from_sum).astype(gradient[0].dtype),
+                slope.astype(gradient[0].dtype),
                 mask=valid[:, None] & inside[None, :],
             )
         return sums[0] + error**2, sums[1] + excess**2

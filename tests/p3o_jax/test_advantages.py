@@ -41,18 +41,10 @@ def true_p3o(segment, tau, with_final=False, weights=None):
             return last[b, j - 1] - mean[t, b, j]
         return mean[t + 1, b, j - 1] - mean[t, b, j] + (1 - tau[j]) * error(t + 1, b, j - 1)
 
-    def num_known(t, b):
-        for end in range(t, num_steps):
-            if terminated[end, b]:
-                return horizon
-            if truncated[end, b] or end == num_steps - 1:
-                return min(horizon, end - t + 1)
-        raise AssertionError("unreachable")
-
     advantage, returns = np.zeros((2, num_steps, num_envs))
     for t, b in np.ndindex(num_steps, num_envs):
         advantage[t, b] = sum(weights[j] * error(t, b, j) for j in range(horizon))
-        returns[t, b] = advantage[t, b] + sum(weights[j] * mean[t, b, j] for j in range(num_known(t, b)))
+        returns[t, b] = advantage[t, b] + sum(weights[j] * mean[t, b, j] for j in range(horizon))
     return advantage, returns
 
 
@@ -100,6 +92,18 @@ def test_a_long_horizon_with_equal_weights_is_the_plain_return(make_segment, imp
     out = estimate(segment, implementation, 0.0, weights=jnp.ones(8))
     plain_return = jnp.cumsum(segment.rewards[::-1], axis=0)[::-1]
     np.testing.assert_allclose(out.advantages, plain_return - jnp.sum(segment.mean, axis=2), **TOLERANCE)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_monte_carlo_returns_are_the_rewards_and_the_bootstrap_whatever_was_predicted(make_segment, implementation):
+    """R_t = sum_j w_j y with y the reward at t + j, or the prediction after the segment: no mean within it."""
+    segment = make_segment(end_rate=0.0)
+    num_steps, horizon = 12, 7
+    future = jnp.concatenate([segment.rewards, segment.last_mean.T])
+    expected = jnp.stack([segment.weights @ future[t : t + horizon] for t in range(num_steps)])
+    for mean in (segment.mean, segment.mean + jnp.linspace(3.0, -3.0, horizon)[None, None, :]):
+        out = estimate(segment._replace(mean=mean), implementation, 0.0)
+        np.testing.assert_allclose(out.returns, expected, **TOLERANCE)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

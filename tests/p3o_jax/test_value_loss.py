@@ -44,7 +44,7 @@ def true_p3o_loss(mean, segment, returns, aggregate=3.0):
     for t, b, window in known_lags(segment):
         count += len(window)
         squares += sum((mean[t, b, j] - y) ** 2 for j, y in enumerate(window))
-        sums += (sum(weights[j] * mean[t, b, j] for j in range(len(window))) - returns[t, b]) ** 2
+        sums += (sum(w * mu for w, mu in zip(weights, mean[t, b], strict=True)) - returns[t, b]) ** 2
     variance = np.mean(np.asarray(segment.std, np.float64) ** 2)
     return squares / (2 * variance * count) + aggregate * sums / (2 * np.var(returns) * returns.size)
 
@@ -130,16 +130,50 @@ def test_a_coefficient_inside_is_a_factor_outside(make_segment, implementation):
         np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-7)
 
 
+UNKNOWN = np.arange(7)[None, :] >= 12 - np.arange(12)[:, None]
+"""Lags beyond the end of a segment of 12 steps, [T, H]."""
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_unknown_lags_have_no_gradient(make_segment, implementation):
+def test_lag_by_lag_the_unknown_ones_have_no_gradient_and_are_not_read(make_segment, implementation):
+    segment = make_segment(end_rate=0.0)
+    arguments = segment.weights, segment.std, make_returns(segment), *segment.outcome
+    _, by_lag = p3o_gradient(segment.mean, *arguments, aggregate=0.0, implementation=implementation)
+    unread = jnp.where(UNKNOWN[:, None, :], jnp.nan, segment.mean)
+    _, (of_nll, _) = nll_gradients(unread, jnp.log(segment.std), *segment.outcome, implementation=implementation)
+    for gradient in (by_lag, of_nll):
+        by_env = np.asarray(gradient).swapaxes(0, 1)
+        np.testing.assert_array_equal(by_env[:, UNKNOWN], 0.0)
+        assert np.all(by_env[:, ~UNKNOWN] != 0.0)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_the_sum_pulls_at_all_lags_by_their_weights(make_segment, implementation):
     segment = make_segment(end_rate=0.0)
     arguments = segment.mean, segment.weights, segment.std, make_returns(segment), *segment.outcome
     _, gradient = p3o_gradient(*arguments, implementation=implementation)
-    steps_left = 12 - np.arange(12)[:, None]
-    unknown = np.arange(7)[None, :] >= steps_left
-    assert unknown.any()
-    np.testing.assert_array_equal(np.asarray(gradient).swapaxes(0, 1)[:, unknown], 0.0)
-    assert np.all(np.asarray(gradient).swapaxes(0, 1)[:, ~unknown] != 0.0)
+    pull = np.asarray(gradient / segment.weights[None, None, :]).swapaxes(0, 1)
+    last_lag = np.broadcast_to(pull[:, :, -1:], pull.shape)
+    np.testing.assert_allclose(pull[:, UNKNOWN], last_lag[:, UNKNOWN], rtol=1e-5)  # float32, a product and a quotient
+    assert np.all(pull[:, UNKNOWN] != 0.0)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_tilt_along_the_lags_is_no_error_of_the_sum(make_segment, implementation):
+    """A tilt of weighted sum zero changes no sum over all lags, but every sum over some: it must not feed on itself."""
+    segment = make_segment()
+    tilt = jnp.linspace(3.0, -3.0, 7)
+    tilt -= segment.weights * (segment.weights @ tilt) / (segment.weights @ segment.weights)
+    arguments = segment.weights, segment.std, make_returns(segment), *segment.outcome
+
+    def of_sum(mean):
+        with_sum, without = (
+            p3o_value_loss(mean, *arguments, aggregate=a, implementation=implementation) for a in (3.0, 0.0)
+        )
+        return with_sum - without
+
+    # float32 sums of 7 terms whose squares are of order 1, the losses themselves of order 10
+    np.testing.assert_allclose(of_sum(segment.mean + tilt[None, None, :]), of_sum(segment.mean), rtol=2e-5)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
