@@ -241,9 +241,7 @@ def _run_pass(
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _quadratic_one_pass(
-    implementation: str, mean: Array, rewards: Array, reach: Extent, terms: Terms
-) -> Array:
+def _quadratic_one_pass(implementation: str, mean: Array, rewards: Array, reach: Extent, terms: Terms) -> Array:
     """Returns the loss from one pass."""
     return _run_pass(implementation, mean, rewards, reach, terms, with_gradient=False)[0]
 

@@ -21,8 +21,7 @@ gae = jax.jit(advantages.gae)
 def true_p3o(segment, tau, with_final=False, weights=None):
     """Returns advantages and returns from the recursion over (t, j), one environment at a time, in float64."""
     mean, last, final, rewards = (
-        np.asarray(x, np.float64)
-        for x in (segment.mean, segment.last_mean, segment.truncated_mean, segment.rewards)
+        np.asarray(x, np.float64) for x in (segment.mean, segment.last_mean, segment.truncated_mean, segment.rewards)
     )
     weights = np.asarray(segment.weights if weights is None else weights, np.float64)
     terminated, truncated = np.asarray(segment.terminated), np.asarray(segment.truncated)
@@ -129,9 +128,7 @@ def test_a_truncation_is_not_a_terminal(make_segment, implementation):
     terminal = estimate(segment._replace(terminated=cut), implementation, 0.0)
     truncation = estimate(segment._replace(truncated=cut), implementation, 0.0)
     unpredicted = segment.mean[6, :, 1:] @ segment.weights[1:]
-    np.testing.assert_allclose(
-        terminal.advantages[6] - truncation.advantages[6], -unpredicted, **TOLERANCE
-    )
+    np.testing.assert_allclose(terminal.advantages[6] - truncation.advantages[6], -unpredicted, **TOLERANCE)
     both = estimate(segment._replace(truncated=cut, terminated=cut), implementation, 0.0)
     np.testing.assert_array_equal(both.advantages, terminal.advantages)
 
@@ -150,15 +147,11 @@ def test_results_do_not_depend_on_the_batchs_layout(make_segment, implementation
 
     def one(mean, rewards, terminated, truncated, last_mean):
         single = [x[:, None] for x in (mean, rewards, terminated, truncated)]
-        out = p3o_advantage(
-            single[0], segment.weights, *single[1:], last_mean[None], implementation=implementation
-        )
+        out = p3o_advantage(single[0], segment.weights, *single[1:], last_mean[None], implementation=implementation)
         return jax.tree.map(lambda x: x[:, 0], out)
 
     mapped = jax.vmap(one, in_axes=(1, 1, 1, 1, 0), out_axes=1)
-    for actual, expected in zip(
-        mapped(segment.mean, *segment.outcome, segment.last_mean), whole, strict=True
-    ):
+    for actual, expected in zip(mapped(segment.mean, *segment.outcome, segment.last_mean), whole, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 

@@ -106,9 +106,7 @@ def test_nll_and_gradients_are_the_double_loops(make_segment, shape, implementat
 def test_the_spread_of_the_residuals_is_the_nlls_optimum(make_segment, implementation):
     segment = make_segment()
     spread = update_spread(init_spread(7), segment.mean, *segment.outcome, implementation="xla")
-    _, (_, gradient) = nll_gradients(
-        segment.mean, jnp.log(spread.std), *segment.outcome, implementation=implementation
-    )
+    _, (_, gradient) = nll_gradients(segment.mean, jnp.log(spread.std), *segment.outcome, implementation=implementation)
     np.testing.assert_allclose(gradient, 0.0, atol=1e-6)
 
 
