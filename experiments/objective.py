@@ -88,7 +88,7 @@ class Training:
         known = {*CONFIG_NAMES, *PARAM_NAMES}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ValueError(f"Hyperparameters must be among {', '.join(sorted(known))}; got {', '.join(unknown)}.")
+            raise ValueError(f"`values` must name some of {', '.join(sorted(known))}; got {', '.join(unknown)}.")
         static = {name: value for name, value in values.items() if name in CONFIG_NAMES}
         traced = {name: value for name, value in values.items() if name in PARAM_NAMES}
         return dataclasses.replace(self.config, **static), as_arrays(dataclasses.replace(self.params, **traced))

@@ -59,12 +59,12 @@ class Report:
     """URL of the database, such as sqlite:///runs/pong.db."""
     name: str = "sweep"
     """The study."""
-    out: Path = Path("report")
-    """Directory to write into."""
+    out: Path | None = None
+    """Directory to write into; by default runs/NAME."""
 
     def run(self, console: Console) -> None:
         study = Study.load(self.storage, name=self.name)
-        for path in report.write(self.out, study.trials, study.log_axes, title=self.name):
+        for path in report.write(self.out or Path("runs") / self.name, study.trials, study.log_axes, title=self.name):
             console.print(str(path))
 
 

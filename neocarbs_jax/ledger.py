@@ -86,7 +86,7 @@ def open_storage(
         raise ValueError(f"`storage` must exist; got {storage!r}.")
     try:
         if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(exist_ok=True)  # one level: further ones are more likely mistyped than meant
         return _open_database(storage)
     except ImportError as error:
         hint = "pip install 'neocarbs-p3o[postgres]'" if storage.startswith("postgres") else str(error)

@@ -80,7 +80,8 @@ class Progress:
         return f"{times} · {self.num_programs} training programs compiled"
 
     def _line(self, trial: Trial) -> str:
-        parts = [f"trial {trial.number:>3} [{len(self.trials)}/{self.num_trials}]"]
+        done = sum(t.status != "interrupted" for t in self.trials)
+        parts = [f"trial {trial.number:>3} [{done}/{self.num_trials}]"]
         if trial.status == "completed":
             parts.append(f"score {trial.score:8.3f}{_expected(trial.predicted_score, trial.predicted_score_std)}")
             parts.append(f"cost {trial.cost:7.2f} {self.cost_unit}{_expected(trial.predicted_cost)}")
@@ -125,7 +126,8 @@ def front_details(trials: Sequence[Trial], cost_unit: str = "s") -> Group:
     """The front, cheapest first, with every hyperparameter in a row of its own; in blocks that fit 80 columns."""
     front = pareto_front(trials)
     blocks = [front[i : i + _BLOCK] for i in range(0, len(front), _BLOCK)]
-    title = Text(f"front: {len(front)} of {len(trials)} trials", style="bold")
+    completed = sum(t.status == "completed" for t in trials)
+    title = Text(f"front: {len(front)} of {completed} completed trials", style="bold")
     return Group(title, *(_front_block(block, cost_unit) for block in blocks))
 
 

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import optuna
 from optuna.trial import TrialState
+from threadpoolctl import threadpool_limits
 
 from neocarbs_jax import ledger, space_formats, sweep
 from neocarbs_jax.ledger import Trial
@@ -282,13 +283,14 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
     cost = np.array([math.nan if t.cost is None else t.cost for t in trials], float)
     status = [_STATUS[t.status] if known else sweep.Status.ABANDONED for t, known in zip(trials, whole, strict=True)]
     status = np.array(status, np.int32)
-    with jax.enable_x64(jax.default_backend() == "cpu"):
+    # Matrices are small: threads of BLAS cost more than they bring, on a busy machine twenty times as much.
+    with threadpool_limits(1, "blas"), jax.enable_x64(jax.default_backend() == "cpu"):
         state = sweep.restore(config, unit, score, cost, status)
         _, suggestion = _suggest(config, state, jax.random.fold_in(jax.random.key(seed), n))
     values = config.space.from_unit(np.asarray(suggestion.unit))
     predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
-    has_data = any(t.status == "completed" for t in trials)  # before, a prediction is the prior's, in no unit
-    known: dict[str, Any] = {k: v for k, v in predictions.items() if has_data and math.isfinite(v)}
+    informed = sum(t.status == "completed" for t in trials) >= config.num_initial  # before, predictions mean nothing
+    known: dict[str, Any] = {k: v for k, v in predictions.items() if informed and math.isfinite(v)}
     return Trial(number=n, values=values, status="running", **known)
 
 
