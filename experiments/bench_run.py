@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from threadpoolctl import threadpool_limits
 
 from experiments.bench_metrics import Record
 from experiments.peers import PEERS
@@ -59,7 +60,8 @@ def _run_ours(config: sweep.Config, task: Task, seed: int, num_trials: int) -> R
     rows, seconds = [], 0.0
     for key, noise_key in zip(keys, _trial_keys(seed, num_trials), strict=True):
         start = time.perf_counter()
-        state, suggestion = jax.block_until_ready(_suggest(config, state, key))
+        with threadpool_limits(1, "blas"):  # as the study does
+            state, suggestion = jax.block_until_ready(_suggest(config, state, key))
         seconds += time.perf_counter() - start
         score, cost = evaluate(suggestion.unit, noise_key)
         state = _observe(config, state, suggestion, score, cost)

@@ -26,6 +26,7 @@ import numpy as np
 import optuna
 import tyro
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from experiments.bench_report import context
 from experiments.peers import PEERS, BotorchPeer, OptunaPeer, Peer
@@ -110,8 +111,9 @@ def time_ours(n: int, q: int, num_axes: int, repeats: int) -> float:
     stale = fitted._replace(fit=jax.tree.map(jnp.zeros_like, fitted.fit))
     keys = iter(jax.random.split(jax.random.key(0), repeats + 1))
     call: Callable[[], object] = lambda: jax.block_until_ready(_suggest_batch(config, stale, next(keys), q))  # noqa: E731
-    call()
-    return median_seconds(call, repeats)
+    with threadpool_limits(1, "blas"):  # as the study does
+        call()
+        return median_seconds(call, repeats)
 
 
 def time_peer(name: str, n: int, q: int, num_axes: int, repeats: int) -> float:

@@ -1,12 +1,15 @@
-"""Where the acquisition looks: points of the prior, and perturbations of the front."""
+"""Where the acquisition looks: points of the prior, perturbations of the front, and uphill of the best of both."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from neocarbs_jax.space import SearchSpace
+
+_FIRST_STEP, _STEP_BOUNDS = 0.02, (1e-4, 0.1)
 
 
 def from_prior(space: SearchSpace, key: PRNGKeyArray, num: int) -> Float[Array, "m d"]:
@@ -40,6 +43,33 @@ def perturb(
     moved = jax.random.uniform(axis_key, base.shape, jnp.float32) < share
     step = scale * jax.random.normal(step_key, base.shape, jnp.float32)
     return space.snap(_reflect(base + jnp.where(moved, step, 0).astype(unit.dtype)))
+
+
+def climb(
+    space: SearchSpace,
+    slope_fn: Callable[[Float[Array, "m d"]], Float[Array, "m d"]],
+    unit: Float[Array, "m d"],
+    num_steps: int,
+) -> Float[Array, "m d"]:
+    """Points uphill of every point, inside the cube: each coordinate moves by a step of its own (Rprop), then snaps.
+
+    Args:
+        space: the search space.
+        slope_fn: gradient of the value that is climbed, at each point; where it is not finite nothing moves.
+        unit: where to start.
+        num_steps: that are taken.
+    """
+
+    def step(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
+        unit, size, previous = carry
+        slope = jnp.sign(jnp.nan_to_num(slope_fn(unit)))
+        factor = jnp.where(slope * previous > 0, 1.3, jnp.where(slope * previous < 0, 0.5, 1.0))
+        size = jnp.clip(size * factor.astype(size.dtype), *_STEP_BOUNDS)
+        return (jnp.clip(unit + size * slope, 0, 1), size, slope), None
+
+    start = unit, jnp.full_like(unit, _FIRST_STEP), jnp.zeros_like(unit)
+    (reached, _, _), _ = jax.lax.scan(step, start, None, length=num_steps)
+    return space.snap(reached)
 
 
 def _reflect(unit: Float[Array, "m d"]) -> Float[Array, "m d"]:

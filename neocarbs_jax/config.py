@@ -30,12 +30,15 @@ class Config:
         num_initial: suggestions from the prior before the surrogate decides; the first is the search centre.
         num_candidates: points among which the acquisition chooses.
         target_width: standard deviation of the weight around the target cost, as a fraction of the active range.
-        knee: the active cost range ends at the cheapest front point within this fraction of the best score ...
-        growth: ... plus this many nats of cost.
+        knee: the active cost range ends at the cheapest front point within this fraction of the best score, and starts
+            where the front leaves the worst score by as much ...
+        growth: ... plus this many nats of cost beyond the end, and below the cheapest trial while its score is good.
         reach: nats beyond that end in which an improvement still counts.
         overshoot: extra share of suggestions at the end of the range while it may grow.
         thrift: once it cannot grow, the density of target costs falls as cost^-thrift.
-        num_refined: further candidates close to the best of them.
+        num_refined: the best of them, which then climb by the acquisition's gradient ...
+        refine_steps: ... for so many steps.
+        caution: weight of a penalty on faces of the cube, divided by the number of successes.
         fit_steps: optimiser steps per surrogate fit.
     """
 
@@ -52,7 +55,9 @@ class Config:
     delta: float = 0.05
     num_initial: int = 4
     num_candidates: int = 768
-    num_refined: int = 256
+    num_refined: int = 16
+    refine_steps: int = 12
+    caution: float = 1.5
     target_width: float = 0.15
     knee: float = 0.02
     growth: float = 1.0
@@ -64,11 +69,12 @@ class Config:
     def __post_init__(self) -> None:
         if not isinstance(self.space, SearchSpace):
             raise ValueError(f"`space` must be a SearchSpace; got {self.space!r}.")
-        for name in ("capacity", "num_initial", "num_candidates", "num_refined", "fit_steps"):
+        for name in ("capacity", "num_initial", "num_candidates", "num_refined", "refine_steps", "fit_steps"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be a positive whole number; got {value!r}.")
-        for name in ("target_width", "knee", "growth", "reach", "overshoot", "thrift", "aggression", "kappa"):
+        shares = ("target_width", "knee", "growth", "reach", "overshoot", "thrift", "aggression", "kappa", "caution")
+        for name in shares:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"`{name}` must be positive and finite; got {value!r}.")

@@ -38,7 +38,7 @@ class Front(NamedTuple):
     """The staircase front over log cost, in warped score.
 
     Attributes:
-        edges: ascending log costs, from the cheapest observed one to the last that counts.
+        edges: ascending log costs, from the first to the last that counts.
         score: value of the front in each strip.
         end: end of the active range of log cost, from which targets are drawn.
     """
@@ -56,25 +56,36 @@ def believe(observations: Observations, model: Model) -> Believed:
 
 
 def active_front(
-    config: Config, observations: Observations, believed: Believed, reachable: Float[Array, ""] | float
+    config: Config,
+    observations: Observations,
+    believed: Believed,
+    reachable: Float[Array, ""] | float = jnp.inf,
+    cheapest: Float[Array, ""] | float = -jnp.inf,
 ) -> Front:
-    """The front up to the knee plus `growth` nats of cost.
+    """The front from where it rises to its knee, plus `growth` nats of cost at either end.
 
     The knee is the cheapest point within `knee` (of the range of means) of the best: a solved task does not run off to
-    ever higher cost, and an unsolved one may grow.
+    ever higher cost, and an unsolved one may grow. It starts at the dearest point before any leaves the worst score by
+    as much; while even the cheapest one is better than that, the range grows downwards.
 
     Args:
         config: of the sweep.
         observations: of the sweep.
         believed: the same, as the surrogates see them.
         reachable: the highest log cost that any candidate is predicted to have.
+        cheapest: the lowest.
     """
     success, log_cost = observations.success, believed.log_cost
     any_success = jnp.any(success)
     high = jnp.max(jnp.where(success, believed.score, -jnp.inf))
     low = jnp.where(any_success, jnp.min(jnp.where(success, believed.score, jnp.inf)), 0)
     good = success & (believed.score >= high - config.knee * (high - low))
-    start = jnp.where(any_success, jnp.min(jnp.where(success, log_cost, jnp.inf)), 0)
+    first = jnp.where(any_success, jnp.min(jnp.where(success, log_cost, jnp.inf)), 0)
+    above = success & (believed.score > low + config.knee * (high - low))
+    rise = jnp.where(jnp.any(above), jnp.min(jnp.where(above, log_cost, jnp.inf)), first)
+    before = jnp.max(jnp.where(success & (log_cost < rise), log_cost, -jnp.inf))
+    below = jnp.maximum(first - config.growth, jnp.minimum(cheapest, first))
+    start = jnp.where(rise > first, before, below)
     end = jnp.where(any_success, jnp.min(jnp.where(good, log_cost, jnp.inf)), 0) + config.growth
     # Beyond what any candidate can reach there is nothing to gain: a margin keeps the dearest ones in.
     last = jnp.maximum(jnp.minimum(end + config.reach, reachable + _MARGIN), start + _MARGIN)

@@ -19,8 +19,6 @@ from neocarbs_jax.front import Believed, Front
 from neocarbs_jax.model import Beliefs, Model
 from neocarbs_jax.observations import Observations
 
-_NUM_REFINED_PARENTS = 8
-
 
 class Strategy(NamedTuple):
     """A rule for the next point.
@@ -64,7 +62,17 @@ def _resample_point(
     return observations.unit[jnp.argmax(effect)], jnp.any(believed.on_front)
 
 
-def _first_set(
+def _caution(config: Config, observations: Observations, units: Float[Array, "m d"]) -> Float[Array, " m"]:
+    """(caution / n) sum_j log(4 u_j (1 - u_j)), bounded below, after n successes: faces and corners can wait.
+
+    There the surrogates know least, so that a young sweep would look nowhere else. A prior that fades with the number
+    of observations, after Hvarfner et al. (2022), pi-BO.
+    """
+    strength = config.caution / jnp.maximum(jnp.sum(observations.success), 1).astype(units.dtype)
+    return strength * jnp.sum(jnp.log(0.02 + 4 * units * (1 - units)), axis=-1)
+
+
+def _candidates(
     config: Config, observations: Observations, believed: Believed, key: PRNGKeyArray
 ) -> Float[Array, "m d"]:
     """A quarter from the prior, the rest around the front."""
@@ -80,32 +88,34 @@ def _first_set(
 def propose_neocarbs(
     config: Config, observations: Observations, model: Model, count: Int[Array, ""], key: PRNGKeyArray
 ) -> Float[Array, " d"]:
-    """Maximise log EHVI - (g - t)^2 / (2 (w R)^2) + log P(success), subject to P(cost > max_cost) < delta.
+    """Maximise log EHVI - (g - t)^2 / (2 (w R)^2) + log P(success) + caution, subject to P(cost > max_cost) < delta.
 
     g is the predicted log cost and t a target in the active range R: it spreads the *trials* evenly over log cost,
-    while EHVI is largest in the front's gaps. The best of a first set of candidates are refined by a second, close set.
+    while EHVI is largest in the front's gaps. The best of a set of candidates then climb by the gradient.
     """
-    first_key, refine_key = jax.random.split(key)
     data = observations
     believed = front.believe(data, model)
-    units = _first_set(config, data, believed, first_key)
+    units = _candidates(config, data, believed, key)
     at = models.believe(model, units)
     most = jnp.inf if config.max_cost is None else jnp.log(jnp.asarray(config.max_cost, units.dtype))
     reachable = jnp.max(jnp.minimum(at.log_cost, most))
-    current = front.active_front(config, data, believed, reachable)
+    current = front.active_front(config, data, believed, reachable, jnp.min(at.log_cost))
     target, width = front.draw_target(config, current, reachable, count)
     seen = data.success | data.pending | data.failed
 
-    def evaluate(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
+    def utility(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
         value = _gain(config, current, at) + at.log_success
         value += acquisition.target_weight(at.log_cost, target, config.target_width * width)
-        new = candidates.is_new(units, data.unit, seen)
-        return admissible(config, at, jnp.where(new & ~jnp.isnan(value), value, -jnp.inf))
+        return admissible(config, at, value + _caution(config, data, units))
 
-    value, top = jax.lax.top_k(evaluate(units, at), min(_NUM_REFINED_PARENTS, units.shape[0]))
-    near = candidates.perturb(
-        config.space, refine_key, units[top], jnp.isfinite(value), config.num_refined, scales=(0.005, 0.1)
-    )
+    def evaluate(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
+        value = utility(units, at)
+        new = candidates.is_new(units, data.unit, seen)
+        return jnp.where(new & ~jnp.isnan(value), value, -jnp.inf)
+
+    value, top = jax.lax.top_k(evaluate(units, at), min(config.num_refined, units.shape[0]))
+    slope_fn = jax.grad(lambda unit: jnp.sum(utility(unit, models.believe(model, unit))))
+    near = candidates.climb(config.space, slope_fn, units[top], config.refine_steps)
     near_value = evaluate(near, models.believe(model, near))
     best = jnp.where(jnp.max(near_value) > value[0], near[jnp.argmax(near_value)], units[top[0]])
     starting = (count < config.num_initial) | ~jnp.any(data.success)

@@ -5,7 +5,7 @@ A masked row becomes a row of the identity in K and a zero in the target: exact,
     k(u, u') = a Matern52(|(u - u') / l|) + b (u - 1/2).(u' - 1/2) + m,   K = k(U, U) + sigma^2 I
 
 with one lengthscale l_j per axis, linear variance b, mean variance m = 1 and noise sigma^2; targets are standardised.
-Priors: l_j ~ LogNormal(ln(d)/2 - 1.25, 1), a ~ LogNormal(0, 1), b ~ LogNormal(-1, 1), sigma^2 ~ LogNormal by target.
+Priors: l_j ~ LogNormal(ln(d)/2 - 1.25, 1), a ~ LogNormal(0, 1), b ~ LogNormal(-3, 1), sigma^2 ~ LogNormal by target.
 The lengthscales grow with sqrt(d) as distances do (Hvarfner et al., 2024), from a shorter and firmer start: with a few
 observations long lengthscales are confident and wrong.
 """
@@ -67,7 +67,7 @@ class NoisePrior(NamedTuple):
     std: Float[Array, ""] | float
 
 
-SCORE_NOISE = NoisePrior(-3.5, 1.0)
+SCORE_NOISE = NoisePrior(-3.0, 1.3)
 LABEL_NOISE = NoisePrior(-2.0, 1.0)
 COST_NOISE = NoisePrior(-6.0, 2.0)
 
@@ -77,7 +77,7 @@ def prior_mode(num_axes: int, noise_prior: NoisePrior, dtype: jnp.dtype) -> Hype
     return Hyperparameters(
         lengthscale=jnp.full(num_axes, math.log(num_axes) / 2 - 1.25, dtype),
         amplitude=jnp.zeros((), dtype),
-        linear=jnp.full((), -1.0, dtype),
+        linear=jnp.full((), -3.0, dtype),
         noise=jnp.asarray(noise_prior.mean, dtype),
     )
 

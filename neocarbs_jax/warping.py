@@ -5,7 +5,8 @@ form for all of them, exact to invert, and traceable, so that `auto` can choose 
 
     linear        z = y
     aggression    z = -log(1 - v + eps), v = y min-max scaled to [0, 1]: 0.99 and 0.90 are far apart
-    winsor        z = y above a lower fence, compressed tenfold below it: a few wrecks do not set the scale
+    log           z = log(v + 0.03): 0.01 and 0.1 are far apart, so that cheap trials tell what dear ones will do
+    winsor        z = y above a lower fence, logarithmic below it: a few wrecks do not set the scale
     rank          z = Phi^-1((rank - 1/2) / n): normal whatever the scores
 """
 
@@ -15,10 +16,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-WARPS = ("linear", "aggression", "winsor", "rank")
+WARPS = ("linear", "aggression", "log", "winsor", "rank")
 _NUM_KNOTS = 33
 _FENCE = 2.0
-_COMPRESSION = 0.1
+_COMPRESSION = 0.3
+_LOG_OFFSET = 0.03
+_NUM_BELOW, _LOWEST_DECADE = 12, 10
 
 
 class Standardizer(NamedTuple):
@@ -86,6 +89,16 @@ def standardizer(value: Float[Array, " n"], mask: Bool[Array, " n"]) -> Standard
     return Standardizer(location, jnp.where(constant, 1, spread))
 
 
+def robust_standardizer(value: Float[Array, " n"], mask: Bool[Array, " n"]) -> Standardizer:
+    """By median and interquartile range, which a few wrecked runs do not move; by mean and deviation where it is 0."""
+    plain = standardizer(value, mask)
+    quartiles = _quantiles(plain.forward(value), mask, jnp.asarray([0.25, 0.5, 0.75], value.dtype))
+    spread = quartiles[2] - quartiles[0]
+    degenerate = spread <= 8 * jnp.finfo(value.dtype).eps * jnp.max(jnp.abs(quartiles))
+    location = jnp.where(degenerate, plain.location, plain.inverse(quartiles[1]))
+    return Standardizer(location, plain.scale * jnp.where(degenerate, 1, spread))
+
+
 def fit_warp(kind: str, score: Float[Array, " n"], mask: Bool[Array, " n"], aggression: float) -> Warp:
     """The warp of that kind for the unmasked scores.
 
@@ -95,7 +108,7 @@ def fit_warp(kind: str, score: Float[Array, " n"], mask: Bool[Array, " n"], aggr
         mask: rows that count.
         aggression: eps; smaller resolves the best scores further apart.
     """
-    before = standardizer(score, mask)
+    before = robust_standardizer(score, mask)
     y = before.forward(score)
     low, high = _range(y, mask)
     if kind == "linear":
@@ -104,13 +117,17 @@ def fit_warp(kind: str, score: Float[Array, " n"], mask: Bool[Array, " n"], aggr
     elif kind == "aggression":
         x = low + (high - low) * jnp.linspace(0, 1, _NUM_KNOTS, dtype=y.dtype) ** 0.5
         z = -jnp.log1p(aggression - (x - low) / (high - low))
+    elif kind == "log":
+        x = low + (high - low) * jnp.linspace(0, 1, _NUM_KNOTS, dtype=y.dtype) ** 2
+        z = jnp.log(_LOG_OFFSET + (x - low) / (high - low))
     elif kind == "winsor":
         quartiles = _quantiles(y, mask, jnp.asarray([0.25, 0.5, 0.75], y.dtype))
         fence = quartiles[1] - _FENCE * jnp.maximum(quartiles[2] - quartiles[0], 0.1)
         fence = jnp.minimum(fence, high - 1e-3)
-        above = fence + (high - fence) * jnp.linspace(0, 1, _NUM_KNOTS - 1, dtype=y.dtype)
-        x = jnp.concatenate([fence[None] - 1, above])
-        z = x.at[0].set(fence - _COMPRESSION)
+        depth = jnp.logspace(_LOWEST_DECADE, -1, _NUM_BELOW, dtype=y.dtype)
+        above = fence + (high - fence) * jnp.linspace(0, 1, _NUM_KNOTS - _NUM_BELOW, dtype=y.dtype)
+        x = jnp.concatenate([fence - depth, above])
+        z = jnp.concatenate([fence - _COMPRESSION * jnp.log1p(depth / _COMPRESSION), above])
     elif kind == "rank":
         levels = (jnp.arange(_NUM_KNOTS, dtype=y.dtype) + 0.5) / _NUM_KNOTS
         x = _quantiles(y, mask, levels)

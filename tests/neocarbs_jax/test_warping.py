@@ -49,3 +49,13 @@ def test_moments_of_the_linear_warp_are_the_users_units():
     mean, std = warp.moments(jnp.zeros(1), jnp.ones(1))
     assert float(mean[0]) == pytest.approx(20.0, rel=1e-5)
     assert float(std[0]) == pytest.approx(float(jnp.std(score)), rel=1e-5)
+
+
+def test_a_few_wrecked_runs_leave_the_others_apart():
+    """Returns of -1e13 beside a bulk between 0 and 8000: runs that diverged without a NaN."""
+    with jax.enable_x64(True):
+        score = jnp.asarray([-1e13, -1e13, 0, 100, 2000, 2500, 3000, 3500, 4000, 8000], float)
+        warp = warping.fit_warp("winsor", score, jnp.ones(10, bool), 0.1)
+        z = warp.forward(score)
+        assert float(z[-1] - z[2]) > 0.5  # standard deviations; a linear map leaves 1e-9 of one
+        np.testing.assert_allclose(warp.inverse(z)[2:], score[2:], atol=1.0)
