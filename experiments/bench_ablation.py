@@ -63,7 +63,8 @@ def believe_raw(
     """The front of the measured scores and costs instead of the posterior means."""
     score, log_cost = model.warp.forward(observations.score), jnp.log(observations.cost)
     on_front = pareto.non_dominated(score, log_cost, observations.success)
-    return believe_fn(observations, model)._replace(score=score, log_cost=log_cost, on_front=on_front)
+    plain = model.warp.unwarp(score)
+    return believe_fn(observations, model)._replace(score=score, plain=plain, log_cost=log_cost, on_front=on_front)
 
 
 @dataclasses.dataclass(frozen=True)

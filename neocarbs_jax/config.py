@@ -64,7 +64,7 @@ class Config:
     reach: float = 0.7
     overshoot: float = 0.15
     thrift: float = 0.15
-    fit_steps: int = 12
+    fit_steps: int = 24
 
     def __post_init__(self) -> None:
         if not isinstance(self.space, SearchSpace):

@@ -23,12 +23,14 @@ class Believed(NamedTuple):
 
     Attributes:
         score: posterior mean of the warped score at each observed point.
+        plain: the same, unwarped.
         log_cost: posterior mean of the log cost.
         std: posterior standard deviation of the warped score.
         on_front: successful points that no other one beats in both.
     """
 
     score: Float[Array, " n"]
+    plain: Float[Array, " n"]
     log_cost: Float[Array, " n"]
     std: Float[Array, " n"]
     on_front: Bool[Array, " n"]
@@ -52,7 +54,7 @@ def believe(observations: Observations, model: Model) -> Believed:
     """Posterior means, not raw scores: a lucky seed does not stay on the front."""
     at = models.believe(model, observations.unit)
     on_front = pareto.non_dominated(at.score, at.log_cost, observations.success)
-    return Believed(at.score, at.log_cost, at.score_std, on_front)
+    return Believed(at.score, model.warp.unwarp(at.score), at.log_cost, at.score_std, on_front)
 
 
 def active_front(
@@ -64,9 +66,9 @@ def active_front(
 ) -> Front:
     """The front from where it rises to its knee, plus `growth` nats of cost at either end.
 
-    The knee is the cheapest point within `knee` (of the range of means) of the best: a solved task does not run off to
-    ever higher cost, and an unsolved one may grow. It starts at the dearest point before any leaves the worst score by
-    as much; while even the cheapest one is better than that, the range grows downwards.
+    The knee is the cheapest point within `knee` (of the front's range of scores) of the best: a solved task does not
+    run off to ever higher cost, and an unsolved one may grow. The front rises from the dearest point before any leaves
+    the worst score by as much; while even the cheapest one is better than that, the range grows downwards.
 
     Args:
         config: of the sweep.
@@ -77,11 +79,12 @@ def active_front(
     """
     success, log_cost = observations.success, believed.log_cost
     any_success = jnp.any(success)
-    high = jnp.max(jnp.where(success, believed.score, -jnp.inf))
-    low = jnp.where(any_success, jnp.min(jnp.where(success, believed.score, jnp.inf)), 0)
-    good = success & (believed.score >= high - config.knee * (high - low))
+    high = jnp.max(jnp.where(success, believed.plain, -jnp.inf))
+    cheapest_score = jnp.min(jnp.where(believed.on_front, believed.plain, jnp.inf))
+    tolerance = jnp.where(any_success, config.knee * (high - cheapest_score), 0)
+    good = success & (believed.plain >= high - tolerance)
     first = jnp.where(any_success, jnp.min(jnp.where(success, log_cost, jnp.inf)), 0)
-    above = success & (believed.score > low + config.knee * (high - low))
+    above = success & (believed.plain > jnp.min(jnp.where(success, believed.plain, jnp.inf)) + tolerance)
     rise = jnp.where(jnp.any(above), jnp.min(jnp.where(above, log_cost, jnp.inf)), first)
     before = jnp.max(jnp.where(success & (log_cost < rise), log_cost, -jnp.inf))
     below = jnp.maximum(first - config.growth, jnp.minimum(cheapest, first))
@@ -90,7 +93,8 @@ def active_front(
     # Beyond what any candidate can reach there is nothing to gain: a margin keeps the dearest ones in.
     last = jnp.maximum(jnp.minimum(end + config.reach, reachable + _MARGIN), start + _MARGIN)
     edges = start + (last - start) * jnp.linspace(0, 1, _NUM_STRIPS + 1, dtype=log_cost.dtype)
-    return Front(edges, pareto.staircase(believed.score, log_cost, success, edges[:-1], low), end)
+    floor = jnp.where(any_success, jnp.min(jnp.where(success, believed.score, jnp.inf)), 0)
+    return Front(edges, pareto.staircase(believed.score, log_cost, success, edges[:-1], floor), end)
 
 
 def draw_target(
