@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from neocarbs_jax.space import SearchSpace
 
+_SCALES = 0.02, 0.5
 _FIRST_STEP, _STEP_BOUNDS = 0.02, (1e-4, 0.1)
 
 
@@ -24,7 +25,6 @@ def perturb(
     unit: Float[Array, "n d"],
     parents: Bool[Array, " n"],
     num: int,
-    scales: tuple[float, float] = (0.02, 0.5),
 ) -> Float[Array, "m d"]:
     """Gaussian steps of log-uniform scale from random parents, along a random 20%, 50% or all of the axes.
 
@@ -36,7 +36,7 @@ def perturb(
     index = jax.random.categorical(parent_key, logits, shape=(num,))
     center = jnp.asarray(space.center, unit.dtype)
     base = jnp.where(jnp.any(parents), unit[index], center[None, :])
-    low, high = math.log(scales[0]), math.log(scales[1])
+    low, high = (math.log(scale) for scale in _SCALES)
     # Single precision is plenty for random steps, and twice as quick.
     scale = jnp.exp(jax.random.uniform(scale_key, (num, 1), jnp.float32, low, high))
     share = jax.random.choice(share_key, jnp.array([0.2, 0.5, 1.0], jnp.float32), (num, 1))

@@ -121,13 +121,7 @@ def fit_warp(kind: str, score: Float[Array, " n"], mask: Bool[Array, " n"], aggr
         x = low + (high - low) * jnp.linspace(0, 1, _NUM_KNOTS, dtype=y.dtype) ** 2
         z = jnp.log(_LOG_OFFSET + (x - low) / (high - low))
     elif kind == "winsor":
-        quartiles = _quantiles(y, mask, jnp.asarray([0.25, 0.5, 0.75], y.dtype))
-        fence = quartiles[1] - _FENCE * jnp.maximum(quartiles[2] - quartiles[0], 0.1)
-        fence = jnp.minimum(fence, high - 1e-3)
-        depth = jnp.logspace(_LOWEST_DECADE, -1, _NUM_BELOW, dtype=y.dtype)
-        above = fence + (high - fence) * jnp.linspace(0, 1, _NUM_KNOTS - _NUM_BELOW, dtype=y.dtype)
-        x = jnp.concatenate([fence - depth, above])
-        z = jnp.concatenate([fence - _COMPRESSION * jnp.log1p(depth / _COMPRESSION), above])
+        x, z = _winsor_knots(y, mask, high)
     elif kind == "rank":
         levels = (jnp.arange(_NUM_KNOTS, dtype=y.dtype) + 0.5) / _NUM_KNOTS
         x = _quantiles(y, mask, levels)
@@ -138,6 +132,19 @@ def fit_warp(kind: str, score: Float[Array, " n"], mask: Bool[Array, " n"], aggr
     else:
         raise ValueError(f"`kind` must be one of {WARPS}; got {kind!r}.")
     return _standardised(Warp(before, x, z), score, mask)
+
+
+def _winsor_knots(
+    y: Float[Array, " n"], mask: Bool[Array, " n"], high: Float[Array, ""]
+) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
+    """Identity above a fence below the median; under it -log(1 + depth), knot by knot down to 10 decades."""
+    quartiles = _quantiles(y, mask, jnp.asarray([0.25, 0.5, 0.75], y.dtype))
+    fence = quartiles[1] - _FENCE * jnp.maximum(quartiles[2] - quartiles[0], 0.1)
+    fence = jnp.minimum(fence, high - 1e-3)
+    depth = jnp.logspace(_LOWEST_DECADE, -1, _NUM_BELOW, dtype=y.dtype)
+    above = fence + (high - fence) * jnp.linspace(0, 1, _NUM_KNOTS - _NUM_BELOW, dtype=y.dtype)
+    compressed = fence - _COMPRESSION * jnp.log1p(depth / _COMPRESSION)
+    return jnp.concatenate([fence - depth, above]), jnp.concatenate([compressed, above])
 
 
 def _standardised(warp: Warp, score: Float[Array, " n"], mask: Bool[Array, " n"]) -> Warp:
