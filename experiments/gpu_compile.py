@@ -100,8 +100,10 @@ def make_cases(shape: Shape, dtype: jnp.dtype, mesh: Mesh) -> list[Case]:
         partial(f, implementation="pallas") for f in (p3o_value_loss, gaussian_nll, p3o_advantage)
     )
     loss_arguments = x["mean"], x["by_lag"], x["by_lag"], x["number"], *outcome
+    advantage_arguments = x["mean"], x["by_lag"], *outcome, x["last_mean"]
     return [
-        Case("advantage", advantage, (x["mean"], x["by_lag"], *outcome, x["last_mean"]), vectors=False),
+        Case("advantage", advantage, advantage_arguments, vectors=False),
+        Case("advantage, tau by lag", advantage, (*advantage_arguments, x["by_lag"]), vectors=False),
         Case("loss", loss, loss_arguments, vectors=True),
         Case("loss, gradient", jax.value_and_grad(loss), loss_arguments, vectors=True),
         Case("nll, gradients", jax.value_and_grad(nll, (0, 1)), (x["mean"], x["by_lag"], *outcome), vectors=True),

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 from p3o_jax.advantages import gae, original_advantage, p3o_advantage
 from p3o_jax.losses import clipped_value_loss, gaussian_nll, p3o_value_loss
 from p3o_jax.settings import Config, Params
-from p3o_jax.spread import Spread, init_spread, lag_weights, update_spread
+from p3o_jax.spread import Spread, init_spread, lag_taus, lag_weights, update_spread
 
 
 class Outcome(NamedTuple):
@@ -92,12 +92,13 @@ def estimate(
         lags = Lags(jnp.ones(config.horizon), jnp.exp(log_std["log_std"]))
         return Estimate(Targets(advantages, advantages, ()), lags, spread, explained)
     weights = lag_weights(explained, params.floor)
+    rule = config.tau_rule
     out = p3o_advantage(
         values,
         weights,
         *outcome,
         last_values,
-        tau=params.tau,
+        tau=params.tau if rule == "fixed" else lag_taus(spread, params.tau, rule),
         truncated_mean=final_values,
         implementation=config.implementation,
     )

@@ -1,6 +1,6 @@
-"""How well the reward at each lag is predicted, over training, and the weights that follow from it."""
+"""How well the reward at each lag is predicted, over training, and the weights and taus that follow from it."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -66,6 +66,28 @@ def lag_weights(
     best = jnp.max(explained_variance)
     relative = explained_variance / jnp.where(best > 0, best, 1.0)
     return jnp.where(best > 0, jnp.maximum(relative, floor), 1.0)
+
+
+def lag_taus(
+    spread: Spread, tau: Float[Array, ""] | float, rule: Literal["explained", "precision"]
+) -> Float[Array, " H"]:
+    """Returns tau_j of each lag: the more the next step's prediction is trusted, the better it has been.
+
+    The error at lag j trusts the prediction at lag i = j - 1 of the next step, hence, with EV and sigma of that lag,
+    tau_j = tau max(EV_i, 0) ("explained") or tau_j = tau min_k sigma_k^2 / sigma_i^2 ("precision"); tau_0 has no use.
+    While nothing is explained the first is Monte Carlo.
+
+    Args:
+      spread: running statistics of each lag.
+      tau: of a lag that is predicted perfectly, or best of all.
+      rule: which of the two.
+    """
+    if rule == "explained":
+        trust = jnp.maximum(spread.explained_variance, 0.0)
+    else:
+        residual = jnp.maximum(spread.residual, 1e-10)  # a perfect lag next to another one is still a ratio
+        trust = jnp.min(residual) / residual
+    return tau * jnp.roll(trust, 1)
 
 
 def update_spread(

@@ -1,12 +1,16 @@
 """The interface over estimators: what each hands to the update."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from p3o_jax.advantages import p3o_advantage
 from p3o_jax.estimate import Lags, Outcome, Targets, estimate, init_estimate, init_log_std, value_loss
 from p3o_jax.settings import Config, Params
+from p3o_jax.spread import lag_taus
 
 T, B, H = 6, 2, 4
 PARAMS = Params()
@@ -46,6 +50,18 @@ def test_only_the_original_is_blind_to_what_a_terminal_ends(estimator, sees):
     beyond = slice(0, 1) if estimator == "gae" else slice(1, None)
     after, _ = estimate_by(estimator, MEAN.at[2, 0, beyond].add(10.0))
     assert (float(after.targets.advantages[2, 0]) < float(before.targets.advantages[2, 0]) - 1) == sees
+
+
+@pytest.mark.parametrize("rule", ["explained", "precision"])
+def test_a_tau_rule_takes_the_tau_of_each_lag_from_the_running_spread(rule):
+    config = dataclasses.replace(config_of("p3o"), tau_rule=rule)
+    params = Params(tau=0.8)
+    out = estimate(config, params, init_estimate(config), {}, OUTCOME, MEAN, LAST, None)
+    tau = lag_taus(out.spread, 0.8, rule)
+    expected = p3o_advantage(MEAN, out.lags.weights, *OUTCOME, LAST, tau=tau)
+    np.testing.assert_array_equal(out.targets.advantages, expected.advantages)
+    fixed = estimate(config_of("p3o"), params, init_estimate(config), {}, OUTCOME, MEAN, LAST, None)
+    assert not np.allclose(out.targets.advantages, fixed.targets.advantages)
 
 
 def test_the_value_loss_fits_the_sum_over_all_lags():

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from p3o_jax import horizon as horizons
 from p3o_jax import spread as spreads
 from p3o_jax.horizon import episode_age, resolve_implementation
-from p3o_jax.spread import init_spread, lag_weights
+from p3o_jax.spread import Spread, init_spread, lag_taus, lag_weights
 
 SHAPES = [(12, 5, 7), (4, 3, 9), (1, 2, 1)]
 
@@ -122,6 +122,21 @@ def test_rewards_that_never_vary_explain_nothing(make_segment):
 def test_weights_are_relative_to_the_best_lag_and_floored():
     np.testing.assert_allclose(lag_weights(jnp.array([0.2, 0.4, -3.0]), floor=0.3), [0.5, 1.0, 0.3], rtol=1e-6)
     np.testing.assert_array_equal(lag_weights(jnp.array([-0.2, 0.0])), 1.0)
+
+
+def test_tau_trusts_the_prediction_one_lag_earlier():
+    residual, variance = np.array([0.5, 0.25, 2.0, 1.0]), np.array([1.0, 1.0, 1.0, 2.0])
+    spread = Spread(*(jnp.asarray(x, jnp.float32) for x in (np.full(4, 9.0), np.zeros(4), variance, residual)))
+    explained = lag_taus(spread, 0.4, "explained")
+    np.testing.assert_allclose(explained[1:], [0.4 * 0.5, 0.4 * 0.75, 0.0], rtol=1e-6)  # a harmful lag has none
+    np.testing.assert_allclose(lag_taus(spread, 0.4, "precision")[1:], [0.2, 0.4, 0.05], rtol=1e-6)
+
+
+def test_tau_is_bounded_before_anything_is_known():
+    np.testing.assert_array_equal(lag_taus(init_spread(5), 0.4, "explained"), 0.0)
+    np.testing.assert_allclose(lag_taus(init_spread(5), 0.4, "precision"), 0.4)
+    perfect = init_spread(5)._replace(residual=jnp.zeros(5))
+    np.testing.assert_allclose(lag_taus(perfect, 0.4, "precision"), 0.4)
 
 
 def test_spread_is_the_same_under_vmap_and_jit(make_segment):
