@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 Initializer = Callable[..., Array]
@@ -79,6 +80,18 @@ def orthogonal(scale: float = 1.0) -> Initializer:
     return init
 
 
+def narrow_dot(x: Float[Array, "n w"], kernel: Float[Array, "w o"], dimension_numbers: Any, **options: Any) -> Array:
+    """Returns `x @ kernel`, made for few outputs on a CPU: `nn.Dense(dot_general=narrow_dot)`.
+
+    The gradient of a kernel of 128 x 32 then takes less than half the time, of 128 x 3 an eighth: as [o, w] the product
+    that gives it runs along the long rows of `x`. The barrier keeps the compiler from turning it around again.
+    """
+    if jax.default_backend() != "cpu" or kernel.shape[0] <= kernel.shape[1]:
+        return lax.dot_general(x, kernel, dimension_numbers, **options)
+    turned = lax.optimization_barrier(kernel.T)
+    return lax.dot_general(x, turned, (((1,), (1,)), ((), ())), **options)
+
+
 class Torso(nn.Module):
     """Observations to features."""
 
@@ -124,9 +137,8 @@ class ActorCritic(nn.Module):
         self.policy_torso = Torso(self.config, self.dtype)
         if not self.config.shared:
             self.value_torso = Torso(self.config, self.dtype)
-        small = orthogonal(0.01)
-        self.policy_head = nn.Dense(self.num_outputs, dtype=self.dtype, kernel_init=small)
-        self.value_head = nn.Dense(self.num_values, dtype=self.dtype, kernel_init=small)
+        head = partial(nn.Dense, dtype=self.dtype, kernel_init=orthogonal(0.01), dot_general=narrow_dot)
+        self.policy_head, self.value_head = head(self.num_outputs), head(self.num_values)
         if self.num_free:
             self.free = self.param("free", nn.initializers.zeros, (self.num_free,))
 

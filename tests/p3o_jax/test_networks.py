@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from p3o_jax.networks import ActorCritic, NetworkConfig
+from p3o_jax.networks import ActorCritic, NetworkConfig, narrow_dot
 
 OBS = jax.random.normal(jax.random.key(1), (6, 3, 4))
 FIRST = jnp.zeros((6, 3), bool).at[0].set(True).at[3, 1].set(True)
@@ -69,6 +69,18 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_parameters_and_policy_in_float3
 def test_impossible_networks_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         NetworkConfig(**settings)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (3, 7)])
+def test_a_product_for_few_outputs_is_the_plain_one_with_its_gradients(shape):
+    x, kernel = jax.random.normal(jax.random.key(2), (11, shape[0])), jax.random.normal(jax.random.key(3), shape)
+    by_columns = (((1,), (0,)), ((), ()))
+
+    def of(dot):
+        return jax.jit(jax.value_and_grad(lambda x, kernel: jnp.sum(jnp.sin(dot(x, kernel))), (0, 1)))(x, kernel)
+
+    actual, expected = of(lambda x, kernel: narrow_dot(x, kernel, by_columns)), of(jnp.matmul)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), actual, expected)
 
 
 @pytest.mark.parametrize("kind", ["mlp", "gru"])
