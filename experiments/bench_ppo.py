@@ -1,0 +1,230 @@
+"""PPO as good as a plain one: the learner with `estimator="gae"` beside a loop in the style of PureJaxRL.
+
+    python -m experiments.bench_ppo
+
+Both take PureJaxRL's published settings of CartPole and MinAtar Breakout. The loop shares nothing with the learner but
+the environments; its minibatches are drawn from all samples, the learner's are blocks of environments. It ends all
+episodes alike, as PureJaxRL does; the learner tells truncation from termination. Score: mean return of the episodes
+that end within an interval, interquartile mean and 95% bootstrap interval over seeds.
+"""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import tyro
+from flax import linen as nn
+from jax import lax
+
+from envs import registry
+from envs.environment import VectorEnvironment
+from experiments.common import compilation_cache, user_errors
+from experiments.learning_report import with_interval
+from p3o_jax.networks import NetworkConfig
+from p3o_jax.settings import Config, Params
+from p3o_jax.train import make_train
+
+NUM_STEPS, NUM_EPOCHS, NUM_INTERVALS = 128, 4, 32
+GAMMA, LAMBDA, CLIP, ENTROPY, VALUE, MAX_NORM, EPS = 0.99, 0.95, 0.2, 0.01, 0.5, 0.5, 1e-5
+
+
+class Setting(NamedTuple):
+    """What PureJaxRL's two settings differ in."""
+
+    env: str
+    num_envs: int
+    num_minibatches: int
+    learning_rate: float
+    activation: str
+    steps: float
+
+
+SETTINGS = {
+    "cartpole": Setting("gymnax:CartPole-v1", 4, 4, 2.5e-4, "tanh", 5e5),
+    "minatar_breakout": Setting("gymnax:Breakout-MinAtar", 64, 8, 5e-3, "relu", 1e7),
+}
+
+
+class ActorCritic(nn.Module):
+    """Two torsos of two layers of 64."""
+
+    num_actions: int
+    activation: str
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Logits and values."""
+        x, act = obs.reshape(obs.shape[0], -1).astype(jnp.float32), getattr(nn, self.activation)
+
+        def head(size: int, scale: float) -> jax.Array:
+            hidden = x
+            for _ in range(2):
+                hidden = act(nn.Dense(64, kernel_init=nn.initializers.orthogonal(2**0.5))(hidden))
+            return nn.Dense(size, kernel_init=nn.initializers.orthogonal(scale))(hidden)
+
+        return head(self.num_actions, 0.01), head(1, 1.0)[:, 0]
+
+
+def apply(network: ActorCritic, variables: Any, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Logits and values."""
+    return cast(tuple[jax.Array, jax.Array], network.apply(variables, obs))
+
+
+class Step(NamedTuple):
+    """One step of all environments."""
+
+    obs: jax.Array
+    action: jax.Array
+    log_prob: jax.Array
+    value: jax.Array
+    reward: jax.Array
+    done: jax.Array
+    episode_return: jax.Array
+
+
+def of_action(logits: jax.Array, action: jax.Array) -> jax.Array:
+    """Log-probability of the actions taken."""
+    return jnp.take_along_axis(nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
+
+
+def loss_of(network: ActorCritic, variables: Any, batch: tuple[Step, jax.Array, jax.Array]) -> jax.Array:
+    """PPO's loss with both clips, of a flat minibatch."""
+    step, advantage, target = batch
+    logits, value = apply(network, variables, step.obs)
+    ratio = jnp.exp(of_action(logits, step.action) - step.log_prob)
+    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    policy = -jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - CLIP, 1 + CLIP) * advantage).mean()
+    near = step.value + jnp.clip(value - step.value, -CLIP, CLIP)
+    of_value = 0.5 * jnp.maximum((value - target) ** 2, (near - target) ** 2).mean()
+    entropy = -(nn.softmax(logits) * nn.log_softmax(logits)).sum(-1).mean()
+    return policy + VALUE * of_value - ENTROPY * entropy
+
+
+def advantages_of(steps: Step, last_value: jax.Array) -> jax.Array:
+    """Generalised advantage estimates, going back in time."""
+
+    def back(carry: tuple[jax.Array, jax.Array], step: Step) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        advantage, following = carry
+        goes_on = 1.0 - step.done
+        delta = step.reward + GAMMA * following * goes_on - step.value
+        advantage = delta + GAMMA * LAMBDA * goes_on * advantage
+        return (advantage, step.value), advantage
+
+    return lax.scan(back, (jnp.zeros_like(last_value), last_value), steps, reverse=True)[1]
+
+
+def train_plain(setting: Setting, num_updates: int, key: jax.Array) -> jax.Array:
+    """Mean return of the episodes that end in each update, NaN where none does."""
+    env = registry.make(setting.env)
+    envs, env_params = VectorEnvironment(env, setting.num_envs), env.default_params
+    network = ActorCritic(env.action_space(env_params).n, setting.activation)
+    per_update = NUM_EPOCHS * setting.num_minibatches
+    rate = optax.linear_schedule(setting.learning_rate, 0.0, num_updates * per_update)
+    optimizer = optax.chain(optax.clip_by_global_norm(MAX_NORM), optax.adam(rate, eps=EPS))
+    key, network_key, reset_key = jax.random.split(key, 3)
+    obs, env_state = envs.reset(reset_key, env_params)
+    variables = network.init(network_key, obs)
+
+    def act(carry: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], Step]:
+        variables, obs, env_state = carry
+        action_key, step_key = jax.random.split(key)
+        logits, value = apply(network, variables, obs)
+        action = jax.random.categorical(action_key, logits)
+        following, env_state, reward, terminated, truncated, info = envs.step(step_key, env_state, action, env_params)
+        done = (terminated | truncated).astype(jnp.float32)
+        step = Step(obs, action, of_action(logits, action), value, reward, done, info["episode_return"])
+        return (variables, following, env_state), step
+
+    def update(carry: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], jax.Array]:
+        variables, opt_state, obs, env_state = carry
+        act_key, *epoch_keys = jax.random.split(key, 1 + NUM_EPOCHS)
+        (_, obs, env_state), steps = lax.scan(act, (variables, obs, env_state), jax.random.split(act_key, NUM_STEPS))
+        last_value = apply(network, variables, obs)[1]
+        advantage = advantages_of(steps, last_value)
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (steps, advantage, advantage + steps.value))
+
+        def descend(carry: tuple[Any, Any], chosen: jax.Array) -> tuple[tuple[Any, Any], None]:
+            variables, opt_state = carry
+            minibatch = jax.tree.map(lambda x: x[chosen], flat)
+            gradient = jax.grad(partial(loss_of, network))(variables, minibatch)
+            with jax.numpy_dtype_promotion("standard"):
+                change, opt_state = optimizer.update(gradient, opt_state)
+            return (optax.apply_updates(variables, change), opt_state), None
+
+        orders = jnp.stack([jax.random.permutation(k, NUM_STEPS * setting.num_envs) for k in epoch_keys])
+        (variables, opt_state), _ = lax.scan(descend, (variables, opt_state), orders.reshape(per_update, -1))
+        score = jnp.sum(steps.episode_return * steps.done) / jnp.sum(steps.done)
+        return (variables, opt_state, obs, env_state), score
+
+    carry = (variables, optimizer.init(variables), obs, env_state)
+    return lax.scan(update, carry, jax.random.split(key, num_updates))[1]
+
+
+def train_ours(setting: Setting, key: jax.Array) -> jax.Array:
+    """The same of the learner, per interval."""
+    network = NetworkConfig(width=64, depth=2, activation=setting.activation)
+    config = Config(
+        num_envs=setting.num_envs,
+        segment_length=NUM_STEPS,
+        num_minibatches=setting.num_minibatches,
+        network=network,
+        estimator="gae",
+        num_buckets=NUM_INTERVALS,
+    )
+    params = Params(total_steps=setting.steps, learning_rate=setting.learning_rate, value_clip=CLIP)
+    return make_train(config, registry.make(setting.env))(key, params)[1].episode_return
+
+
+def curves(setting: Setting, num_seeds: int) -> dict[str, np.ndarray]:
+    """Scores of both, [seed, interval]."""
+    num_updates = int(-(-setting.steps // (setting.num_envs * NUM_STEPS)))
+    keys = jax.random.split(jax.random.key(0), num_seeds)
+    plain = jax.jit(lambda keys: lax.map(partial(train_plain, setting, num_updates), keys))(keys)
+    parts = np.array_split(np.asarray(plain), NUM_INTERVALS, axis=1)
+    ours = jax.jit(lambda keys: lax.map(partial(train_ours, setting), keys))(keys)
+    return {"plain loop": np.stack([np.nanmean(part, axis=1) for part in parts], 1), "learner": np.asarray(ours)}
+
+
+def table_of(results: dict[str, dict[str, np.ndarray]], steps: dict[str, float]) -> str:
+    """Area and quarters of the curves, in Markdown."""
+    head = ("task", "steps", "", "area, IQM [95%]", "at 1/4", "at 1/2", "at 3/4", "last tenth, IQM [95%]")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for task, both in results.items():
+        for name, score in both.items():
+            mid = [f"{np.mean(score[:, int(q * NUM_INTERVALS) - 1]):.3g}" for q in (0.25, 0.5, 0.75)]
+            area, end = with_interval(np.nanmean(score, axis=1)), with_interval(np.nanmean(score[:, -3:], axis=1))
+            lines.append(f"| {' | '.join((task, f'{steps[task]:.3g}', name, area, *mid, end))} |")
+    return "\n".join(lines)
+
+
+def main(tasks: tuple[str, ...] = tuple(SETTINGS), seeds: int = 5, max_steps: float = float("inf")) -> None:
+    """Trains both on every task and writes the table.
+
+    Args:
+      tasks: names in `SETTINGS`.
+      seeds: trainings of each.
+      max_steps: no task takes more environment steps; the learning rate anneals over those it takes.
+    """
+    compilation_cache()
+    results, steps = {}, {}
+    for task in tasks:
+        setting = SETTINGS[task]
+        steps[task] = min(setting.steps, max_steps)
+        results[task] = curves(setting._replace(steps=steps[task]), seeds)
+        print(table_of({task: results[task]}, steps))
+    command = "python -m experiments.bench_ppo " + " ".join(sys.argv[1:])
+    stem = Path(__file__).parent / "results" / "learning" / "ppo"
+    stem.with_suffix(".md").write_text(f"`{command}`, {seeds} seeds\n\n{table_of(results, steps)}\n")
+    scores = {task: {name: score.round(4).tolist() for name, score in both.items()} for task, both in results.items()}
+    stem.with_suffix(".json").write_text(json.dumps({"command": command, "steps": steps, "scores": scores}) + "\n")
+
+
+if __name__ == "__main__":
+    with user_errors():
+        tyro.cli(main)
