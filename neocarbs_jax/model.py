@@ -15,7 +15,7 @@ from neocarbs_jax.observations import Observations
 from neocarbs_jax.surrogate import Hyperparameters, NoisePrior, Posterior
 from neocarbs_jax.warping import Standardizer, Warp
 
-AUTO_WARPS = ("linear", "aggression", "log", "winsor")
+AUTO_WARPS = ("linear", "aggression", "log", "winsor", "rank")
 _WARP_MARGIN = 3.0
 _SMALLEST_BUCKET, _LARGEST_BUCKET = 64, 128
 

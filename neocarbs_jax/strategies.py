@@ -32,8 +32,8 @@ class Strategy(NamedTuple):
     uses_model: bool
 
 
-def _gain(config: Config, current: Front, at: Beliefs) -> Float[Array, " m"]:
-    """The chosen acquisition, without target and constraints."""
+def gain(config: Config, current: Front, at: Beliefs) -> Float[Array, " m"]:
+    """The chosen acquisition of each point, without target and constraints."""
     if config.acquisition == "ehvi":
         return acquisition.log_expected_hypervolume_improvement(
             at.score, at.score_std, at.log_cost, current.edges, current.score
@@ -104,7 +104,7 @@ def propose_neocarbs(
     seen = data.success | data.pending | data.failed
 
     def utility(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
-        value = _gain(config, current, at) + at.log_success
+        value = gain(config, current, at) + at.log_success
         value += acquisition.target_weight(at.log_cost, target, config.target_width * width)
         return admissible(config, at, value + _caution(config, data, units))
 
