@@ -46,7 +46,7 @@ def p3o_advantage(
     terminated: Bool[Array, "T B"],
     truncated: Bool[Array, "T B"],
     last_mean: Float[Array, "B H"],
-    tau: Float[Array, ""] | Float[Array, " H"] | float = 0.05,
+    tau: Float[Array, ""] | Float[Array, " H"] | float = 0.1,
     truncated_mean: Float[Array, "T B H"] | None = None,
     implementation: str | None = None,
 ) -> Advantage:

@@ -139,7 +139,7 @@ class Params:
     adam_b1: Scalar = 0.9
     adam_b2: Scalar = 0.999
     adam_eps: Scalar = 1e-5
-    tau: Scalar = 0.05
+    tau: Scalar = 0.1
     floor: Scalar = 0.3
     aggregate: Scalar = 3.0
     spread_decay: Scalar = 0.95
