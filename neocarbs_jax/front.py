@@ -74,7 +74,7 @@ def active_front(
         config: of the sweep.
         observations: of the sweep.
         believed: the same, as the surrogates see them.
-        reachable: the highest log cost that any candidate is predicted to have.
+        reachable: the highest log cost that any candidate may well have.
         cheapest: the lowest.
     """
     success, log_cost = observations.success, believed.log_cost

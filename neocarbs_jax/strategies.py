@@ -98,7 +98,8 @@ def propose_neocarbs(
     units = _candidates(config, data, believed, key)
     at = models.believe(model, units)
     most = jnp.inf if config.max_cost is None else jnp.log(jnp.asarray(config.max_cost, units.dtype))
-    reachable = jnp.max(jnp.minimum(at.log_cost, most))
+    # With its deviation: the mean alone saturates where nothing was tried, and the range would never grow there.
+    reachable = jnp.max(jnp.minimum(at.log_cost + at.log_cost_std, most))
     current = front.active_front(config, data, believed, reachable, jnp.min(at.log_cost))
     target, width = front.draw_target(config, current, reachable, count)
     seen = data.success | data.pending | data.failed
