@@ -32,7 +32,7 @@ from neocarbs_jax.strategies import STRATEGIES as OURS
 
 STRATEGIES = (  # in the order in which a time limit spares them
     *("neocarbs", "optuna_tpe", "optuna_nsga2", "random", "pareto_genetic"),
-    *("protein", "carbs", "optuna_gp", "botorch_qlognehvi"),
+    *("optuna_gp", "botorch_qlognehvi", "protein", "carbs"),
 )
 SHORT_LIMIT = 1100.0
 SHORT_TABLES = ("rl:ppo_box2d_lunar_lander", "rl:ppo_cc_cartpole", "rl:sac_cc_pendulum", "hpobench:vehicle")

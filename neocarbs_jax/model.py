@@ -62,9 +62,9 @@ class Beliefs(NamedTuple):
     Attributes:
         score: posterior mean of the warped, noiseless score.
         score_std: its standard deviation.
-        measured_std: the same for a measurement: noise included, calibrated on leave-one-out residuals.
+        measured_std: the same for a measurement: noise included, calibrated on what the latest trials gave.
         log_cost: posterior mean of the log cost.
-        log_cost_std: of a measurement of it, calibrated.
+        log_cost_std: of a measurement of it, calibrated on leave-one-out residuals.
         log_success: log probability of success; 0 before anything has failed.
     """
 
@@ -202,16 +202,15 @@ def believe(model: Model, unit: Float[Array, "m d"]) -> Beliefs:
     mean, std = jax.vmap(surrogate.predict, in_axes=(0, None))(posteriors, unit)
     noise = surrogate.noise_variance(posteriors.hyperparameters)[:, None]
     measured = jnp.sqrt(std**2 + noise)
-    # The sweep seeks scores where it knows least: there, residuals at known points only ever warn.
-    least = jnp.asarray([1.0, 0.0, 0.0], unit.dtype)
-    calibrated = measured * jnp.maximum(posteriors.stretch, least)[:, None]
+    # The sweep seeks high scores where it knows least: only what came after tells, and only ever warns.
+    score_stretch = jnp.maximum(posteriors.forward_stretch[0], 1)
     log_success = log_ndtr(model.label.inverse(mean[2]) / (measured[2] * model.label.scale))
     return Beliefs(
         score=mean[0],
         score_std=std[0],
-        measured_std=calibrated[0],
+        measured_std=measured[0] * score_stretch,
         log_cost=model.log_cost.inverse(mean[1]),
-        log_cost_std=calibrated[1] * model.log_cost.scale,
+        log_cost_std=measured[1] * posteriors.stretch[1] * model.log_cost.scale,
         log_success=jnp.where(model.any_failed, log_success, 0),
     )
 

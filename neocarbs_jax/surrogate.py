@@ -24,6 +24,7 @@ from tinygp.kernels.distance import L2Distance
 _MEAN_VARIANCE = 1.0
 _FIRST_STEP, _STEP_BOUNDS = 0.2, (1e-3, 1.0)
 _BOUND = 12.0
+_NUM_LATEST = 32
 
 
 class Hyperparameters(NamedTuple):
@@ -48,6 +49,8 @@ class Posterior(NamedTuple):
         loo_mean: leave-one-out mean of each observed row.
         loo_std: its standard deviation, noise included.
         stretch: factor on predictive deviations that makes 90% of the leave-one-out residuals lie within 1.645 of them.
+        forward_stretch: the same for the latest residuals given earlier rows alone (Dawid, 1984): a point that was
+            chosen because it looked good disappoints, which leaving out one does not show.
     """
 
     hyperparameters: Hyperparameters
@@ -58,6 +61,7 @@ class Posterior(NamedTuple):
     loo_mean: Float[Array, " n"]
     loo_std: Float[Array, " n"]
     stretch: Float[Array, ""]
+    forward_stretch: Float[Array, ""]
 
 
 class NoisePrior(NamedTuple):
@@ -256,10 +260,12 @@ def condition(
     noise = noise_variance(hyperparameters)
     target = jnp.where(observed, target, 0)
     inverse = _inverse(safe_cholesky(_masked(gram, noise, observed)))
-    weights = inverse.T @ (inverse @ target)
+    innovations = inverse @ target  # of every row given those before it, in units of their deviation
+    weights = inverse.T @ innovations
     loo_variance = 1 / jnp.sum(inverse * inverse, axis=0)
     residual = weights * loo_variance
     known = observed | pending
+    age = jnp.sum(observed, dtype=jnp.int32) - jnp.cumsum(observed, dtype=jnp.int32)
     return Posterior(
         hyperparameters=hyperparameters,
         unit=unit,
@@ -269,6 +275,7 @@ def condition(
         loo_mean=target - residual,
         loo_std=jnp.sqrt(loo_variance),
         stretch=_stretch(jnp.abs(residual) / jnp.sqrt(loo_variance), observed),
+        forward_stretch=_stretch(jnp.abs(innovations), observed & (age < _NUM_LATEST)),
     )
 
 
