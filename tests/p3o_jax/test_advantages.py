@@ -47,7 +47,7 @@ def true_p3o(segment, tau, with_final=False, weights=None):
     return advantage, returns
 
 
-def estimate(segment, implementation, tau=0.05, with_final=False, weights=None):
+def estimate(segment, implementation, tau=0.1, with_final=False, weights=None):
     final = segment.truncated_mean if with_final else None
     weights = segment.weights if weights is None else weights
     return p3o_advantage(
