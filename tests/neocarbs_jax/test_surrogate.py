@@ -79,6 +79,23 @@ def test_leave_one_out_equals_leaving_one_out(data):
         )
 
 
+def test_the_forward_stretch_is_that_of_residuals_given_earlier_rows():
+    with jax.enable_x64(True):
+        unit = jax.random.uniform(jax.random.key(3), (N, D))
+        target = 3 * jax.random.normal(jax.random.key(4), (N,))
+        h, nothing = hyperparameters(), jnp.zeros(N, bool)
+        whole = surrogate.condition(h, unit, target, ~nothing, nothing)
+        ratios = []
+        for i in range(N):
+            past = surrogate.condition(h, unit, target, jnp.arange(N) < i, nothing)
+            mean, std = surrogate.predict(past, unit[i][None])
+            noise = float(surrogate.noise_variance(h))
+            ratios.append(abs(float(target[i] - mean[0])) / np.sqrt(float(std[0]) ** 2 + noise))
+        # The prior of ten imaginary residuals draws the logarithm of the quantile's ratio to 0.
+        quantile = np.clip(np.sort(ratios)[int(0.9 * N)] / 1.645, 0.3, 3.0)
+        assert float(whole.forward_stretch) == pytest.approx(quantile ** (N / (N + 10)), rel=1e-6)
+
+
 def test_a_pending_point_keeps_the_mean_and_shrinks_the_deviation(data):
     unit, target, mask = data
     pending = jnp.arange(N) == REAL
