@@ -35,6 +35,7 @@ ABLATIONS = {
         {"tau_rule": "explained", "tau": 1.0},
         {"tau_rule": "precision", "tau": 0.4},
     ),
+    "loss": ({}, {"value": 0.1}, {"aggregate": 1.0}, {"floor": 1.0}),
     "floor": tuple({"floor": floor} for floor in (0.1, 0.3, 1.0)),
     "aggregate": tuple({"aggregate": factor} for factor in (1.0, 3.0, 10.0)),
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),
