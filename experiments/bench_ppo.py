@@ -213,16 +213,17 @@ def main(tasks: tuple[str, ...] = tuple(SETTINGS), seeds: int = 5, max_steps: fl
     """
     compilation_cache()
     results, steps = {}, {}
+    command = "python -m experiments.bench_ppo " + " ".join(sys.argv[1:])
+    stem = Path(__file__).parent / "results" / "learning" / "ppo"
     for task in tasks:
         setting = SETTINGS[task]
         steps[task] = min(setting.steps, max_steps)
         results[task] = curves(setting._replace(steps=steps[task]), seeds)
-        print(table_of({task: results[task]}, steps))
-    command = "python -m experiments.bench_ppo " + " ".join(sys.argv[1:])
-    stem = Path(__file__).parent / "results" / "learning" / "ppo"
-    stem.with_suffix(".md").write_text(f"`{command}`, {seeds} seeds\n\n{table_of(results, steps)}\n")
-    scores = {task: {name: score.round(4).tolist() for name, score in both.items()} for task, both in results.items()}
-    stem.with_suffix(".json").write_text(json.dumps({"command": command, "steps": steps, "scores": scores}) + "\n")
+        table = table_of(results, steps)
+        print(table)
+        stem.with_suffix(".md").write_text(f"`{command}`, {seeds} seeds\n\n{table}\n")
+        scores = {name: {who: x.round(4).tolist() for who, x in both.items()} for name, both in results.items()}
+        stem.with_suffix(".json").write_text(json.dumps({"command": command, "steps": steps, "scores": scores}) + "\n")
 
 
 if __name__ == "__main__":
