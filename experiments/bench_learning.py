@@ -36,6 +36,7 @@ ABLATIONS = {
         {"tau_rule": "precision", "tau": 0.4},
     ),
     "loss": ({}, {"value": 0.1}, {"aggregate": 1.0}, {"floor": 1.0}),
+    "value": tuple({"value": value} for value in (0.5, 0.1, 0.03)),
     "floor": tuple({"floor": floor} for floor in (0.1, 0.3, 1.0)),
     "aggregate": tuple({"aggregate": factor} for factor in (1.0, 3.0, 10.0)),
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from neocarbs_jax import model as models
 from neocarbs_jax import pareto
 from neocarbs_jax.config import Config
 from neocarbs_jax.model import Beliefs, Model
@@ -19,7 +18,7 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
 
 
 class Believed(NamedTuple):
-    """The observed points as the surrogates see them.
+    """The observed points as the surrogates see them; rows that are not successful mean nothing.
 
     Attributes:
         score: posterior mean of the warped score at each observed point.
@@ -52,9 +51,9 @@ class Front(NamedTuple):
 
 def believe(observations: Observations, model: Model) -> Believed:
     """Posterior means, not raw scores: a lucky seed does not stay on the front."""
-    at = models.believe(model, observations.unit)
-    on_front = pareto.non_dominated(at.score, at.log_cost, observations.success)
-    return Believed(at.score, model.warp.unwarp(at.score), at.log_cost, at.score_std, on_front)
+    score, log_cost = model.score.mean, model.log_cost.inverse(model.cost.mean)
+    on_front = pareto.non_dominated(score, log_cost, observations.success)
+    return Believed(score, model.warp.unwarp(score), log_cost, model.score.std, on_front)
 
 
 def active_front(

@@ -42,14 +42,18 @@ class Model(NamedTuple):
     """Posteriors over standardised targets, and the transforms back to the user's units.
 
     Attributes:
-        posteriors: of warped score, log cost and success label, along a leading axis of three.
+        score: posterior of the warped score.
+        cost: of the log cost.
+        success: of the success label; the prior while nothing has failed, which costs nothing.
         warp: of scores.
         log_cost: of log costs.
         label: of success labels.
         any_failed: whether any trial has failed.
     """
 
-    posteriors: Posterior
+    score: Posterior
+    cost: Posterior
+    success: Posterior
     warp: Warp
     log_cost: Standardizer
     label: Standardizer
@@ -124,17 +128,15 @@ def _fit_rows(config: Config, observations: Observations, count: Int[Array, ""],
     rows = rows._replace(status=jnp.where(index < count, rows.status, 0))
     warps = [warping.fit_warp(kind, rows.score, rows.success, config.aggression) for kind in _warp_kinds(config)]
     log_cost = jnp.log(rows.cost)
-    label, labelled, _ = _labels(rows)
     cost = warping.standardizer(log_cost, rows.success).forward(log_cost)
-    targets = jnp.stack([*(warp.forward(rows.score) for warp in warps), cost, label])
-    masks = jnp.stack([*(rows.success for _ in warps), rows.success, labelled])
-    noises = [*(surrogate.SCORE_NOISE for _ in warps), surrogate.COST_NOISE, surrogate.LABEL_NOISE]
+    targets = jnp.stack([*(warp.forward(rows.score) for warp in warps), cost])
+    noises = [*(surrogate.SCORE_NOISE for _ in warps), surrogate.COST_NOISE]
     noise = jax.tree.map(lambda *values: jnp.asarray(values, targets.dtype), *noises)
 
-    def fit(target: Array, mask: Array, noise: NoisePrior) -> Hyperparameters:
-        return surrogate.fit(rows.unit, target, mask, noise, config.fit_steps)
+    def fit(target: Array, noise: NoisePrior) -> Hyperparameters:
+        return surrogate.fit(rows.unit, target, rows.success, noise, config.fit_steps)
 
-    fitted = jax.vmap(fit)(targets, masks, noise)
+    fitted = jax.vmap(fit)(targets, noise)
     scores = jax.tree.map(lambda a: a[: len(warps)], fitted)
     best = jnp.zeros((), jnp.int32)
     if len(warps) > 1:
@@ -144,8 +146,19 @@ def _fit_rows(config: Config, observations: Observations, count: Int[Array, ""],
         handicap = jnp.zeros(len(warps), targets.dtype).at[0].set(_WARP_MARGIN)
         best = jnp.argmax(evidence(scores, targets[: len(warps)], slopes) + handicap).astype(jnp.int32)
     chosen = jax.tree.map(lambda a: a[best], scores)
-    cost, success = (jax.tree.map(lambda a, i=i: a[i], fitted) for i in (len(warps), len(warps) + 1))
-    return Fit(count, best, chosen, cost, success)
+    of_cost = jax.tree.map(lambda a: a[len(warps)], fitted)
+    return Fit(count, best, chosen, of_cost, _fit_success(config, rows))
+
+
+def _fit_success(config: Config, rows: Observations) -> Hyperparameters:
+    """The same for success labels; the prior medians while nothing has failed."""
+    label, labelled, _ = _labels(rows)
+    start = surrogate.prior_mode(config.space.size, surrogate.LABEL_NOISE, label.dtype)
+    return jax.lax.cond(
+        jnp.any(rows.failed),
+        lambda: surrogate.fit(rows.unit, label, labelled, surrogate.LABEL_NOISE, config.fit_steps),
+        lambda: start,
+    )
 
 
 def _evidence(
@@ -186,33 +199,46 @@ def build(config: Config, observations: Observations, fit: Fit) -> Model:
     log_cost = jnp.log(observations.cost)
     cost_scale = warping.standardizer(log_cost, success)
     label, labelled, label_scale = _labels(observations)
-    conditioned = jax.vmap(surrogate.condition, in_axes=(0, None, 0, 0, 0))(
-        jax.tree.map(lambda *h: jnp.stack(h), fit.score, fit.cost, fit.success),
-        unit,
-        jnp.stack([warp.forward(observations.score), cost_scale.forward(log_cost), label]),
-        jnp.stack([success, success, labelled]),
-        jnp.stack([pending, pending, jnp.zeros_like(pending)]),
+    any_failed, nothing = jnp.any(observations.failed), jnp.zeros_like(pending)
+    return Model(
+        score=surrogate.condition(fit.score, unit, warp.forward(observations.score), success, pending),
+        cost=surrogate.condition(fit.cost, unit, cost_scale.forward(log_cost), success, pending),
+        success=jax.lax.cond(
+            any_failed,
+            lambda: surrogate.condition(fit.success, unit, label, labelled, nothing),
+            lambda: surrogate.unconditioned(fit.success, unit),
+        ),
+        warp=warp,
+        log_cost=cost_scale,
+        label=label_scale,
+        any_failed=any_failed,
     )
-    return Model(conditioned, warp, cost_scale, label_scale, jnp.any(observations.failed))
 
 
 def believe(model: Model, unit: Float[Array, "m d"]) -> Beliefs:
     """Posterior of score, cost and success at each point; P(success) = Phi(f / s) for labels predicted as N(f, s^2)."""
-    posteriors = model.posteriors
-    mean, std = jax.vmap(surrogate.predict, in_axes=(0, None))(posteriors, unit)
-    noise = surrogate.noise_variance(posteriors.hyperparameters)[:, None]
-    measured = jnp.sqrt(std**2 + noise)
-    # The sweep seeks high scores where it knows least: only what came after tells, and only ever warns.
-    score_stretch = jnp.maximum(posteriors.forward_stretch[0], 1)
-    log_success = log_ndtr(model.label.inverse(mean[2]) / (measured[2] * model.label.scale))
+
+    def log_success() -> Array:
+        mean, std = surrogate.predict(model.success, unit)
+        measured = _measured(model.success, std)
+        return log_ndtr(model.label.inverse(mean) / (measured * model.label.scale))
+
+    score, score_std = surrogate.predict(model.score, unit)
+    cost, cost_std = surrogate.predict(model.cost, unit)
     return Beliefs(
-        score=mean[0],
-        score_std=std[0],
-        measured_std=measured[0] * score_stretch,
-        log_cost=model.log_cost.inverse(mean[1]),
-        log_cost_std=measured[1] * posteriors.stretch[1] * model.log_cost.scale,
-        log_success=jnp.where(model.any_failed, log_success, 0),
+        score=score,
+        score_std=score_std,
+        # The sweep seeks high scores where it knows least: only what came after tells, and only ever warns.
+        measured_std=_measured(model.score, score_std) * jnp.maximum(model.score.forward_stretch, 1),
+        log_cost=model.log_cost.inverse(cost),
+        log_cost_std=_measured(model.cost, cost_std) * model.cost.stretch * model.log_cost.scale,
+        log_success=jax.lax.cond(model.any_failed, log_success, lambda: jnp.zeros_like(score)),
     )
+
+
+def _measured(posterior: Posterior, std: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Deviation of a measurement: that of the noiseless function and the noise."""
+    return jnp.sqrt(std**2 + surrogate.noise_variance(posterior.hyperparameters))
 
 
 def cost_bound(config: Config, beliefs: Beliefs) -> Float[Array, " m"]:

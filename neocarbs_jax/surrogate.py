@@ -46,6 +46,8 @@ class Posterior(NamedTuple):
         inverse_factor: L^-1, where L L' = K over the known rows; a matrix product is several times quicker on many
             candidates than a triangular solve.
         weights: K^-1 target over the observed rows, so that mean = k(., U) weights.
+        mean: of the noiseless function at each observed row.
+        std: its standard deviation there; pending points are not counted.
         loo_mean: leave-one-out mean of each observed row.
         loo_std: its standard deviation, noise included.
         stretch: factor on predictive deviations that makes 90% of the leave-one-out residuals lie within 1.645 of them.
@@ -58,6 +60,8 @@ class Posterior(NamedTuple):
     known: Bool[Array, " n"]
     inverse_factor: Float[Array, "n n"]
     weights: Float[Array, " n"]
+    mean: Float[Array, " n"]
+    std: Float[Array, " n"]
     loo_mean: Float[Array, " n"]
     loo_std: Float[Array, " n"]
     stretch: Float[Array, ""]
@@ -109,8 +113,16 @@ def kernel(hyperparameters: Hyperparameters) -> tinygp.kernels.Kernel:
 def covariance(
     hyperparameters: Hyperparameters, left: Float[Array, "n d"], right: Float[Array, "m d"]
 ) -> Float[Array, "n m"]:
-    """k between every pair of points."""
-    return kernel(hyperparameters)(left - 0.5, right - 0.5)
+    """k between every pair of points: `kernel` by matrix products, five times as quick on a CPU as pair by pair."""
+    h = hyperparameters
+    left, right = left - 0.5, right - 0.5
+    product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+    inverse_scale = jnp.exp(-h.lengthscale)[None, :]
+    a, b = left * inverse_scale, right * inverse_scale
+    squared = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None, :] - 2 * product(a, b.T)
+    r = jnp.sqrt(5 * jnp.maximum(squared, jnp.finfo(squared.dtype).tiny))  # at 0 the root has no slope
+    smooth = jnp.exp(h.amplitude) * (1 + r + r * r / 3) * jnp.exp(-r)
+    return smooth + jnp.exp(h.linear) * product(left, right.T) + _MEAN_VARIANCE
 
 
 def prior_variance(hyperparameters: Hyperparameters, unit: Float[Array, "m d"]) -> Float[Array, " m"]:
@@ -245,6 +257,14 @@ def fit(
     return fitted
 
 
+def unconditioned(hyperparameters: Hyperparameters, unit: Float[Array, "n d"]) -> Posterior:
+    """The prior, in the form of a posterior given none of the rows."""
+    zeros, ones = jnp.zeros_like(unit[:, 0]), jnp.ones_like(unit[:, 0])
+    nothing, one = jnp.zeros(unit.shape[0], bool), jnp.ones((), unit.dtype)
+    eye = jnp.eye(unit.shape[0], dtype=unit.dtype)
+    return Posterior(hyperparameters, unit, nothing, eye, zeros, zeros, ones, zeros, ones, one, one)
+
+
 def condition(
     hyperparameters: Hyperparameters,
     unit: Float[Array, "n d"],
@@ -270,8 +290,13 @@ def condition(
         hyperparameters=hyperparameters,
         unit=unit,
         known=known,
-        inverse_factor=_inverse(safe_cholesky(_masked(gram, noise, known))),
+        inverse_factor=jax.lax.cond(
+            jnp.any(pending), lambda: _inverse(safe_cholesky(_masked(gram, noise, known))), lambda: inverse
+        ),
         weights=weights,
+        # K^-1 says it all: mean = y - sigma^2 w, variance = sigma^2 - sigma^4 [K^-1]_ii.
+        mean=target - noise * weights,
+        std=jnp.sqrt(jnp.maximum(noise - noise * noise / loo_variance, 0)),
         loo_mean=target - residual,
         loo_std=jnp.sqrt(loo_variance),
         stretch=_stretch(jnp.abs(residual) / jnp.sqrt(loo_variance), observed),

@@ -26,6 +26,27 @@ def hyperparameters():
     )
 
 
+@pytest.mark.parametrize(("x64", "tolerance"), [(True, 1e-12), (False, 1e-4)])
+def test_the_covariance_by_matrix_products_is_tinygps(x64, tolerance):
+    with jax.enable_x64(x64):
+        h = jax.tree.map(lambda a: jnp.asarray(np.asarray(a), float), hyperparameters())
+        left = jax.random.uniform(jax.random.key(0), (N, D))
+        right = jnp.concatenate([left[:2] + 1e-9, jax.random.uniform(jax.random.key(1), (5, D))])
+        expected = surrogate.kernel(h)(left - 0.5, right - 0.5)
+        np.testing.assert_allclose(surrogate.covariance(h, left, right), expected, atol=tolerance)
+        slope_fn = jax.grad(lambda unit: jnp.sum(surrogate.covariance(h, left, unit)))
+        assert bool(jnp.all(jnp.isfinite(slope_fn(left))))
+
+
+def test_means_and_deviations_at_the_data_are_the_posteriors(data):
+    with jax.enable_x64(True):
+        unit, target = (jnp.asarray(np.asarray(a), float) for a in data[:2])
+        posterior = surrogate.condition(hyperparameters(), unit, target, data[2], jnp.zeros(N, bool))
+        mean, std = surrogate.predict(posterior, unit)
+        np.testing.assert_allclose(posterior.mean[:REAL], mean[:REAL], rtol=1e-4)
+        np.testing.assert_allclose(posterior.std[:REAL], std[:REAL], rtol=1e-4)
+
+
 def test_the_masked_posterior_is_tinygp_on_the_real_rows(data):
     unit, target, mask = data
     h = hyperparameters()
