@@ -23,12 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 import tinygp
 import tyro
+from jaxtyping import Array
 from rich.console import Console
 
 from experiments import bench_report, bench_run, tables
 from experiments.bench_metrics import measure
 from experiments.bench_sweep import sources_digest
-from neocarbs_jax import front, pareto, surrogate, synthetic
+from neocarbs_jax import front, model, pareto, surrogate, synthetic
 from neocarbs_jax.front import Believed
 from neocarbs_jax.model import Model
 from neocarbs_jax.observations import Observations
@@ -58,13 +59,19 @@ class Settings:
 
 
 def believe_raw(
-    believe_fn: Callable[[Observations, Model], Believed], observations: Observations, model: Model
+    believe_fn: Callable[[Observations, Model], Believed], observations: Observations, surrogates: Model
 ) -> Believed:
     """The front of the measured scores and costs instead of the posterior means."""
-    score, log_cost = model.warp.forward(observations.score), jnp.log(observations.cost)
+    score, log_cost = surrogates.warp.forward(observations.score), jnp.log(observations.cost)
     on_front = pareto.non_dominated(score, log_cost, observations.success)
-    plain = model.warp.unwarp(score)
-    return believe_fn(observations, model)._replace(score=score, plain=plain, log_cost=log_cost, on_front=on_front)
+    plain = surrogates.warp.unwarp(score)
+    return believe_fn(observations, surrogates)._replace(score=score, plain=plain, log_cost=log_cost, on_front=on_front)
+
+
+def rougher_covariance(hyperparameters: surrogate.Hyperparameters, left: Array, right: Array) -> Array:
+    """The covariance with a Matern-3/2 kernel."""
+    with mock.patch.object(tinygp.kernels, "Matern52", tinygp.kernels.Matern32):
+        return surrogate.kernel(hyperparameters)(left - 0.5, right - 0.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,12 +94,13 @@ VARIANTS = (
     Variant("no target cost", {"target_width": 1e3}),
     Variant("no active range", {"growth": 50.0}),
     Variant("raw front", patch_fn=lambda: (front, "believe", functools.partial(believe_raw, front.believe))),
+    Variant("auto without rank", patch_fn=lambda: (model, "AUTO_WARPS", model.AUTO_WARPS[:-1])),
     Variant("warp linear", {"warp": "linear"}),
     Variant("warp aggression", {"warp": "aggression"}),
     Variant("warp log", {"warp": "log"}),
     Variant("warp winsor", {"warp": "winsor"}),
     Variant("warp rank", {"warp": "rank"}),
-    Variant("kernel Matern-3/2", patch_fn=lambda: (surrogate.tinygp.kernels, "Matern52", tinygp.kernels.Matern32)),
+    Variant("kernel Matern-3/2", patch_fn=lambda: (surrogate, "covariance", rougher_covariance)),
     Variant("candidates / 4", {"num_candidates": 192}),
     Variant("candidates x 4", {"num_candidates": 3072}),
     Variant("no climbing", {"num_refined": 1, "refine_steps": 1}),

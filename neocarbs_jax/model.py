@@ -16,7 +16,7 @@ from neocarbs_jax.surrogate import Hyperparameters, NoisePrior, Posterior
 from neocarbs_jax.warping import Standardizer, Warp
 
 AUTO_WARPS = ("linear", "aggression", "log", "winsor", "rank")
-_WARP_MARGIN = 3.0
+_WARP_PRICES = {"linear": 0.0, "aggression": 3.0, "log": 3.0, "winsor": 3.0, "rank": 10.0}
 _SMALLEST_BUCKET, _LARGEST_BUCKET = 64, 128
 
 
@@ -142,9 +142,10 @@ def _fit_rows(config: Config, observations: Observations, count: Int[Array, ""],
     if len(warps) > 1:
         slopes = jnp.stack([warp.slope(rows.score) for warp in warps])
         evidence = jax.vmap(lambda h, target, slope: _evidence(h, rows, target, slope))
-        # A warp must earn its bends: on a few noisy scores the densities differ by chance.
-        handicap = jnp.zeros(len(warps), targets.dtype).at[0].set(_WARP_MARGIN)
-        best = jnp.argmax(evidence(scores, targets[: len(warps)], slopes) + handicap).astype(jnp.int32)
+        # A warp must earn its bends, in nats: on a few noisy scores the densities differ by chance, most for ranks,
+        # whose bends are the scores themselves.
+        price = jnp.asarray([_WARP_PRICES[kind] for kind in _warp_kinds(config)], targets.dtype)
+        best = jnp.argmax(evidence(scores, targets[: len(warps)], slopes) - price).astype(jnp.int32)
     chosen = jax.tree.map(lambda a: a[best], scores)
     of_cost = jax.tree.map(lambda a: a[len(warps)], fitted)
     return Fit(count, best, chosen, of_cost, _fit_success(config, rows))
