@@ -24,6 +24,9 @@ from experiments.learning_runs import TASKS, Setting, make_records
 from p3o_jax.settings import Params
 
 Estimator = Literal["p3o", "original", "gae"]
+VALUES = {"gae": 0.5, "original": 0.5}
+"""Coefficient of the value loss where it is not P3O's default: the usual one of PPO."""
+
 SHORT_TASKS = ("cartpole", "catch")
 GRID = tuple(itertools.product((0.9, 0.97, 0.99, 0.997), (0.8, 0.95, 1.0)))
 COARSE_GRID = ((0.95, 0.8), (0.99, 0.8), (0.99, 0.95), (0.997, 0.95))
@@ -35,7 +38,6 @@ ABLATIONS = {
         {"tau_rule": "explained", "tau": 1.0},
         {"tau_rule": "precision", "tau": 0.4},
     ),
-    "loss": ({}, {"value": 0.1}, {"aggregate": 1.0}, {"floor": 1.0}),
     "value": tuple({"value": value} for value in (0.5, 0.1, 0.03)),
     "floor": tuple({"floor": floor} for floor in (0.1, 0.3, 1.0)),
     "aggregate": tuple({"aggregate": factor} for factor in (1.0, 3.0, 10.0)),
@@ -103,8 +105,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for task in args.tasks:
         steps = TASKS[task].short_steps if args.short else TASKS[task].steps
-        params = Params(total_steps=min(steps, args.max_steps), learning_rate=args.learning_rate)
         for name, settings in settings_of(args).items():
+            own = {"value": VALUES[name]} if name in VALUES else {}
+            params = Params(total_steps=min(steps, args.max_steps), learning_rate=args.learning_rate, **own)
             new = make_records(task, settings, params, args.seeds)
             console.print(f"{task} {name}: {sum(record.seconds for record in new):.0f} s, compilation included")
             # Written at once: a run that is stopped keeps what it has finished.

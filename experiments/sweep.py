@@ -33,7 +33,7 @@ AXES: dict[str, Bounded] = {
     "update_epochs": Integer(1, 4),
     "entropy": Log(1e-4, 1e-1),
     "clip": Linear(0.05, 0.5),
-    "value": Log(0.1, 4.0),
+    "value": Log(0.01, 1.0),
     "max_grad_norm": Log(0.1, 4.0),
     "tau": Log(0.02, 0.8),
     "floor": Linear(0.05, 1.0),

@@ -114,7 +114,7 @@ class Params:
       update_epochs: passes over each segment, rounded.
       clip: bound of the policy's probability ratio, away from 1.
       entropy: coefficient of the entropy bonus.
-      value: coefficient of the value loss.
+      value: coefficient of the value loss; PPO is usually given .5.
       max_grad_norm: largest global norm of a gradient.
       adam_b1, adam_b2, adam_eps: of Adam; Muon takes `adam_b1` as its momentum.
       tau: share of the one-step prediction in P3O's errors; 0 is Monte Carlo with bootstrap, 1 is one-step;
@@ -134,7 +134,7 @@ class Params:
     update_epochs: Scalar = 4.0
     clip: Scalar = 0.2
     entropy: Scalar = 0.01
-    value: Scalar = 0.5
+    value: Scalar = 0.1
     max_grad_norm: Scalar = 0.5
     adam_b1: Scalar = 0.9
     adam_b2: Scalar = 0.999
