@@ -177,7 +177,7 @@ def train_ours(setting: Setting, key: jax.Array) -> jax.Array:
         estimator="gae",
         num_buckets=NUM_INTERVALS,
     )
-    params = Params(total_steps=setting.steps, learning_rate=setting.learning_rate, value=0.5, value_clip=CLIP)
+    params = Params(total_steps=setting.steps, learning_rate=setting.learning_rate, value=VALUE, value_clip=CLIP)
     return make_train(config, registry.make(setting.env))(key, params)[1].episode_return
 
 
