@@ -84,6 +84,8 @@ def standardizer(value: Float[Array, " n"], mask: Bool[Array, " n"]) -> Standard
     largest = jnp.max(jnp.abs(deviation))
     tiny = 8 * jnp.finfo(value.dtype).eps * jnp.abs(location)
     constant = largest <= jnp.maximum(tiny, jnp.finfo(value.dtype).tiny)
+    # A rounded mean of equal values is none of them, which a scale of 1 would show.
+    location = jnp.where(constant & jnp.any(mask), jnp.max(jnp.where(mask, value, -jnp.inf)), location)
     largest = jnp.where(constant, 1, largest)
     spread = largest * jnp.sqrt(jnp.sum((deviation / largest) ** 2) / count)
     return Standardizer(location, jnp.where(constant, 1, spread))
