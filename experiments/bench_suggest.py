@@ -205,7 +205,8 @@ def compilations_while_growing(num_trials: int = 40) -> int:
     """Compilations of `suggest` from the first observation to capacity."""
     task = synthetic.make("rl")
     config = sweep.Config(task.space, capacity=num_trials)
-    suggest = jax.jit(sweep.suggest, static_argnums=0)
+    # A function of its own: jit wrappers of one function share a cache.
+    suggest = jax.jit(lambda config, state, key: sweep.suggest(config, state, key), static_argnums=0)
     state = sweep.init(config)
     for key in jax.random.split(jax.random.key(0), num_trials):
         state, suggestion = suggest(config, state, key)
