@@ -104,7 +104,7 @@ _suggest_batch = jax.jit(sweep.suggest_batch, static_argnums=(0, 3))
 
 
 def time_ours(n: int, q: int, num_axes: int, repeats: int) -> float:
-    """A call of suggest_batch, its share of the refits included: surrogates are refitted every `period` suggestions."""
+    """A call of suggest_batch with its share of the refits, which come at the checkpoints of `last_checkpoint`."""
     capacity = max(64, 2 ** int(np.ceil(np.log2(n + q))))
     config = sweep.Config(space_of(num_axes), capacity=capacity)
     unit, score, cost = (jnp.asarray(a) for a in observations_of(n, num_axes))
