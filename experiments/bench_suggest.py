@@ -194,9 +194,10 @@ def measure_sweeps(settings: Settings) -> dict[str, float]:
 def peak_memory_gib(n: int) -> float:
     """Peak resident memory of a fresh process that suggests once at n observations of 11 axes."""
     code = (
-        "import resource, jax; jax.config.update('jax_enable_x64', True);"
+        "import re, jax; jax.config.update('jax_enable_x64', True);"
         f"from experiments.bench_suggest import time_ours; time_ours({n}, 1, 11, 1);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+        # Not getrusage, whose maximum a child takes over from its parent.
+        "print(int(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1]) / 2**20)"
     )
     return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 

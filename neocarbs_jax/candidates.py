@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from neocarbs_jax.space import SearchSpace
 
 _SCALES = 0.02, 0.5
+_SHARES = 0.2, 0.5, 1.0
 _FIRST_STEP, _STEP_BOUNDS = 0.02, (1e-4, 0.1)
 
 
@@ -30,19 +31,19 @@ def perturb(
 
     Without any parent, steps start at the search centre.
     """
-    parent_key, scale_key, share_key, axis_key, step_key = jax.random.split(key, 5)
-    logits = jnp.where(parents, 0.0, -jnp.inf).astype(jnp.float32)
-    logits = jnp.where(jnp.any(parents), logits, 0)
-    index = jax.random.categorical(parent_key, logits, shape=(num,))
+    # One draw for all of it, cut into columns: every other one takes long to compile. Single precision is plenty.
+    tiny = jnp.finfo(jnp.float32).tiny
+    uniform = jax.random.uniform(key, (num, 2 * space.size + 3), jnp.float32, tiny)
+    parent, scale, share, moved, step = jnp.split(uniform, (1, 2, 3, 3 + space.size), axis=1)
+    # The k-th parent, k uniform.
+    rank = jnp.floor(parent[:, 0] * jnp.sum(parents, dtype=jnp.float32))
+    index = jnp.searchsorted(jnp.cumsum(parents, dtype=jnp.int32), rank.astype(jnp.int32), side="right")
     center = jnp.asarray(space.center, unit.dtype)
     base = jnp.where(jnp.any(parents), unit[index], center[None, :])
     low, high = (math.log(scale) for scale in _SCALES)
-    # Single precision is plenty for random steps, and twice as quick.
-    scale = jnp.exp(jax.random.uniform(scale_key, (num, 1), jnp.float32, low, high))
-    share = jax.random.choice(share_key, jnp.array([0.2, 0.5, 1.0], jnp.float32), (num, 1))
-    moved = jax.random.uniform(axis_key, base.shape, jnp.float32) < share
-    step = scale * jax.random.normal(step_key, base.shape, jnp.float32)
-    return space.snap(_reflect(base + jnp.where(moved, step, 0).astype(unit.dtype)))
+    share = jnp.asarray(_SHARES, jnp.float32)[(len(_SHARES) * share).astype(jnp.int32)]
+    step = jnp.exp(low + (high - low) * scale) * jax.scipy.special.ndtri(step)
+    return space.snap(_reflect(base + jnp.where(moved < share, step, 0).astype(unit.dtype)))
 
 
 def climb(

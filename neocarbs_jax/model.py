@@ -10,6 +10,7 @@ from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Bool, Float, Int
 
 from neocarbs_jax import surrogate, warping
+from neocarbs_jax.batching import anywhere
 from neocarbs_jax.config import Config
 from neocarbs_jax.observations import Observations
 from neocarbs_jax.surrogate import Hyperparameters, NoisePrior, Posterior
@@ -49,6 +50,7 @@ class Model(NamedTuple):
         log_cost: of log costs.
         label: of success labels.
         any_failed: whether any trial has failed.
+        failed_anywhere: the same, or in any sweep beside this one under `vmap`.
     """
 
     score: Posterior
@@ -58,6 +60,7 @@ class Model(NamedTuple):
     log_cost: Standardizer
     label: Standardizer
     any_failed: Bool[Array, ""]
+    failed_anywhere: Bool[Array, ""]
 
 
 class Beliefs(NamedTuple):
@@ -126,40 +129,38 @@ def _fit_rows(config: Config, observations: Observations, count: Int[Array, ""],
     index = jnp.where(count > num_rows, index * count // num_rows, index)
     rows = jax.tree.map(lambda a: a[index], observations)
     rows = rows._replace(status=jnp.where(index < count, rows.status, 0))
-    warps = [warping.fit_warp(kind, rows.score, rows.success, config.aggression) for kind in _warp_kinds(config)]
+    warps = warping.fit_warps(_warp_kinds(config), rows.score, rows.success, config.aggression)
+    warped = jax.vmap(lambda warp: warp.forward(rows.score))(warps)
+    num_warps = warped.shape[0]
     log_cost = jnp.log(rows.cost)
     cost = warping.standardizer(log_cost, rows.success).forward(log_cost)
-    targets = jnp.stack([*(warp.forward(rows.score) for warp in warps), cost])
-    noises = [*(surrogate.SCORE_NOISE for _ in warps), surrogate.COST_NOISE]
-    noise = jax.tree.map(lambda *values: jnp.asarray(values, targets.dtype), *noises)
+    label, labelled, _ = _labels(rows)
+    noises = [*(surrogate.SCORE_NOISE for _ in range(num_warps)), surrogate.COST_NOISE, surrogate.LABEL_NOISE]
+    noise = jax.tree.map(lambda *values: jnp.asarray(values, cost.dtype), *noises)
+    targets = jnp.concatenate([warped, cost[None], label[None]])
+    masks = jnp.stack([*(rows.success for _ in range(num_warps + 1)), labelled])
+    needed = jnp.stack([*(jnp.bool_(True) for _ in range(num_warps + 1)), anywhere(jnp.any(rows.failed))])
 
-    def fit(target: Array, noise: NoisePrior) -> Hyperparameters:
-        return surrogate.fit(rows.unit, target, rows.success, noise, config.fit_steps)
+    def fit(task: tuple[Array, Array, Array, NoisePrior]) -> Hyperparameters:
+        needed, target, mask, noise = task
+        return jax.lax.cond(
+            needed,
+            lambda: surrogate.fit(rows.unit, target, mask, noise, config.fit_steps),
+            lambda: surrogate.prior_mode(config.space.size, noise, target.dtype),
+        )
 
-    fitted = jax.vmap(fit)(targets, noise)
-    scores = jax.tree.map(lambda a: a[: len(warps)], fitted)
+    # One after the other: a batch of matrices leaves the cache, and takes longer.
+    fitted = jax.lax.map(fit, (needed, targets, masks, noise))
+    scores = jax.tree.map(lambda a: a[:num_warps], fitted)
     best = jnp.zeros((), jnp.int32)
-    if len(warps) > 1:
-        slopes = jnp.stack([warp.slope(rows.score) for warp in warps])
-        evidence = jax.vmap(lambda h, target, slope: _evidence(h, rows, target, slope))
+    if num_warps > 1:
+        slopes = jax.vmap(lambda warp: warp.slope(rows.score))(warps)
+        evidence = jax.vmap(lambda h, target, slope: _evidence(h, rows, target, slope))(scores, warped, slopes)
         # A warp must earn its bends, in nats: on a few noisy scores the densities differ by chance, most for ranks,
         # whose bends are the scores themselves.
-        price = jnp.asarray([_WARP_PRICES[kind] for kind in _warp_kinds(config)], targets.dtype)
-        best = jnp.argmax(evidence(scores, targets[: len(warps)], slopes) - price).astype(jnp.int32)
-    chosen = jax.tree.map(lambda a: a[best], scores)
-    of_cost = jax.tree.map(lambda a: a[len(warps)], fitted)
-    return Fit(count, best, chosen, of_cost, _fit_success(config, rows))
-
-
-def _fit_success(config: Config, rows: Observations) -> Hyperparameters:
-    """The same for success labels; the prior medians while nothing has failed."""
-    label, labelled, _ = _labels(rows)
-    start = surrogate.prior_mode(config.space.size, surrogate.LABEL_NOISE, label.dtype)
-    return jax.lax.cond(
-        jnp.any(rows.failed),
-        lambda: surrogate.fit(rows.unit, label, labelled, surrogate.LABEL_NOISE, config.fit_steps),
-        lambda: start,
-    )
+        price = jnp.asarray([_WARP_PRICES[kind] for kind in _warp_kinds(config)], cost.dtype)
+        best = jnp.argmax(evidence - price).astype(jnp.int32)
+    return Fit(count, best, *(jax.tree.map(lambda a, i=i: a[i], fitted) for i in (best, num_warps, num_warps + 1)))
 
 
 def _evidence(
@@ -195,17 +196,18 @@ def refit(config: Config, observations: Observations, fit: Fit, count: Int[Array
 def build(config: Config, observations: Observations, fit: Fit) -> Model:
     """Condition the surrogates on every observation, pending points fantasised."""
     success, pending, unit = observations.success, observations.pending, observations.unit
-    warps = [warping.fit_warp(kind, observations.score, success, config.aggression) for kind in _warp_kinds(config)]
-    warp = jax.tree.map(lambda *leaves: jnp.stack(leaves)[fit.warp], *warps)
+    warps = warping.fit_warps(_warp_kinds(config), observations.score, success, config.aggression)
+    warp = jax.tree.map(lambda a: a[fit.warp], warps)
     log_cost = jnp.log(observations.cost)
     cost_scale = warping.standardizer(log_cost, success)
     label, labelled, label_scale = _labels(observations)
     any_failed, nothing = jnp.any(observations.failed), jnp.zeros_like(pending)
+    failed_anywhere = anywhere(any_failed)
     return Model(
         score=surrogate.condition(fit.score, unit, warp.forward(observations.score), success, pending),
         cost=surrogate.condition(fit.cost, unit, cost_scale.forward(log_cost), success, pending),
         success=jax.lax.cond(
-            any_failed,
+            failed_anywhere,
             lambda: surrogate.condition(fit.success, unit, label, labelled, nothing),
             lambda: surrogate.unconditioned(fit.success, unit),
         ),
@@ -213,6 +215,7 @@ def build(config: Config, observations: Observations, fit: Fit) -> Model:
         log_cost=cost_scale,
         label=label_scale,
         any_failed=any_failed,
+        failed_anywhere=failed_anywhere,
     )
 
 
@@ -222,7 +225,8 @@ def believe(model: Model, unit: Float[Array, "m d"]) -> Beliefs:
     def log_success() -> Array:
         mean, std = surrogate.predict(model.success, unit)
         measured = _measured(model.success, std)
-        return log_ndtr(model.label.inverse(mean) / (measured * model.label.scale))
+        log_probability = log_ndtr(model.label.inverse(mean) / (measured * model.label.scale))
+        return jnp.where(model.any_failed, log_probability, 0)
 
     score, score_std = surrogate.predict(model.score, unit)
     cost, cost_std = surrogate.predict(model.cost, unit)
@@ -233,7 +237,7 @@ def believe(model: Model, unit: Float[Array, "m d"]) -> Beliefs:
         measured_std=_measured(model.score, score_std) * jnp.maximum(model.score.forward_stretch, 1),
         log_cost=model.log_cost.inverse(cost),
         log_cost_std=_measured(model.cost, cost_std) * model.cost.stretch * model.log_cost.scale,
-        log_success=jax.lax.cond(model.any_failed, log_success, lambda: jnp.zeros_like(score)),
+        log_success=jax.lax.cond(model.failed_anywhere, log_success, lambda: jnp.zeros_like(score)),
     )
 
 

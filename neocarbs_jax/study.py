@@ -6,6 +6,7 @@ number of workers may share one storage.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,14 +15,14 @@ import jax
 import numpy as np
 import optuna
 from optuna.trial import TrialState
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from neocarbs_jax import ledger, space_formats, sweep
 from neocarbs_jax.ledger import Trial
 from neocarbs_jax.liveness import Pulse, quiet_optuna, release_dead
 from neocarbs_jax.space import Log, Pow2, SearchSpace
 
-MIN_CAPACITY = 32
+MIN_CAPACITY = 128  # one program until then: compiling one takes longer than all suggestions of a smaller one
 
 Objective = Callable[[dict[str, Any]], tuple[float, float] | tuple[float, float, dict[str, Any]]]
 
@@ -31,6 +32,7 @@ _STATUS = {
     "failed": sweep.Status.FAILED,
 }
 _suggest = jax.jit(sweep.suggest, static_argnums=0)
+_thread_pools = functools.cache(ThreadpoolController)  # looking for them takes milliseconds
 
 
 class Study:
@@ -284,7 +286,7 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
     status = [_STATUS[t.status] if known else sweep.Status.ABANDONED for t, known in zip(trials, whole, strict=True)]
     status = np.array(status, np.int32)
     # Matrices are small: threads of BLAS cost more than they bring, on a busy machine twenty times as much.
-    with threadpool_limits(1, "blas"), jax.enable_x64(jax.default_backend() == "cpu"):
+    with _thread_pools().limit(limits=1, user_api="blas"), jax.enable_x64(jax.default_backend() == "cpu"):
         state = sweep.restore(config, unit, score, cost, status)
         _, suggestion = _suggest(config, state, jax.random.fold_in(jax.random.key(seed), n))
     values = config.space.from_unit(np.asarray(suggestion.unit))

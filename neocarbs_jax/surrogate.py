@@ -12,7 +12,6 @@ observations long lengthscales are confident and wrong.
 
 import functools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -20,6 +19,9 @@ import jax.numpy as jnp
 import tinygp
 from jaxtyping import Array, Bool, Float
 from tinygp.kernels.distance import L2Distance
+
+from neocarbs_jax import linalg
+from neocarbs_jax.batching import anywhere
 
 _MEAN_VARIANCE = 1.0
 _FIRST_STEP, _STEP_BOUNDS = 0.2, (1e-3, 1.0)
@@ -142,70 +144,8 @@ def _masked(gram: Float[Array, "n n"], noise: Float[Array, ""], mask: Bool[Array
     return jnp.where(both, gram, 0) + jnp.diag(jnp.where(mask, noise, 1))
 
 
-def _one_by_one(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """The function, batches of which run one after the other on CPUs.
-
-    jaxlib 0.10 spreads a batch of LAPACK calls over the very pool of threads whose thread then waits for them: as many
-    batches at once as there are threads wait for ever.
-    """
-    serial = jax.custom_batching.custom_vmap(function)
-
-    @serial.def_vmap
-    def _(axis_size: int, in_batched: list[bool], matrix: Array) -> tuple[Array, bool]:
-        del axis_size, in_batched
-        each = functools.partial(jax.lax.map, serial)
-        return jax.lax.platform_dependent(matrix, cpu=each, default=jax.vmap(function)), True
-
-    return serial
-
-
-@_one_by_one
-def safe_cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """Cholesky factor, with as little jitter as makes it finite: 0, then 1e-6, 1e-5, ... of the mean diagonal."""
-    eye = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
-    scale = jnp.mean(jnp.diagonal(matrix))
-
-    def retry(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        exponent, _ = carry
-        return exponent + 1, jnp.linalg.cholesky(matrix + scale * 10.0 ** (exponent - 6) * eye)
-
-    def failed(carry: tuple[Array, Array]) -> Array:
-        exponent, factor = carry
-        return ~jnp.all(jnp.isfinite(factor)) & (exponent < 7)
-
-    start = jnp.zeros((), matrix.dtype), jnp.linalg.cholesky(matrix)
-    return jax.lax.while_loop(failed, retry, start)[1]
-
-
-@_one_by_one
-def _inverse(factor: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    return jax.scipy.linalg.solve_triangular(factor, jnp.eye(factor.shape[0], dtype=factor.dtype), lower=True)
-
-
-@jax.custom_vjp
-def log_normal_density(matrix: Float[Array, "n n"], target: Float[Array, " n"]) -> Float[Array, ""]:
-    """log N(target; 0, matrix) up to a constant: -(y' K^-1 y + log |K|) / 2, with d/dK = (a a' - K^-1) / 2, a = K^-1 y.
-
-    The hand-written derivative spares the three triangular solves per step of differentiating a Cholesky factor.
-    """
-    return _log_normal_density(matrix, target)[0]
-
-
-def _log_normal_density(matrix: Array, target: Array) -> tuple[Array, tuple[Array, Array]]:
-    factor = safe_cholesky(matrix)
-    inverse_factor = _inverse(factor)
-    inverse = inverse_factor.T @ inverse_factor
-    weights = inverse @ target
-    value = -0.5 * target @ weights - jnp.sum(jnp.log(jnp.diagonal(factor)))
-    return value, (inverse, weights)
-
-
-def _log_normal_density_vjp(residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-    inverse, weights = residuals
-    return 0.5 * g * (weights[:, None] * weights[None, :] - inverse), -g * weights
-
-
-log_normal_density.defvjp(_log_normal_density, _log_normal_density_vjp)
+def _inverse_factor(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    return linalg.inverse_triangular(linalg.safe_cholesky(matrix))
 
 
 def log_posterior(
@@ -218,7 +158,7 @@ def log_posterior(
     """Log marginal likelihood of the unmasked targets plus the log prior, up to a constant."""
     gram = covariance(hyperparameters, unit, unit)
     matrix = _masked(gram, noise_variance(hyperparameters), mask)
-    return log_normal_density(matrix, jnp.where(mask, target, 0)) + log_prior(hyperparameters, noise_prior)
+    return linalg.log_normal_density(matrix, jnp.where(mask, target, 0)) + log_prior(hyperparameters, noise_prior)
 
 
 def fit(
@@ -279,7 +219,7 @@ def condition(
     gram = covariance(hyperparameters, unit, unit)
     noise = noise_variance(hyperparameters)
     target = jnp.where(observed, target, 0)
-    inverse = _inverse(safe_cholesky(_masked(gram, noise, observed)))
+    inverse = _inverse_factor(_masked(gram, noise, observed))
     innovations = inverse @ target  # of every row given those before it, in units of their deviation
     weights = inverse.T @ innovations
     loo_variance = 1 / jnp.sum(inverse * inverse, axis=0)
@@ -291,7 +231,7 @@ def condition(
         unit=unit,
         known=known,
         inverse_factor=jax.lax.cond(
-            jnp.any(pending), lambda: _inverse(safe_cholesky(_masked(gram, noise, known))), lambda: inverse
+            anywhere(jnp.any(pending)), lambda: _inverse_factor(_masked(gram, noise, known)), lambda: inverse
         ),
         weights=weights,
         # K^-1 says it all: mean = y - sigma^2 w, variance = sigma^2 - sigma^4 [K^-1]_ii.

@@ -10,10 +10,13 @@ form for all of them, exact to invert, and traceable, so that `auto` can choose 
     rank          z = Phi^-1((rank - 1/2) / n): normal whatever the scores
 """
 
+from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 WARPS = ("linear", "aggression", "log", "winsor", "rank")
@@ -22,6 +25,7 @@ _FENCE = 2.0
 _COMPRESSION = 0.3
 _LOG_OFFSET = 0.03
 _NUM_BELOW, _LOWEST_DECADE = 12, 10
+_QUARTILES = np.array([0.25, 0.5, 0.75])
 
 
 class Standardizer(NamedTuple):
@@ -94,64 +98,71 @@ def standardizer(value: Float[Array, " n"], mask: Bool[Array, " n"]) -> Standard
 def robust_standardizer(value: Float[Array, " n"], mask: Bool[Array, " n"]) -> Standardizer:
     """By median and interquartile range, which a few wrecked runs do not move; by mean and deviation where it is 0."""
     plain = standardizer(value, mask)
-    quartiles = _quantiles(plain.forward(value), mask, jnp.asarray([0.25, 0.5, 0.75], value.dtype))
+    quartiles = _quantiles(plain.forward(value), mask, _QUARTILES)
     spread = quartiles[2] - quartiles[0]
     degenerate = spread <= 8 * jnp.finfo(value.dtype).eps * jnp.max(jnp.abs(quartiles))
     location = jnp.where(degenerate, plain.location, plain.inverse(quartiles[1]))
     return Standardizer(location, plain.scale * jnp.where(degenerate, 1, spread))
 
 
-def fit_warp(kind: str, score: Float[Array, " n"], mask: Bool[Array, " n"], aggression: float) -> Warp:
-    """The warp of that kind for the unmasked scores.
+def fit_warps(kinds: Sequence[str], score: Float[Array, " n"], mask: Bool[Array, " n"], aggression: float) -> Warp:
+    """The warp of each kind for the unmasked scores, along a leading axis.
 
     Args:
-        kind: one of `WARPS`.
+        kinds: some of `WARPS`.
         score: in the user's units.
         mask: rows that count.
         aggression: eps; smaller resolves the best scores further apart.
     """
     before = robust_standardizer(score, mask)
     y = before.forward(score)
+    x, z = (jnp.stack(knots) for knots in zip(*(_knots(kind, y, mask, aggression) for kind in kinds), strict=True))
+
+    def standardised(x: Array, z: Array) -> Warp:
+        after = standardizer(_interpolate(y, x, z), mask)
+        return Warp(before, x, after.forward(z))
+
+    return jax.vmap(standardised)(x, z)
+
+
+def _knots(
+    kind: str, y: Float[Array, " n"], mask: Bool[Array, " n"], aggression: float
+) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
+    """Knots x among standardised scores, and their images z."""
     low, high = _range(y, mask)
+    evenly = jnp.asarray(np.linspace(0, 1, _NUM_KNOTS), y.dtype)
     if kind == "linear":
-        x = low + (high - low) * jnp.linspace(0, 1, _NUM_KNOTS, dtype=y.dtype)
-        z = x
-    elif kind == "aggression":
-        x = low + (high - low) * jnp.linspace(0, 1, _NUM_KNOTS, dtype=y.dtype) ** 0.5
-        z = -jnp.log1p(aggression - (x - low) / (high - low))
-    elif kind == "log":
-        x = low + (high - low) * jnp.linspace(0, 1, _NUM_KNOTS, dtype=y.dtype) ** 2
-        z = jnp.log(_LOG_OFFSET + (x - low) / (high - low))
-    elif kind == "winsor":
-        x, z = _winsor_knots(y, mask, high)
-    elif kind == "rank":
-        levels = (jnp.arange(_NUM_KNOTS, dtype=y.dtype) + 0.5) / _NUM_KNOTS
-        x = _quantiles(y, mask, levels)
+        x = low + (high - low) * evenly
+        return x, x
+    if kind == "aggression":
+        x = low + (high - low) * evenly**0.5
+        return x, -jnp.log1p(aggression - (x - low) / (high - low))
+    if kind == "log":
+        x = low + (high - low) * evenly**2
+        return x, jnp.log(_LOG_OFFSET + (x - low) / (high - low))
+    if kind == "winsor":
+        return _winsor_knots(y, mask, high)
+    if kind == "rank":
+        levels = (np.arange(_NUM_KNOTS) + 0.5) / _NUM_KNOTS
         # Ties would make the map steep; half the identity keeps every slope finite.
-        ramp = 1e-3 * jnp.arange(_NUM_KNOTS, dtype=y.dtype)
-        x = x + ramp
-        z = 0.5 * jax.scipy.special.ndtri(levels) + 0.5 * x
-    else:
-        raise ValueError(f"`kind` must be one of {WARPS}; got {kind!r}.")
-    return _standardised(Warp(before, x, z), score, mask)
+        ramp = jnp.asarray(1e-3 * np.arange(_NUM_KNOTS), y.dtype)
+        x = _quantiles(y, mask, levels) + ramp
+        normal = [NormalDist().inv_cdf(level) for level in levels]
+        return x, 0.5 * jnp.asarray(normal, y.dtype) + 0.5 * x
+    raise ValueError(f"`kind` must be one of {WARPS}; got {kind!r}.")
 
 
 def _winsor_knots(
     y: Float[Array, " n"], mask: Bool[Array, " n"], high: Float[Array, ""]
 ) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
     """Identity above a fence below the median; under it -log(1 + depth), knot by knot down to 10 decades."""
-    quartiles = _quantiles(y, mask, jnp.asarray([0.25, 0.5, 0.75], y.dtype))
+    quartiles = _quantiles(y, mask, _QUARTILES)
     fence = quartiles[1] - _FENCE * jnp.maximum(quartiles[2] - quartiles[0], 0.1)
     fence = jnp.minimum(fence, high - 1e-3)
-    depth = jnp.logspace(_LOWEST_DECADE, -1, _NUM_BELOW, dtype=y.dtype)
-    above = fence + (high - fence) * jnp.linspace(0, 1, _NUM_KNOTS - _NUM_BELOW, dtype=y.dtype)
+    depth = jnp.asarray(np.logspace(_LOWEST_DECADE, -1, _NUM_BELOW), y.dtype)
+    above = fence + (high - fence) * jnp.asarray(np.linspace(0, 1, _NUM_KNOTS - _NUM_BELOW), y.dtype)
     compressed = fence - _COMPRESSION * jnp.log1p(depth / _COMPRESSION)
     return jnp.concatenate([fence - depth, above]), jnp.concatenate([compressed, above])
-
-
-def _standardised(warp: Warp, score: Float[Array, " n"], mask: Bool[Array, " n"]) -> Warp:
-    after = standardizer(warp.forward(score), mask)
-    return warp._replace(z=after.forward(warp.z))
 
 
 def _range(y: Float[Array, " n"], mask: Bool[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -161,15 +172,14 @@ def _range(y: Float[Array, " n"], mask: Bool[Array, " n"]) -> tuple[Float[Array,
     return low, jnp.maximum(high, low + 1e-3)
 
 
-def _quantiles(y: Float[Array, " n"], mask: Bool[Array, " n"], levels: Float[Array, " k"]) -> Float[Array, " k"]:
+def _quantiles(y: Float[Array, " n"], mask: Bool[Array, " n"], levels: np.ndarray) -> Float[Array, " k"]:
     """Linear-interpolation quantiles of the unmasked values; zeros without any."""
     ordered = jnp.sort(jnp.where(mask, y, jnp.inf))
-    count = jnp.sum(mask, dtype=jnp.int32)
-    position = levels * jnp.maximum(count - 1, 0).astype(y.dtype)
-    index = jnp.arange(y.shape[0], dtype=y.dtype)
-    last = ordered[jnp.maximum(count - 1, 0)]
-    finite = jnp.where(jnp.isfinite(ordered), ordered, last)
-    return jnp.where(count > 0, jnp.interp(position, index, jnp.nan_to_num(finite)), 0)
+    last = jnp.maximum(jnp.sum(mask, dtype=jnp.int32) - 1, 0)
+    position = jnp.asarray(levels, y.dtype) * last.astype(y.dtype)
+    index = jnp.minimum(position.astype(jnp.int32), jnp.maximum(last - 1, 0))
+    low, high = ordered[index], ordered[jnp.minimum(index + 1, last)]
+    return jnp.where(jnp.any(mask), low + (position - index.astype(y.dtype)) * (high - low), 0)
 
 
 def _interpolate(value: Float[Array, "*n"], x: Float[Array, " k"], z: Float[Array, " k"]) -> Float[Array, "*n"]:
