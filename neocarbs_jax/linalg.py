@@ -19,7 +19,7 @@ def safe_cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
 
     def failed(carry: tuple[Array, Array]) -> Array:
         exponent, factor = carry
-        return ~jnp.all(jnp.isfinite(factor)) & (exponent < 7)
+        return ~jnp.all(jnp.isfinite(jnp.diagonal(factor))) & (exponent < 7)  # which all else passes through
 
     start = jnp.zeros((), matrix.dtype), jnp.linalg.cholesky(matrix)
     return jax.lax.while_loop(failed, retry, start)[1]

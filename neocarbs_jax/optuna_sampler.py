@@ -13,8 +13,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from neocarbs_jax import ledger, sweep
+from neocarbs_jax.proposal import MIN_CAPACITY, Memory, propose
 from neocarbs_jax.space import SearchSpace
-from neocarbs_jax.study import MIN_CAPACITY, propose
 
 
 class NeoCARBSSampler(optuna.samplers.BaseSampler):
@@ -29,6 +29,7 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
     def __init__(self, space: SearchSpace, *, seed: int = 0, **options: Any):
         self._config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
         self._seed = seed
+        self._memory = Memory()
         self._others = optuna.samplers.RandomSampler(seed)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -41,7 +42,7 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
             names = [direction.name.lower() for direction in study.directions]
             raise ValueError(f"`directions` must be ['maximize', 'minimize'], score then cost; got {names}.")
         earlier = [self._read(row) for row in study.get_trials(deepcopy=False) if self._counts(row, trial)]
-        values = propose(self._config, earlier, self._seed).values
+        values = propose(self._config, earlier, self._seed, self._memory).values
         return {name: values[name] for name in search_space}
 
     def sample_independent(

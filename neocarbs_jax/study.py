@@ -6,33 +6,20 @@ number of workers may share one storage.
 """
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import numpy as np
 import optuna
 from optuna.trial import TrialState
-from threadpoolctl import ThreadpoolController
 
 from neocarbs_jax import ledger, space_formats, sweep
 from neocarbs_jax.ledger import Trial
 from neocarbs_jax.liveness import Pulse, quiet_optuna, release_dead
+from neocarbs_jax.proposal import MIN_CAPACITY, Memory, propose
 from neocarbs_jax.space import Log, Pow2, SearchSpace
 
-MIN_CAPACITY = 128  # one program until then: compiling one takes longer than all suggestions of a smaller one
-
 Objective = Callable[[dict[str, Any]], tuple[float, float] | tuple[float, float, dict[str, Any]]]
-
-_STATUS = {
-    "running": sweep.Status.PENDING,
-    "completed": sweep.Status.SUCCESS,
-    "failed": sweep.Status.FAILED,
-}
-_suggest = jax.jit(sweep.suggest, static_argnums=0)
-_thread_pools = functools.cache(ThreadpoolController)  # looking for them takes milliseconds
 
 
 class Study:
@@ -46,6 +33,7 @@ class Study:
         self._config = config
         self._seed = seed
         self._pulse = Pulse(ledger_study)
+        self._memory = Memory()
         release_dead(self._ledger)
 
     @classmethod
@@ -155,7 +143,7 @@ class Study:
         row = ledger.new_row(self._ledger)  # before the suggestion, so that no two workers share an index
         self._pulse.add(row)
         earlier = [t for t in self.trials if t.number < row.number and t.status != "interrupted"]
-        suggestion = propose(self._config, earlier, self._seed)
+        suggestion = propose(self._config, earlier, self._seed, self._memory)
         ledger.enter(self._ledger, row, self.space, suggestion)
         return dataclasses.replace(suggestion, number=row.number)
 
@@ -258,42 +246,6 @@ class Study:
         trials = [t for t in self.trials if t.status != "interrupted"]
         spent = sum(t.cost or 0.0 for t in trials)
         return (num_trials is not None and len(trials) >= num_trials) or (max_cost is not None and spent >= max_cost)
-
-
-def propose(config: sweep.Config, trials: Sequence[Trial], seed: int) -> Trial:
-    """The trial that a sweep with these trials behind it runs next; a pure function of its arguments.
-
-    Args:
-        config: of the sweep; its capacity grows with the trials, by doubling.
-        trials: those suggested before, in order; running ones are accounted for, interrupted ones left out. One whose
-            worker has not written all its values yet counts, so that no two workers share an index.
-        seed: of the sweep.
-
-    Returns:
-        A running trial whose number is its position among `trials`.
-    """
-    n = len(trials)
-    capacity = max(config.capacity, 1 << n.bit_length())
-    config = dataclasses.replace(config, capacity=capacity)
-    whole = [set(config.space.names) <= set(t.values) for t in trials]
-    center = config.space.center
-    unit = np.array(
-        [config.space.to_unit(t.values) if known else center for t, known in zip(trials, whole, strict=True)]
-    )
-    unit = unit.reshape(n, config.space.size)
-    score = np.array([math.nan if t.score is None else t.score for t in trials], float)
-    cost = np.array([math.nan if t.cost is None else t.cost for t in trials], float)
-    status = [_STATUS[t.status] if known else sweep.Status.ABANDONED for t, known in zip(trials, whole, strict=True)]
-    status = np.array(status, np.int32)
-    # Matrices are small: threads of BLAS cost more than they bring, on a busy machine twenty times as much.
-    with _thread_pools().limit(limits=1, user_api="blas"), jax.enable_x64(jax.default_backend() == "cpu"):
-        state = sweep.restore(config, unit, score, cost, status)
-        _, suggestion = _suggest(config, state, jax.random.fold_in(jax.random.key(seed), n))
-    values = config.space.from_unit(np.asarray(suggestion.unit))
-    predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
-    informed = sum(t.status == "completed" for t in trials) >= config.num_initial  # before, predictions mean nothing
-    known: dict[str, Any] = {k: v for k, v in predictions.items() if informed and math.isfinite(v)}
-    return Trial(number=n, values=values, status="running", **known)
 
 
 def _check_cost(cost: float) -> None:

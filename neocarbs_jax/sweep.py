@@ -248,6 +248,7 @@ def restore(
     score: Float[ArrayLike, " n"],
     cost: Float[ArrayLike, " n"],
     status: Int[ArrayLike, " n"],
+    fit: Fit | None = None,
 ) -> State:
     """The state of a sweep that made these suggestions in this order.
 
@@ -257,6 +258,8 @@ def restore(
         score: measured scores; anything where not successful.
         cost: measured costs; anything where unknown.
         status: one `Status` each; a success whose score or cost is not finite counts as failed.
+        fit: `State.fit` of this sweep when the first `fit.count` rows were what they are now; spares fitting again
+            what no checkpoint has passed since.
 
     Raises:
         ValueError: when the rows exceed the capacity.
@@ -270,11 +273,13 @@ def restore(
     padded = [np.zeros(shape, np.asarray(row).dtype) for row, shape in zip(rows, shapes, strict=True)]
     for target, row in zip(padded, rows, strict=True):
         target[:num_rows] = row
-    return _restore(config, *padded, np.asarray(num_rows, np.int32))
+    return _restore(config, *padded, np.asarray(num_rows, np.int32), fit or models.unfitted(config))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _restore(config: Config, unit: Array, score: Array, cost: Array, status: Array, count: Array) -> State:
+def _restore(
+    config: Config, unit: Array, score: Array, cost: Array, status: Array, count: Array, fit: Fit
+) -> State:
     state = init(config)
     dtype = state.observations.unit.dtype
     unit, score, cost, status = *(a.astype(dtype) for a in (unit, score, cost)), status.astype(jnp.int32)
@@ -282,10 +287,9 @@ def _restore(config: Config, unit: Array, score: Array, cost: Array, status: Arr
     status = jnp.where((status == Status.SUCCESS) & ~finite, int(Status.FAILED), status)
     cost = jnp.where(jnp.isfinite(cost) & (cost > 0), jnp.maximum(cost, jnp.finfo(dtype).tiny), 1)
     observations = Observations(unit, jnp.where(status == Status.SUCCESS, score, 0), cost, status)
-    state = State(observations, count, state.fit)
     if STRATEGIES[config.strategy].uses_model:
-        state = state._replace(fit=models.refit(config, observations, state.fit, count))
-    return state
+        fit = models.refit(config, observations, fit, count)
+    return State(observations, count, fit)
 
 
 def _free_row(state: State) -> Int[Array, ""]:
