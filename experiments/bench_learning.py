@@ -33,7 +33,9 @@ COARSE_GRID = ((0.95, 0.8), (0.99, 0.8), (0.99, 0.95), (0.997, 0.95))
 ABLATIONS = {
     "tau": tuple({"tau": tau} for tau in (0.05, 0.1, 0.2, 0.4)),
     "tau_rule": (
-        {"tau": 0.1},
+        {"tau_rule": "noise", "tau": 0.2},
+        {"tau_rule": "fixed", "tau": 0.1},
+        {"tau_rule": "fixed", "tau": 0.2},
         {"tau_rule": "explained", "tau": 0.4},
         {"tau_rule": "explained", "tau": 1.0},
         {"tau_rule": "precision", "tau": 0.4},

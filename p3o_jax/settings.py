@@ -13,7 +13,7 @@ Estimator = Literal["p3o", "original", "gae"]
 Optimizer = Literal["adam", "muon"]
 RewardScale = Literal["rms", "return", "clip", "none"]
 Precision = Literal["float32", "bfloat16"]
-TauRule = Literal["fixed", "explained", "precision"]
+TauRule = Literal["noise", "fixed", "explained", "precision"]
 
 Scalar = float | jax.Array
 
@@ -38,8 +38,9 @@ class Config:
       precision: of the network's arithmetic; parameters, losses and statistics are float32.
       reward_scale: "rms" (rewards over their running root mean square), "return" (over the running deviation of
         discounted returns), "clip" (into [-1, 1]), "none"; None is the estimator's own: rms, clip, none.
-      tau_rule: what scales `Params.tau` at each lag of "p3o": nothing ("fixed"), or how well the prediction that it
-        trusts has been doing: its explained variance, or its precision relative to the best lag's.
+      tau_rule: what scales `Params.tau` of "p3o": the share of the rewards that predictions leave open ("noise"),
+        nothing ("fixed"), or, at each lag, how well the prediction that it trusts has been doing: its explained
+        variance, or its precision relative to the best lag's.
       normalize_observations: whiten observations by running statistics.
       bootstrap_truncations: predict what would have followed a truncation, at the price of a second pass of the values.
       squash: continuous actions by tanh instead of clipping.
@@ -57,7 +58,7 @@ class Config:
     optimizer: Optimizer = "adam"
     precision: Precision = "float32"
     reward_scale: RewardScale | None = None
-    tau_rule: TauRule = "fixed"
+    tau_rule: TauRule = "noise"
     normalize_observations: bool = False
     bootstrap_truncations: bool = False
     squash: bool = False
@@ -118,7 +119,7 @@ class Params:
       max_grad_norm: largest global norm of a gradient.
       adam_b1, adam_b2, adam_eps: of Adam; Muon takes `adam_b1` as its momentum.
       tau: share of the one-step prediction in P3O's errors; 0 is Monte Carlo with bootstrap, 1 is one-step;
-        the largest of all lags under a `Config.tau_rule`.
+        the largest that `Config.tau_rule` gives.
       floor: smallest weight of a lag.
       aggregate: weight of the sum over lags in P3O's value loss.
       spread_decay: how much of the older statistics of each lag an update keeps.
@@ -139,7 +140,7 @@ class Params:
     adam_b1: Scalar = 0.9
     adam_b2: Scalar = 0.999
     adam_eps: Scalar = 1e-5
-    tau: Scalar = 0.1
+    tau: Scalar = 0.2
     floor: Scalar = 0.3
     aggregate: Scalar = 3.0
     spread_decay: Scalar = 0.95

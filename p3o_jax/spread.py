@@ -55,33 +55,46 @@ def init_spread(horizon: int) -> Spread:
 def lag_weights(
     explained_variance: Float[Array, " H"], floor: Float[Array, ""] | float = 0.3
 ) -> Float[Array, " H"]:
-    """Returns the weight of each lag in the advantage; the largest is 1.
+    """Returns the weight of each lag in the advantage; the largest is 1, and none is larger than an earlier one.
 
-    w_j = max(EV_j, floor max_i EV_i) / max_i EV_i, and 1 while nothing is explained.
+    w_j = max(max_{i >= j} EV_i, floor max_i EV_i) / max_i EV_i, and 1 while nothing is explained.
+
+    A lag counts as much as the best-predicted one from there on: of two equal rewards the later one must not count
+    more, and where rewards are hardly predictable, EV_j by itself is noise.
 
     Args:
       explained_variance: explained variance EV_j of each lag's reward.
       floor: smallest weight.
     """
     best = jnp.max(explained_variance)
-    relative = explained_variance / jnp.where(best > 0, best, 1.0)
+    relative = lax.cummax(explained_variance, reverse=True) / jnp.where(best > 0, best, 1.0)
     return jnp.where(best > 0, jnp.maximum(relative, floor), 1.0)
 
 
 def lag_taus(
-    spread: Spread, tau: Float[Array, ""] | float, rule: Literal["explained", "precision"]
-) -> Float[Array, " H"]:
-    """Returns tau_j of each lag: the more the next step's prediction is trusted, the better it has been.
+    spread: Spread, tau: Float[Array, ""] | float, rule: Literal["noise", "explained", "precision"]
+) -> Float[Array, ""] | Float[Array, " H"]:
+    """Returns tau, or tau_j of each lag, from how well rewards have been predicted.
 
-    The error at lag j trusts the prediction at lag i = j - 1 of the next step, hence, with EV and sigma of that lag,
-    tau_j = tau max(EV_i, 0) ("explained") or tau_j = tau min_k sigma_k^2 / sigma_i^2 ("precision"); tau_0 has no use.
-    While nothing is explained the first is Monte Carlo.
+    "noise" is one for all lags, tau min(sum_j sigma_j^2 / sum_j E[r_j^2], 1): the share of the rewards' mean square
+    that predictions leave. A sampled reward is worth as much as it is free of noise: where little is left (CartPole,
+    which pays 1 until the end), bootstrapping removes nothing and only delays; where rewards come by chance
+    (SpaceInvaders), it averages them. It is tau itself before anything was rewarded.
+
+    The other two trust the next step's prediction the more, the better it has been. The error at lag j trusts that of
+    lag i = j - 1, hence, with EV and sigma of that lag, tau_j = tau max(EV_i, 0) ("explained") or
+    tau_j = tau min_k sigma_k^2 / sigma_i^2 ("precision"); tau_0 has no use. While nothing is explained the first of
+    them is Monte Carlo.
 
     Args:
       spread: running statistics of each lag.
-      tau: of a lag that is predicted perfectly, or best of all.
-      rule: which of the two.
+      tau: the largest that a rule gives.
+      rule: which of the three.
     """
+    if rule == "noise":
+        square = jnp.mean(spread.variance + spread.reward**2)
+        left = jnp.mean(spread.residual) / jnp.where(square > 0, square, 1.0)
+        return tau * jnp.where(square > 0, jnp.minimum(left, 1.0), 1.0)
     if rule == "explained":
         trust = jnp.maximum(spread.explained_variance, 0.0)
     else:

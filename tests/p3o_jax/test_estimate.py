@@ -9,6 +9,7 @@ import pytest
 
 from p3o_jax.advantages import p3o_advantage
 from p3o_jax.estimate import Lags, Outcome, Targets, estimate, init_estimate, init_log_std, value_loss
+from p3o_jax.horizon import extent, reward_windows
 from p3o_jax.settings import Config, Params
 from p3o_jax.spread import lag_taus
 
@@ -52,15 +53,18 @@ def test_only_the_original_is_blind_to_what_a_terminal_ends(estimator, sees):
     assert (float(after.targets.advantages[2, 0]) < float(before.targets.advantages[2, 0]) - 1) == sees
 
 
-@pytest.mark.parametrize("rule", ["explained", "precision"])
-def test_a_tau_rule_takes_the_tau_of_each_lag_from_the_running_spread(rule):
+@pytest.mark.parametrize("rule", ["noise", "explained", "precision"])
+def test_a_tau_rule_takes_tau_from_the_running_spread(rule):
     config = dataclasses.replace(config_of("p3o"), tau_rule=rule)
     params = Params(tau=0.8)
-    out = estimate(config, params, init_estimate(config), {}, OUTCOME, MEAN, LAST, None)
+    window, _ = reward_windows(REWARDS, extent(OUTCOME.terminated, OUTCOME.truncated, H), H)
+    mean = 0.5 * window  # so that a part of the rewards is predicted
+    out = estimate(config, params, init_estimate(config), {}, OUTCOME, mean, LAST, None)
     tau = lag_taus(out.spread, 0.8, rule)
-    expected = p3o_advantage(MEAN, out.lags.weights, *OUTCOME, LAST, tau=tau)
+    expected = p3o_advantage(mean, out.lags.weights, *OUTCOME, LAST, tau=tau)
     np.testing.assert_array_equal(out.targets.advantages, expected.advantages)
-    fixed = estimate(config_of("p3o"), params, init_estimate(config), {}, OUTCOME, MEAN, LAST, None)
+    without = dataclasses.replace(config, tau_rule="fixed")
+    fixed = estimate(without, params, init_estimate(config), {}, OUTCOME, mean, LAST, None)
     assert not np.allclose(out.targets.advantages, fixed.targets.advantages)
 
 

@@ -120,8 +120,15 @@ def test_rewards_that_never_vary_explain_nothing(make_segment):
 
 
 def test_weights_are_relative_to_the_best_lag_and_floored():
-    np.testing.assert_allclose(lag_weights(jnp.array([0.2, 0.4, -3.0]), floor=0.3), [0.5, 1.0, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(lag_weights(jnp.array([0.4, 0.2, -3.0]), floor=0.3), [1.0, 0.5, 0.3], rtol=1e-6)
     np.testing.assert_array_equal(lag_weights(jnp.array([-0.2, 0.0])), 1.0)
+
+
+def test_a_lag_weighs_as_much_as_the_best_predicted_one_from_there_on():
+    explained = np.random.default_rng(0).normal(0.1, 0.2, 20).astype(np.float32)
+    envelope = np.array([explained[j:].max() for j in range(20)])
+    expected = np.maximum(envelope / explained.max(), 0.3)
+    np.testing.assert_allclose(lag_weights(jnp.asarray(explained), floor=0.3), expected, rtol=1e-6)
 
 
 def test_tau_trusts_the_prediction_one_lag_earlier():
@@ -130,6 +137,16 @@ def test_tau_trusts_the_prediction_one_lag_earlier():
     explained = lag_taus(spread, 0.4, "explained")
     np.testing.assert_allclose(explained[1:], [0.4 * 0.5, 0.4 * 0.75, 0.0], rtol=1e-6)  # a harmful lag has none
     np.testing.assert_allclose(lag_taus(spread, 0.4, "precision")[1:], [0.2, 0.4, 0.05], rtol=1e-6)
+
+
+def test_tau_falls_with_the_noise_that_predictions_leave():
+    """Constant rewards, predicted but for a tenth of their mean square; then rewards that no prediction explains."""
+    rewards, residual = jnp.array([2.0, 1.0]), jnp.array([0.3, 0.2])
+    certain = Spread(count=jnp.full(2, 9.0), reward=rewards, variance=jnp.zeros(2), residual=residual)
+    np.testing.assert_allclose(lag_taus(certain, 0.4, "noise"), 0.4 * 0.1, rtol=1e-6)
+    chance = certain._replace(reward=jnp.zeros(2), variance=jnp.ones(2), residual=jnp.array([1.0, 1.5]))
+    np.testing.assert_allclose(lag_taus(chance, 0.4, "noise"), 0.4)
+    np.testing.assert_allclose(lag_taus(certain._replace(reward=jnp.zeros(2)), 0.4, "noise"), 0.4)
 
 
 def test_tau_is_bounded_before_anything_is_known():

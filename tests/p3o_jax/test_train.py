@@ -262,7 +262,7 @@ def test_evaluation_takes_the_first_episode_of_each_environment(trained):
         ({"horizon": 0}, "`horizon` must be at least 1; got 0"),
         ({"estimator": "td"}, "`estimator` must be one of p3o, original, gae; got 'td'"),
         ({"implementation": "cuda"}, "`implementation` must be None or one of"),
-        ({"tau_rule": "learnt"}, "`tau_rule` must be one of fixed, explained, precision; got 'learnt'"),
+        ({"tau_rule": "learnt"}, "`tau_rule` must be one of noise, fixed, explained, precision; got 'learnt'"),
         ({"reward_scale": "std"}, "`reward_scale` must be one of rms, return, clip, none; got 'std'"),
         ({"segment_length": 2**14, "horizon": 2**14, "num_envs": 2**14}, "`horizon` must leave"),
     ],
