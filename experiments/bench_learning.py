@@ -58,6 +58,8 @@ class Args:
     """What to train; the tables show the others' earlier records."""
     seeds: int = 5
     """Trainings of each."""
+    seed: int = 0
+    """Where their random keys come from: another one gives fresh trainings."""
     max_steps: float = float("inf")
     """No task takes more environment steps, whatever its own number."""
     coarse: bool = False
@@ -110,7 +112,7 @@ def main() -> None:
         for name, settings in settings_of(args).items():
             own = {"value": VALUES[name]} if name in VALUES else {}
             params = Params(total_steps=min(steps, args.max_steps), learning_rate=args.learning_rate, **own)
-            new = make_records(task, settings, params, args.seeds)
+            new = make_records(task, settings, params, args.seeds, args.seed)
             console.print(f"{task} {name}: {sum(record.seconds for record in new):.0f} s, compilation included")
             # Written at once: a run that is stopped keeps what it has finished.
             records = merge(load(args.stem.with_suffix(".json")), new)

@@ -97,13 +97,13 @@ def config_of(estimator: str, **overrides: Any) -> Config:
     return Config(**(shape | {"network": network, "estimator": estimator} | overrides))
 
 
-def train_all(env: Any, config: Config, settings: Sequence[Params], num_seeds: int) -> Metrics:
+def train_all(env: Any, config: Config, settings: Sequence[Params], num_seeds: int, seed: int = 0) -> Metrics:
     """Metrics with leading axes (setting, seed), by one compilation.
 
     On a CPU one training runs after another, which takes .7 of the time of a batch of small matrix products.
     """
     train = make_train(config, env)
-    keys = jax.random.split(jax.random.key(0), num_seeds)
+    keys = jax.random.split(jax.random.key(seed), num_seeds)
     params = jax.tree.map(lambda *x: jnp.asarray(x, jnp.float32), *settings)
     each = lax.map if jax.default_backend() == "cpu" else lambda f, x: jax.vmap(f)(x)
 
@@ -113,7 +113,9 @@ def train_all(env: Any, config: Config, settings: Sequence[Params], num_seeds: i
     return jax.block_until_ready(jax.jit(lambda params: each(seeds, params))(params))
 
 
-def make_records(task: str, settings: Sequence[Setting], params: Params, num_seeds: int) -> list[Record]:
+def make_records(
+    task: str, settings: Sequence[Setting], params: Params, num_seeds: int, seed: int = 0
+) -> list[Record]:
     """Trains every setting on a task; those that share a `Config` share a compilation."""
     env = registry.make(TASKS[task].env)
     groups: dict[Config, list[Setting]] = {}
@@ -124,7 +126,7 @@ def make_records(task: str, settings: Sequence[Setting], params: Params, num_see
     for config, group in groups.items():
         start = time.perf_counter()
         traced = [{k: v for k, v in setting.values.items() if k in PARAM_NAMES} for setting in group]
-        metrics = train_all(env, config, [dataclasses.replace(params, **values) for values in traced], num_seeds)
+        metrics = train_all(env, config, [dataclasses.replace(params, **values) for values in traced], num_seeds, seed)
         seconds = (time.perf_counter() - start) / len(group)
         for i, setting in enumerate(group):
             records.append(_record(task, setting, params, jax.tree.map(lambda x, i=i: x[i], metrics), seconds))

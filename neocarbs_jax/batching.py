@@ -30,7 +30,7 @@ def anywhere(flag: Bool[Array, ""]) -> Bool[Array, ""]:
     """The flag; under `vmap` whether any member of the batch has raised it, the same for all of them.
 
     `lax.cond` on a flag of each member computes both branches for every member. On this one it stays a condition: the
-    dear branch runs when a member needs it, then for all, so it must give the others what the cheap one would.
+    costly branch runs when a member needs it, then for all, so it must give the others what the cheap one would.
     """
     return flag
 

@@ -45,7 +45,7 @@ class Model(NamedTuple):
     Attributes:
         score: posterior of the warped score.
         cost: of the log cost.
-        success: of the success label; the prior while nothing has failed, which costs nothing.
+        success: of the success label; means nothing while nothing has failed, and costs nothing then.
         warp: of scores.
         log_cost: of log costs.
         label: of success labels.
@@ -139,18 +139,19 @@ def _fit_rows(config: Config, observations: Observations, count: Int[Array, ""],
     noise = jax.tree.map(lambda *values: jnp.asarray(values, cost.dtype), *noises)
     targets = jnp.concatenate([warped, cost[None], label[None]])
     masks = jnp.stack([*(rows.success for _ in range(num_warps + 1)), labelled])
-    needed = jnp.stack([*(jnp.bool_(True) for _ in range(num_warps + 1)), anywhere(jnp.any(rows.failed))])
+    any_failed = jnp.any(rows.failed)
+    asked = jnp.stack([*(jnp.bool_(True) for _ in range(num_warps + 1)), anywhere(any_failed)])
 
-    def fit(task: tuple[Array, Array, Array, NoisePrior]) -> Hyperparameters:
-        needed, target, mask, noise = task
+    def fit_one(task: tuple[Array, Array, Array, NoisePrior]) -> Hyperparameters:
+        asked, target, mask, noise = task
         return jax.lax.cond(
-            needed,
+            asked,
             lambda: surrogate.fit(rows.unit, target, mask, noise, config.fit_steps),
             lambda: surrogate.prior_mode(config.space.size, noise, target.dtype),
         )
 
-    # One after the other: a batch of matrices leaves the cache, and takes longer.
-    fitted = jax.lax.map(fit, (needed, targets, masks, noise))
+    # One after the other: on a CPU a batch of matrices leaves the cache, and takes longer.
+    fitted = jax.lax.map(fit_one, (asked, targets, masks, noise))
     scores = jax.tree.map(lambda a: a[:num_warps], fitted)
     best = jnp.zeros((), jnp.int32)
     if num_warps > 1:
@@ -160,7 +161,12 @@ def _fit_rows(config: Config, observations: Observations, count: Int[Array, ""],
         # whose bends are the scores themselves.
         price = jnp.asarray([_WARP_PRICES[kind] for kind in _warp_kinds(config)], cost.dtype)
         best = jnp.argmax(evidence - price).astype(jnp.int32)
-    return Fit(count, best, *(jax.tree.map(lambda a, i=i: a[i], fitted) for i in (best, num_warps, num_warps + 1)))
+    of_score, of_cost, of_success = (
+        jax.tree.map(lambda a, i=i: a[i], fitted) for i in (best, num_warps, num_warps + 1)
+    )
+    start = surrogate.prior_mode(config.space.size, surrogate.LABEL_NOISE, cost.dtype)
+    of_success = jax.tree.map(lambda a, b: jnp.where(any_failed, a, b), of_success, start)
+    return Fit(count, best, of_score, of_cost, of_success)
 
 
 def _evidence(

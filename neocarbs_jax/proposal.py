@@ -22,28 +22,36 @@ _STATUS = {
     "failed": sweep.Status.FAILED,
 }
 _suggest = jax.jit(sweep.suggest, static_argnums=0)
-_thread_pools = functools.cache(ThreadpoolController)  # looking for them takes milliseconds
 
 
-@dataclasses.dataclass
+@functools.cache
+def _thread_pools() -> ThreadpoolController:
+    """The libraries whose threads can be limited; looking for them takes milliseconds."""
+    import scipy.linalg  # noqa: F401  # loads the LAPACK that jaxlib calls
+
+    return ThreadpoolController()
+
+
 class Memory:
     """Surrogates fitted earlier, and the rows that they were fitted to; changes how long `propose` takes, not what."""
 
-    fit: Fit | None = None
-    rows: np.ndarray | None = None
+    def __init__(self) -> None:
+        self._kept: tuple[Fit, np.ndarray] | None = None  # one attribute: threads may share a sampler
 
     def recall(self, rows: np.ndarray) -> Fit | None:
         """The fit, if `rows` start with those that it was made of."""
-        same = self.rows is not None and np.array_equal(self.rows, rows[: len(self.rows)], equal_nan=True)
-        return self.fit if same else None
+        if self._kept is None:
+            return None
+        fit, fitted = self._kept
+        return fit if np.array_equal(fitted, rows[: len(fitted)], equal_nan=True) else None
 
     def keep(self, fit: Fit, rows: np.ndarray) -> None:
-        """Remembers a fit to the first rows."""
-        self.fit, self.rows = fit, rows[: int(fit.count)]
+        """Remembers a fit to the first rows, as NumPy arrays, which keep their precision when pickled."""
+        self._kept = jax.device_get(fit), rows[: int(fit.count)]
 
 
 def propose(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: Memory | None = None) -> Trial:
-    """The trial that a sweep with these trials behind it runs next; a pure function of its arguments.
+    """The trial that a sweep with these trials behind it runs next; a function of config, trials and seed alone.
 
     Args:
         config: of the sweep; its capacity grows with the trials, by doubling.
@@ -71,9 +79,9 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: Me
     # Matrices are small: threads of BLAS cost more than they bring, on a busy machine twenty times as much.
     with _thread_pools().limit(limits=1, user_api="blas"), jax.enable_x64(jax.default_backend() == "cpu"):
         rows = np.column_stack([unit, score, cost, status])
-        state = sweep.restore(config, unit, score, cost, status, memory.recall(rows) if memory else None)
-        if memory:
-            memory.keep(state.fit, rows)
+        memory = memory or Memory()
+        state = sweep.restore(config, unit, score, cost, status, memory.recall(rows))
+        memory.keep(state.fit, rows)
         _, suggestion = _suggest(config, state, jax.random.fold_in(jax.random.key(seed), n))
     values = config.space.from_unit(np.asarray(suggestion.unit))
     predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}

@@ -258,8 +258,8 @@ def restore(
         score: measured scores; anything where not successful.
         cost: measured costs; anything where unknown.
         status: one `Status` each; a success whose score or cost is not finite counts as failed.
-        fit: `State.fit` of this sweep when the first `fit.count` rows were what they are now; spares fitting again
-            what no checkpoint has passed since.
+        fit: `State.fit` of this sweep, in this precision, made when the first `fit.count` rows were what they are now;
+            spares fitting again while no further checkpoint is passed.
 
     Raises:
         ValueError: when the rows exceed the capacity.
@@ -267,13 +267,14 @@ def restore(
     num_rows = np.shape(score)[0]
     if num_rows > config.capacity:
         raise ValueError(f"`capacity` must hold all {num_rows} rows; got {config.capacity}.")
+    fit = models.unfitted(config) if fit is None else fit
     # Padded by NumPy, so that nothing compiles anew for another number of rows.
     rows = (unit, score, cost, status)
     shapes = ((config.capacity, config.space.size), *3 * ((config.capacity,),))
     padded = [np.zeros(shape, np.asarray(row).dtype) for row, shape in zip(rows, shapes, strict=True)]
     for target, row in zip(padded, rows, strict=True):
         target[:num_rows] = row
-    return _restore(config, *padded, np.asarray(num_rows, np.int32), fit or models.unfitted(config))
+    return _restore(config, *padded, np.asarray(num_rows, np.int32), fit)
 
 
 @functools.partial(jax.jit, static_argnums=0)

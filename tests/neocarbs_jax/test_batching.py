@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neocarbs_jax import batching, sweep
+from neocarbs_jax import model as models
 from neocarbs_jax.space import Linear, Log, SearchSpace
 
 
@@ -44,3 +45,19 @@ def test_a_sweep_beside_one_that_fails_is_what_it_is_alone():
         together = jax.jit(jax.vmap(run))(thresholds)
         alone = jnp.stack([jax.jit(run)(threshold) for threshold in thresholds])
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_surrogates_fitted_beside_failures_are_those_fitted_alone():
+    space = SearchSpace(x=Linear(0, 1), steps=Log(1, 100))
+    config = sweep.Config(space, capacity=40, fit_steps=4, warp="linear")
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        unit, score = rng.uniform(size=(32, 2)), rng.normal(size=32)
+        status = np.full((2, 32), int(sweep.Status.SUCCESS))
+        status[1, 5] = int(sweep.Status.FAILED)
+        states = [sweep.restore(config, unit, score, np.exp(unit[:, 1]), row) for row in status]
+        raw = [state._replace(fit=models.unfitted(config)) for state in states]
+        refit = jax.jit(lambda state: models.refit(config, state.observations, state.fit, jnp.asarray(32, jnp.int32)))
+        together = jax.vmap(refit)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *raw))
+    for i, state in enumerate(states):
+        jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, atol=1e-6), together, state.fit)
