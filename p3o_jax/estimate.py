@@ -91,7 +91,7 @@ def estimate(
         advantages = original_advantage(values, log_std["log_std"], *outcome, r_std=reward_std, puf=params.puf)
         lags = Lags(jnp.ones(config.horizon), jnp.exp(log_std["log_std"]))
         return Estimate(Targets(advantages, advantages, ()), lags, spread, explained)
-    weights = lag_weights(explained, params.floor)
+    weights = lag_weights(explained, params.floor, params.weight_prior)
     rule = config.tau_rule
     out = p3o_advantage(
         values,

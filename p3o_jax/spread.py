@@ -53,22 +53,31 @@ def init_spread(horizon: int) -> Spread:
 
 
 def lag_weights(
-    explained_variance: Float[Array, " H"], floor: Float[Array, ""] | float = 0.3
+    explained_variance: Float[Array, " H"],
+    floor: Float[Array, ""] | float = 0.3,
+    prior: Float[Array, ""] | float = 0.05,
 ) -> Float[Array, " H"]:
-    """Returns the weight of each lag in the advantage; the largest is 1, and none is larger than an earlier one.
+    """Returns the weight of each lag in the advantage; the first is 1, and none is larger than an earlier one.
 
-    w_j = max(max_{i >= j} EV_i, floor max_i EV_i) / max_i EV_i, and 1 while nothing is explained.
+    w_j = max((E_j + prior u_j) / (E_0 + prior), floor) with E_j = max(max_{i >= j} EV_i, 0) and u_j = 1 - j / H.
 
-    A lag counts as much as the best-predicted one from there on: of two equal rewards the later one must not count
-    more, and where rewards are hardly predictable, EV_j by itself is noise.
+    u is what to think before anything was explained: the mean, over all horizons 1 .. H, of the weights of a plain sum
+    of that many rewards. E is what has been learnt: a lag counts as much as the best-predicted one from there on, as of
+    two equal rewards the later one must not count more. Where single rewards are hardly predictable, their EV_j are
+    noise, and the prior outweighs it.
 
     Args:
       explained_variance: explained variance EV_j of each lag's reward.
       floor: smallest weight.
+      prior: explained variance at which what has been learnt counts as much as the prior; 0 is without it, and then
+        all weights are 1 while nothing is explained.
     """
-    best = jnp.max(explained_variance)
-    relative = lax.cummax(explained_variance, reverse=True) / jnp.where(best > 0, best, 1.0)
-    return jnp.where(best > 0, jnp.maximum(relative, floor), 1.0)
+    horizon = explained_variance.shape[0]
+    learnt = jnp.maximum(lax.cummax(explained_variance, reverse=True), 0.0)
+    uniform = 1.0 - jnp.arange(horizon) / horizon
+    total = learnt[0] + prior
+    relative = (learnt + prior * uniform) / jnp.where(total > 0, total, 1.0)
+    return jnp.where(total > 0, jnp.maximum(relative, floor), 1.0)
 
 
 def lag_taus(

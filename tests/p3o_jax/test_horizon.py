@@ -116,19 +116,25 @@ def test_rewards_that_never_vary_explain_nothing(make_segment):
     segment = make_segment(end_rate=0.0)
     rewards = jnp.full_like(segment.rewards, 1e3)
     spread = update_spread(init_spread(7), segment.mean, rewards, *segment.outcome[1:], implementation="xla")
-    np.testing.assert_array_equal(lag_weights(spread.explained_variance), 1.0)
+    np.testing.assert_array_equal(spread.explained_variance, 0.0)
 
 
 def test_weights_are_relative_to_the_best_lag_and_floored():
-    np.testing.assert_allclose(lag_weights(jnp.array([0.4, 0.2, -3.0]), floor=0.3), [1.0, 0.5, 0.3], rtol=1e-6)
-    np.testing.assert_array_equal(lag_weights(jnp.array([-0.2, 0.0])), 1.0)
+    weights = lag_weights(jnp.array([0.4, 0.2, -3.0]), floor=0.3, prior=0.0)
+    np.testing.assert_allclose(weights, [1.0, 0.5, 0.3], rtol=1e-6)
+    np.testing.assert_array_equal(lag_weights(jnp.array([-0.2, 0.0]), prior=0.0), 1.0)
 
 
 def test_a_lag_weighs_as_much_as_the_best_predicted_one_from_there_on():
     explained = np.random.default_rng(0).normal(0.1, 0.2, 20).astype(np.float32)
-    envelope = np.array([explained[j:].max() for j in range(20)])
-    expected = np.maximum(envelope / explained.max(), 0.3)
-    np.testing.assert_allclose(lag_weights(jnp.asarray(explained), floor=0.3), expected, rtol=1e-6)
+    envelope = np.maximum([explained[j:].max() for j in range(20)], 0.0)
+    mean_of_horizons = np.mean([np.arange(20) < length for length in range(1, 21)], axis=0)
+    expected = np.maximum((envelope + 0.1 * mean_of_horizons) / (explained.max() + 0.1), 0.3)
+    np.testing.assert_allclose(lag_weights(jnp.asarray(explained), floor=0.3, prior=0.1), expected, rtol=1e-6)
+
+
+def test_weights_of_nothing_explained_are_those_of_the_prior():
+    np.testing.assert_allclose(lag_weights(jnp.full(4, -0.3), floor=0.3), [1.0, 0.75, 0.5, 0.3], rtol=1e-6)
 
 
 def test_tau_trusts_the_prediction_one_lag_earlier():
