@@ -1,4 +1,4 @@
-"""Gradient steps on one segment: epochs over minibatches of environments, guarded against what is not finite."""
+"""Gradient steps on one segment: epochs over its minibatches, guarded against what is not finite."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from p3o_jax.estimate import Lags, Outcome, Targets, value_loss
 from p3o_jax.losses import clipped_surrogate, standardize
@@ -76,19 +76,27 @@ def gradient_steps(
     batch: Batch,
     memories: Memories,
     lags: Lags,
+    key: PRNGKeyArray,
 ) -> tuple[Trained, UpdateMetrics]:
     """Returns what `update_epochs` passes make of `start`, and the mean metrics of all steps.
 
     Each pass takes one step on every block of environments. Blocks are contiguous, so that taking one is a copy and no
-    gather; environments are exchangeable, and what they hold changes with every segment.
+    gather; environments are exchangeable, and what they hold changes with every segment. `minibatches_of` "samples"
+    shuffles all samples before each pass, by the key, and takes blocks of those.
 
     Where something is not finite, parameters and optimizer are returned as they were.
     """
     optimizer = make_optimizer(config, params)
     loss_and_gradient = jax.value_and_grad(minibatch_loss, argnums=3, has_aux=True)
 
-    def step(i: Array, trained: Trained) -> Trained:
-        block, memory = _block(i % config.num_minibatches, config.num_minibatches, batch, memories)
+    def epoch(i: Array, trained: Trained) -> Trained:
+        shuffled = batch
+        if config.minibatches_of == "samples":
+            shuffled = _shuffle(jax.random.fold_in(key, i), batch)
+        return lax.fori_loop(0, config.num_minibatches, lambda j, trained: step(shuffled, j, trained), trained)
+
+    def step(batch: Batch, i: Array, trained: Trained) -> Trained:
+        block, memory = _block(i, config.num_minibatches, batch, memories)
         (_, metrics), gradient = loss_and_gradient(config, params, actor, trained.trainable, block, memory, lags)
         metrics = metrics._replace(grad_norm=optax.tree.norm(gradient))
         with jax.numpy_dtype_promotion("standard"):  # optax raises traced decay rates to integer powers
@@ -101,14 +109,24 @@ def gradient_steps(
 
     num_epochs = jnp.maximum(jnp.round(jnp.asarray(params.update_epochs, jnp.float32)), 1.0).astype(jnp.int32)
     num_steps = num_epochs * config.num_minibatches
-    end = lax.fori_loop(0, num_steps, step, start)
+    end = lax.fori_loop(0, num_epochs, epoch, start)
     metrics = jax.tree.map(lambda total: total / num_steps.astype(jnp.float32), end.sums)
     trainable, opt_state = jax.tree.map(lambda new, old: jnp.where(end.term >= 0, old, new), end[:2], start[:2])
     return Trained(trainable, opt_state, end.sums, end.term), metrics
 
 
+def _shuffle(key: PRNGKeyArray, batch: Batch) -> Batch:
+    """Returns all samples in a random order, as one step of as many environments."""
+
+    def flat(x: Array) -> Array:
+        return x.reshape(1, -1, *x.shape[2:])
+
+    order = jax.random.permutation(key, batch.log_prob.size)
+    return jax.tree.map(lambda x: flat(x)[:, order], batch)
+
+
 def _block(i: Array, num_blocks: int, batch: Batch, memories: Memories) -> tuple[Batch, Memories]:
-    """Returns the i-th block of environments."""
+    """Returns the i-th block of environments, or of samples."""
     if num_blocks == 1:
         return batch, memories
 

@@ -117,7 +117,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     """
     env_params = env.default_params if env_params is None else env_params
     actor = make_actor(config, env, env_params)
-    key, rollout_key = jax.random.split(state.key)
+    key, rollout_key, minibatch_key = jax.random.split(state.key, 3)
     position, segment, episodes = collect(
         actor, state.trainable, state.obs_moments, state.position, rollout_key, env_params, config.segment_length
     )
@@ -141,6 +141,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         batch,
         Memories(state.position.policy_memory, state.value_memory),
         estimated.lags,
+        minibatch_key,
     )
     bucket = jnp.minimum(state.num_updates * config.num_buckets // total, config.num_buckets - 1)
     num_steps = (state.num_updates + 1).astype(jnp.float32) * steps_per_update(config, env)

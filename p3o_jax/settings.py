@@ -13,6 +13,7 @@ Estimator = Literal["p3o", "original", "gae"]
 Optimizer = Literal["adam", "muon"]
 RewardScale = Literal["rms", "return", "clip", "none"]
 Precision = Literal["float32", "bfloat16"]
+MinibatchesOf = Literal["environments", "samples"]
 TauRule = Literal["noise", "fixed", "explained", "precision"]
 
 Scalar = float | jax.Array
@@ -32,7 +33,9 @@ class Config:
       segment_length: steps T of each between two updates.
       horizon: lags H of the value head (not used by "gae").
       network: shape of the network.
-      num_minibatches: groups of environments that an epoch takes one gradient step each on.
+      num_minibatches: parts of a segment that an epoch takes one gradient step each on.
+      minibatches_of: whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
+        each epoch; samples for "gae" without recurrence only, as the other losses look along the steps.
       estimator: "p3o", "original" (PufferLib 3.0's P3O) or "gae" (PPO).
       optimizer: "adam" or "muon".
       precision: of the network's arithmetic; parameters, losses and statistics are float32.
@@ -54,6 +57,7 @@ class Config:
     horizon: int = 128
     network: NetworkConfig = field(default_factory=NetworkConfig)
     num_minibatches: int = 4
+    minibatches_of: MinibatchesOf = "environments"
     estimator: Estimator = "p3o"
     optimizer: Optimizer = "adam"
     precision: Precision = "float32"
@@ -75,11 +79,16 @@ class Config:
                 f"`num_minibatches` must divide `num_envs`; got {self.num_minibatches} and {self.num_envs}."
             )
         choices = {"estimator": Estimator, "optimizer": Optimizer, "precision": Precision}
-        choices["tau_rule"] = TauRule
+        choices |= {"tau_rule": TauRule, "minibatches_of": MinibatchesOf}
         for name, choice in choices.items():
             _check_choice(name, getattr(self, name), get_args(choice))
         if self.reward_scale is not None:
             _check_choice("reward_scale", self.reward_scale, get_args(RewardScale))
+        if self.minibatches_of == "samples" and (self.estimator != "gae" or self.network.kind == "gru"):
+            raise ValueError(
+                "`minibatches_of` must be environments unless the estimator is gae and the network has no memory; "
+                f"got samples with {self.estimator} and {self.network.kind}."
+            )
         resolve_implementation(self.implementation)
         size = self.num_values * self.segment_length * self.num_envs
         if size > MAX_PREDICTIONS:

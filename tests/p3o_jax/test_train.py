@@ -240,6 +240,20 @@ def test_predictions_are_held_once():
     assert temporary_bytes(256) - temporary_bytes(64) < 1.5 * once
 
 
+def test_one_minibatch_of_samples_is_the_whole_segment():
+    config = dataclasses.replace(CONFIG, estimator="gae", num_minibatches=1)
+    samples = dataclasses.replace(config, minibatches_of="samples")
+    state = jax.jit(lambda key: learner.init(config, Recall(), key, PARAMS))(jax.random.key(0))
+    blocks, drawn = (jax.jit(lambda s, c=c: learner.update(c, Recall(), s, PARAMS))(state) for c in (config, samples))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), blocks.trainable, drawn.trainable)
+
+
+def test_minibatches_of_samples_learn():
+    config = dataclasses.replace(CONFIG, estimator="gae", minibatches_of="samples")
+    _, metrics = jax.jit(make_train(config, Recall()))(jax.random.key(0), PARAMS)
+    assert metrics.score[-1] > metrics.score[0] + 1.0
+
+
 def test_evaluation_takes_the_first_episode_of_each_environment(trained):
     score = jax.jit(lambda state, steps: evaluate(
         CONFIG, Recall(), state, jax.random.key(0), 32, deterministic=True, max_steps=steps
@@ -264,6 +278,7 @@ def test_evaluation_takes_the_first_episode_of_each_environment(trained):
         ({"implementation": "cuda"}, "`implementation` must be None or one of"),
         ({"tau_rule": "learnt"}, "`tau_rule` must be one of noise, fixed, explained, precision; got 'learnt'"),
         ({"reward_scale": "std"}, "`reward_scale` must be one of rms, return, clip, none; got 'std'"),
+        ({"minibatches_of": "samples"}, "`minibatches_of` must be environments unless .* got samples with p3o and mlp"),
         ({"segment_length": 2**14, "horizon": 2**14, "num_envs": 2**14}, "`horizon` must leave"),
     ],
 )
