@@ -2,10 +2,11 @@
 
     python -m experiments.bench_ppo
 
-Both take PureJaxRL's published settings of CartPole and MinAtar Breakout. The loop shares nothing with the learner but
-the environments. It ends all episodes alike, as PureJaxRL does; the learner tells truncation from termination. The learner
-runs twice: with minibatches of samples, as the loop's, and with blocks of environments, its default. Score: mean return of the episodes
-that end within an interval, interquartile mean and 95% bootstrap interval over seeds.
+Both take PureJaxRL's published settings of CartPole and MinAtar Breakout. The loop shares nothing with the learner
+but the environments. It ends all episodes alike, as PureJaxRL does; the learner tells truncation from termination.
+The learner runs twice: with minibatches of samples, as the loop's, and with blocks of environments, its default.
+Score: mean return of the episodes that end within an interval, interquartile mean and 95% bootstrap interval over
+seeds.
 """
 
 import json
