@@ -2,18 +2,18 @@
 
     python -m experiments.bench_ppo
 
-Both take PureJaxRL's published settings of CartPole and MinAtar Breakout. The loop shares nothing with the learner
-but the environments. It ends all episodes alike, as PureJaxRL does; the learner tells truncation from termination.
-The learner runs twice: with minibatches of samples, as the loop's, and with blocks of environments, its default.
-Score: mean return of the episodes that end within an interval, interquartile mean and 95% bootstrap interval over
-seeds.
+CartPole and MinAtar Breakout have PureJaxRL's published settings, Pendulum those of Stable-Baselines3's zoo. The loop
+shares nothing with the learner but the environments. It ends all episodes alike, as PureJaxRL does; the learner tells
+truncation from termination. The learner runs twice: with minibatches of samples, as the loop's, and with blocks of
+environments, its default. Score: mean return of the episodes that end within an interval, interquartile mean and 95%
+bootstrap interval over seeds.
 """
 
 import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -31,12 +31,12 @@ from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import Config, MinibatchesOf, Params
 from p3o_jax.train import make_train
 
-NUM_STEPS, NUM_EPOCHS, NUM_INTERVALS = 128, 4, 32
-GAMMA, LAMBDA, CLIP, ENTROPY, VALUE, MAX_NORM, EPS = 0.99, 0.95, 0.2, 0.01, 0.5, 0.5, 1e-5
+NUM_INTERVALS = 32
+LAMBDA, CLIP, VALUE, MAX_NORM, EPS = 0.95, 0.2, 0.5, 0.5, 1e-5
 
 
 class Setting(NamedTuple):
-    """What PureJaxRL's two settings differ in."""
+    """What the published settings differ in."""
 
     env: str
     num_envs: int
@@ -44,23 +44,31 @@ class Setting(NamedTuple):
     learning_rate: float
     activation: str
     steps: float
+    num_steps: int = 128
+    num_epochs: int = 4
+    gamma: float = 0.99
+    entropy: float = 0.01
+    anneal: float = 1.0
+    value_clip: float = CLIP
 
 
 SETTINGS = {
     "cartpole": Setting("gymnax:CartPole-v1", 4, 4, 2.5e-4, "tanh", 5e5),
     "minatar_breakout": Setting("gymnax:Breakout-MinAtar", 64, 8, 5e-3, "relu", 1e7),
+    "pendulum": Setting("gymnax:Pendulum-v1", 4, 64, 1e-3, "tanh", 2e5, 1024, 10, 0.9, 0.0, 0.0, float("inf")),
 }
 
 
 class ActorCritic(nn.Module):
-    """Two torsos of two layers of 64."""
+    """Two torsos of two layers of 64; of a continuous policy also the log of its spread, the same for all states."""
 
-    num_actions: int
+    num_outputs: int
     activation: str
+    continuous: bool
 
     @nn.compact
-    def __call__(self, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Logits and values."""
+    def __call__(self, obs: jax.Array) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """What the policy's distribution needs, and values."""
         x, act = obs.reshape(obs.shape[0], -1).astype(jnp.float32), getattr(nn, self.activation)
 
         def head(size: int, scale: float) -> jax.Array:
@@ -69,12 +77,27 @@ class ActorCritic(nn.Module):
                 hidden = act(nn.Dense(64, kernel_init=nn.initializers.orthogonal(2**0.5))(hidden))
             return nn.Dense(size, kernel_init=nn.initializers.orthogonal(scale))(hidden)
 
-        return head(self.num_actions, 0.01), head(1, 1.0)[:, 0]
+        policy = (head(self.num_outputs, 0.01),)
+        if self.continuous:
+            policy += (self.param("log_std", nn.initializers.zeros, (self.num_outputs,)),)
+        return policy, head(1, 1.0)[:, 0]
 
 
-def apply(network: ActorCritic, variables: Any, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Logits and values."""
-    return cast(tuple[jax.Array, jax.Array], network.apply(variables, obs))
+def apply(network: ActorCritic, variables: Any, obs: jax.Array) -> tuple[tuple[jax.Array, ...], jax.Array]:
+    """Policy and values."""
+    return cast(tuple[tuple[jax.Array, ...], jax.Array], network.apply(variables, obs))
+
+
+def draw(key: jax.Array, policy: tuple[jax.Array, ...]) -> jax.Array:
+    """An action of each environment."""
+    if len(policy) == 1:
+        return jax.random.categorical(key, policy[0])
+    return policy[0] + jnp.exp(policy[1]) * jax.random.normal(key, policy[0].shape)
+
+
+def entropy_of(policy: tuple[jax.Array, ...]) -> jax.Array:
+    """Mean entropy; of a Gaussian without its constant."""
+    return -(nn.softmax(policy[0]) * nn.log_softmax(policy[0])).sum(-1).mean() if len(policy) == 1 else policy[1].sum()
 
 
 class Step(NamedTuple):
@@ -89,32 +112,36 @@ class Step(NamedTuple):
     episode_return: jax.Array
 
 
-def of_action(logits: jax.Array, action: jax.Array) -> jax.Array:
-    """Log-probability of the actions taken."""
-    return jnp.take_along_axis(nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
+def of_action(policy: tuple[jax.Array, ...], action: jax.Array) -> jax.Array:
+    """Log-probability of the actions taken; of a Gaussian without its constant."""
+    if len(policy) == 1:
+        return jnp.take_along_axis(nn.log_softmax(policy[0]), action[:, None], axis=1)[:, 0]
+    mean, log_std = policy
+    return -(0.5 * ((action - mean) / jnp.exp(log_std)) ** 2 + log_std).sum(-1)
 
 
-def loss_of(network: ActorCritic, variables: Any, batch: tuple[Step, jax.Array, jax.Array]) -> jax.Array:
+def loss_of(
+    network: ActorCritic, setting: Setting, variables: Any, batch: tuple[Step, jax.Array, jax.Array]
+) -> jax.Array:
     """PPO's loss with both clips, of a flat minibatch."""
     step, advantage, target = batch
-    logits, value = apply(network, variables, step.obs)
-    ratio = jnp.exp(of_action(logits, step.action) - step.log_prob)
+    policy, value = apply(network, variables, step.obs)
+    ratio = jnp.exp(of_action(policy, step.action) - step.log_prob)
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    policy = -jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - CLIP, 1 + CLIP) * advantage).mean()
-    near = step.value + jnp.clip(value - step.value, -CLIP, CLIP)
+    of_policy = -jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - CLIP, 1 + CLIP) * advantage).mean()
+    near = step.value + jnp.clip(value - step.value, -setting.value_clip, setting.value_clip)
     of_value = 0.5 * jnp.maximum((value - target) ** 2, (near - target) ** 2).mean()
-    entropy = -(nn.softmax(logits) * nn.log_softmax(logits)).sum(-1).mean()
-    return policy + VALUE * of_value - ENTROPY * entropy
+    return of_policy + VALUE * of_value - setting.entropy * entropy_of(policy)
 
 
-def advantages_of(steps: Step, last_value: jax.Array) -> jax.Array:
+def advantages_of(gamma: float, steps: Step, last_value: jax.Array) -> jax.Array:
     """Generalised advantage estimates, going back in time."""
 
     def back(carry: tuple[jax.Array, jax.Array], step: Step) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         advantage, following = carry
         goes_on = 1.0 - step.done
-        delta = step.reward + GAMMA * following * goes_on - step.value
-        advantage = delta + GAMMA * LAMBDA * goes_on * advantage
+        delta = step.reward + gamma * following * goes_on - step.value
+        advantage = delta + gamma * LAMBDA * goes_on * advantage
         return (advantage, step.value), advantage
 
     return lax.scan(back, (jnp.zeros_like(last_value), last_value), steps, reverse=True)[1]
@@ -124,9 +151,12 @@ def train_plain(setting: Setting, num_updates: int, key: jax.Array) -> jax.Array
     """Mean return of the episodes that end in each update, NaN where none does."""
     env = registry.make(setting.env)
     envs, env_params = VectorEnvironment(env, setting.num_envs), env.default_params
-    network = ActorCritic(env.action_space(env_params).n, setting.activation)
-    per_update = NUM_EPOCHS * setting.num_minibatches
-    rate = optax.linear_schedule(setting.learning_rate, 0.0, num_updates * per_update)
+    space = env.action_space(env_params)
+    size = space.n if hasattr(space, "n") else int(np.prod(space.shape))
+    network = ActorCritic(size, setting.activation, continuous=not hasattr(space, "n"))
+    per_update = setting.num_epochs * setting.num_minibatches
+    last_rate = setting.learning_rate * (1 - setting.anneal)
+    rate = optax.linear_schedule(setting.learning_rate, last_rate, num_updates * per_update)
     optimizer = optax.chain(optax.clip_by_global_norm(MAX_NORM), optax.adam(rate, eps=EPS))
     key, network_key, reset_key = jax.random.split(key, 3)
     obs, env_state = envs.reset(reset_key, env_params)
@@ -135,30 +165,31 @@ def train_plain(setting: Setting, num_updates: int, key: jax.Array) -> jax.Array
     def act(carry: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], Step]:
         variables, obs, env_state = carry
         action_key, step_key = jax.random.split(key)
-        logits, value = apply(network, variables, obs)
-        action = jax.random.categorical(action_key, logits)
+        policy, value = apply(network, variables, obs)
+        action = draw(action_key, policy)
         following, env_state, reward, terminated, truncated, info = envs.step(step_key, env_state, action, env_params)
         done = (terminated | truncated).astype(jnp.float32)
-        step = Step(obs, action, of_action(logits, action), value, reward, done, info["episode_return"])
+        step = Step(obs, action, of_action(policy, action), value, reward, done, info["episode_return"])
         return (variables, following, env_state), step
 
     def update(carry: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], jax.Array]:
         variables, opt_state, obs, env_state = carry
-        act_key, *epoch_keys = jax.random.split(key, 1 + NUM_EPOCHS)
-        (_, obs, env_state), steps = lax.scan(act, (variables, obs, env_state), jax.random.split(act_key, NUM_STEPS))
+        act_key, *epoch_keys = jax.random.split(key, 1 + setting.num_epochs)
+        act_keys = jax.random.split(act_key, setting.num_steps)
+        (_, obs, env_state), steps = lax.scan(act, (variables, obs, env_state), act_keys)
         last_value = apply(network, variables, obs)[1]
-        advantage = advantages_of(steps, last_value)
+        advantage = advantages_of(setting.gamma, steps, last_value)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (steps, advantage, advantage + steps.value))
 
         def descend(carry: tuple[Any, Any], chosen: jax.Array) -> tuple[tuple[Any, Any], None]:
             variables, opt_state = carry
             minibatch = jax.tree.map(lambda x: x[chosen], flat)
-            gradient = jax.grad(partial(loss_of, network))(variables, minibatch)
+            gradient = jax.grad(partial(loss_of, network, setting))(variables, minibatch)
             with jax.numpy_dtype_promotion("standard"):
                 change, opt_state = optimizer.update(gradient, opt_state)
             return (optax.apply_updates(variables, change), opt_state), None
 
-        orders = jnp.stack([jax.random.permutation(k, NUM_STEPS * setting.num_envs) for k in epoch_keys])
+        orders = jnp.stack([jax.random.permutation(k, setting.num_steps * setting.num_envs) for k in epoch_keys])
         (variables, opt_state), _ = lax.scan(descend, (variables, opt_state), orders.reshape(per_update, -1))
         score = jnp.sum(steps.episode_return * steps.done) / jnp.sum(steps.done)
         return (variables, opt_state, obs, env_state), score
@@ -172,27 +203,39 @@ def train_ours(setting: Setting, minibatches_of: MinibatchesOf, key: jax.Array) 
     network = NetworkConfig(width=64, depth=2, activation=setting.activation)
     config = Config(
         num_envs=setting.num_envs,
-        segment_length=NUM_STEPS,
+        segment_length=setting.num_steps,
         num_minibatches=setting.num_minibatches,
         minibatches_of=minibatches_of,
         network=network,
         estimator="gae",
         num_buckets=NUM_INTERVALS,
     )
-    params = Params(total_steps=setting.steps, learning_rate=setting.learning_rate, value=VALUE, value_clip=CLIP)
+    params = Params(
+        total_steps=setting.steps,
+        learning_rate=setting.learning_rate,
+        anneal=setting.anneal,
+        update_epochs=setting.num_epochs,
+        entropy=setting.entropy,
+        value=VALUE,
+        gamma=setting.gamma,
+        value_clip=setting.value_clip,
+    )
     return make_train(config, registry.make(setting.env))(key, params)[1].episode_return
 
 
 def curves(setting: Setting, num_seeds: int) -> dict[str, np.ndarray]:
     """Scores of all, [seed, interval]."""
-    num_updates = int(-(-setting.steps // (setting.num_envs * NUM_STEPS)))
+    num_updates = int(-(-setting.steps // (setting.num_envs * setting.num_steps)))
     keys = jax.random.split(jax.random.key(0), num_seeds)
     plain = jax.jit(lambda keys: lax.map(partial(train_plain, setting, num_updates), keys))(keys)
     parts = np.array_split(np.asarray(plain), NUM_INTERVALS, axis=1)
     scores = {"plain loop": np.stack([np.nanmean(part, axis=1) for part in parts], 1)}
-    for kind in get_args(MinibatchesOf):
-        ours = jax.jit(lambda keys, kind=kind: lax.map(partial(train_ours, setting, kind), keys))(keys)
-        scores[f"learner, {kind}"] = np.asarray(ours)
+    kinds: tuple[MinibatchesOf, ...] = ("environments", "samples")
+    for kind in kinds:
+        if kind == "environments" and setting.num_envs % setting.num_minibatches:
+            continue
+        train = partial(train_ours, setting, kind)
+        scores[f"learner, {kind}"] = np.asarray(jax.jit(lambda keys, train=train: lax.map(train, keys))(keys))
     return scores
 
 

@@ -74,17 +74,18 @@ class Config:
         for name in ("num_envs", "segment_length", "horizon", "num_minibatches", "num_buckets"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
-        if self.num_envs % self.num_minibatches:
-            raise ValueError(
-                f"`num_minibatches` must divide `num_envs`; got {self.num_minibatches} and {self.num_envs}."
-            )
+        of_samples = self.minibatches_of == "samples"
+        whole = self.num_envs * self.segment_length if of_samples else self.num_envs
+        if whole % self.num_minibatches:
+            name = "`num_envs` x `segment_length`" if of_samples else "`num_envs`"
+            raise ValueError(f"`num_minibatches` must divide {name}; got {self.num_minibatches} and {whole}.")
         choices = {"estimator": Estimator, "optimizer": Optimizer, "precision": Precision}
         choices |= {"tau_rule": TauRule, "minibatches_of": MinibatchesOf}
         for name, choice in choices.items():
             _check_choice(name, getattr(self, name), get_args(choice))
         if self.reward_scale is not None:
             _check_choice("reward_scale", self.reward_scale, get_args(RewardScale))
-        if self.minibatches_of == "samples" and (self.estimator != "gae" or self.network.kind == "gru"):
+        if of_samples and (self.estimator != "gae" or self.network.kind == "gru"):
             raise ValueError(
                 "`minibatches_of` must be environments unless the estimator is gae and the network has no memory; "
                 f"got samples with {self.estimator} and {self.network.kind}."

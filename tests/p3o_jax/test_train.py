@@ -273,6 +273,10 @@ def test_evaluation_takes_the_first_episode_of_each_environment(trained):
     ("settings", "message"),
     [
         ({"num_envs": 6, "num_minibatches": 4}, "`num_minibatches` must divide `num_envs`; got 4 and 6"),
+        (
+            {"num_minibatches": 3, "minibatches_of": "samples", "estimator": "gae"},
+            "`num_minibatches` must divide `num_envs` x `segment_length`; got 3 and 8192",
+        ),
         ({"horizon": 0}, "`horizon` must be at least 1; got 0"),
         ({"estimator": "td"}, "`estimator` must be one of p3o, original, gae; got 'td'"),
         ({"implementation": "cuda"}, "`implementation` must be None or one of"),
