@@ -4,10 +4,10 @@
     python -m experiments.bench_learning --tasks cartpole catch --seeds 10
     python -m experiments.bench_learning --ablation tau --tasks cartpole catch --seeds 10
 
-Every estimator has the same learner, budget and starting seeds. Measured: area under the learning curve (mean score
-over intervals) and the last tenth of it, interquartile mean and 95% bootstrap interval over seeds (Agarwal et al.
-2021); areas, counted from the task's lowest score, are also divided by that of PPO tuned on the same task and seeds.
-Records of tasks and settings that a run does not repeat stay in the file and in the tables.
+Every estimator has the same learner, budget and, within a run, starting seeds. Measured: area under the learning
+curve (mean score over intervals) and the last tenth of it, interquartile mean and 95% bootstrap interval over seeds
+(Agarwal et al. 2021); areas, counted from the task's lowest score, are also divided by that of PPO tuned on the same
+task and seeds. Records of tasks and settings that a run does not repeat stay in the file and in the tables.
 """
 
 import dataclasses

@@ -243,8 +243,8 @@ def table_of(results: dict[str, dict[str, np.ndarray]], steps: dict[str, float])
     """Area and quarters of the curves, in Markdown."""
     head = ("task", "steps", "", "area, IQM [95%]", "at 1/4", "at 1/2", "at 3/4", "last tenth, IQM [95%]")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for task, both in results.items():
-        for name, score in both.items():
+    for task, scores in results.items():
+        for name, score in scores.items():
             mid = [f"{np.mean(score[:, int(q * NUM_INTERVALS) - 1]):.3g}" for q in (0.25, 0.5, 0.75)]
             area, end = with_interval(np.nanmean(score, axis=1)), with_interval(np.nanmean(score[:, -3:], axis=1))
             lines.append(f"| {' | '.join((task, f'{steps[task]:.3g}', name, area, *mid, end))} |")
@@ -252,7 +252,7 @@ def table_of(results: dict[str, dict[str, np.ndarray]], steps: dict[str, float])
 
 
 def main(tasks: tuple[str, ...] = tuple(SETTINGS), seeds: int = 5, max_steps: float = float("inf")) -> None:
-    """Trains both on every task and writes the table.
+    """Trains all on every task and writes the table.
 
     Args:
       tasks: names in `SETTINGS`.
@@ -270,7 +270,7 @@ def main(tasks: tuple[str, ...] = tuple(SETTINGS), seeds: int = 5, max_steps: fl
         table = table_of(results, steps)
         print(table)
         stem.with_suffix(".md").write_text(f"`{command}`, {seeds} seeds\n\n{table}\n")
-        scores = {name: {who: x.round(4).tolist() for who, x in both.items()} for name, both in results.items()}
+        scores = {name: {who: x.round(4).tolist() for who, x in of.items()} for name, of in results.items()}
         stem.with_suffix(".json").write_text(json.dumps({"command": command, "steps": steps, "scores": scores}) + "\n")
 
 

@@ -69,14 +69,14 @@ def lag_weights(
     Args:
       explained_variance: explained variance EV_j of each lag's reward.
       floor: smallest weight.
-      prior: explained variance at which what has been learnt counts as much as the prior; 0 is without it, and then
-        all weights are 1 while nothing is explained.
+      prior: explained variance E_0 at which what has been learnt counts as much as the prior; a large number, not
+        infinity, is the prior alone; 0 is without it, and then all weights are 1 while nothing is explained.
     """
     horizon = explained_variance.shape[0]
     learnt = jnp.maximum(lax.cummax(explained_variance, reverse=True), 0.0)
-    uniform = 1.0 - jnp.arange(horizon) / horizon
+    triangle = 1.0 - jnp.arange(horizon) / horizon
     total = learnt[0] + prior
-    relative = (learnt + prior * uniform) / jnp.where(total > 0, total, 1.0)
+    relative = (learnt + prior * triangle) / jnp.where(total > 0, total, 1.0)
     return jnp.where(total > 0, jnp.maximum(relative, floor), 1.0)
 
 

@@ -133,6 +133,15 @@ def test_a_lag_weighs_as_much_as_the_best_predicted_one_from_there_on():
     np.testing.assert_allclose(lag_weights(jnp.asarray(explained), floor=0.3, prior=0.1), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("prior", [0.0, 0.05, 1e6])
+def test_the_first_lag_weighs_one_and_none_more_than_an_earlier_one(prior):
+    explained = jnp.asarray(np.random.default_rng(1).normal(-0.1, 0.5, (50, 16)), jnp.float32)
+    weights = np.asarray(jax.vmap(lambda ev: lag_weights(ev, 0.2, prior))(explained))
+    np.testing.assert_allclose(weights[:, 0], 1.0, rtol=1e-6)
+    assert (np.diff(weights, axis=1) <= 0).all()
+    assert (weights >= np.float32(0.2)).all()
+
+
 def test_weights_of_nothing_explained_are_those_of_the_prior():
     np.testing.assert_allclose(lag_weights(jnp.full(4, -0.3), floor=0.3), [1.0, 0.75, 0.5, 0.3], rtol=1e-6)
 

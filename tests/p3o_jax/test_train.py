@@ -13,7 +13,9 @@ from flax import struct
 from envs.environment import Environment, EnvParams, EnvState
 from envs.spaces import Box, Discrete, MultiDiscrete
 from p3o_jax import checkpoint, learner
+from p3o_jax.estimate import Outcome, Targets
 from p3o_jax.evaluate import evaluate
+from p3o_jax.gradient import Batch, _shuffle
 from p3o_jax.learner import Config, Params
 from p3o_jax.metrics import Metrics
 from p3o_jax.networks import NetworkConfig
@@ -246,6 +248,21 @@ def test_one_minibatch_of_samples_is_the_whole_segment():
     state = jax.jit(lambda key: learner.init(config, Recall(), key, PARAMS))(jax.random.key(0))
     blocks, drawn = (jax.jit(lambda s, c=c: learner.update(c, Recall(), s, PARAMS))(state) for c in (config, samples))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), blocks.trainable, drawn.trainable)
+
+
+def test_samples_are_drawn_anew_and_stay_together():
+    count = jnp.arange(12).reshape(3, 4)
+    outcome = Outcome(count, count, count)
+    batch = Batch(count[..., None], count, count, count, outcome, Targets(count, count, ()))
+    orders = []
+    for seed in range(2):
+        shuffled = _shuffle(jax.random.key(seed), batch)
+        leaves = [np.asarray(leaf).reshape(-1) for leaf in jax.tree.leaves(shuffled)]
+        assert all((leaf == leaves[0]).all() for leaf in leaves)
+        assert shuffled.obs.shape == (1, 12, 1)
+        orders.append(leaves[0])
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(12))
+    assert (orders[0] != orders[1]).any()
 
 
 def test_minibatches_of_samples_learn():
