@@ -49,6 +49,10 @@ bench-gpu: install  ## what waits for a GPU, by one command
 	$(BIN)/python -m pytest -q tests/gpu
 	$(BIN)/python -m experiments.bench_advantages
 	$(BIN)/python -m experiments.bench_train
+	$(BIN)/python -m experiments.bench_train --networks "mlp 64x2" --num-envs 16384 --updates 200 --rounds 3 \
+	  --out experiments/results/train_large
+	$(BIN)/python -m experiments.bench_train --networks "mlp 64x2" --num-envs 64 --num-minibatches 4 --learners 256 \
+	  --updates 100 --rounds 3 --out experiments/results/train_vmapped
 	$(BIN)/python -m experiments.bench_envs --save
 
 gpu-compile:  ## compile the kernels for an H200 without one (downloads 1.3 GB into .venv-gpu)

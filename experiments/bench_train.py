@@ -1,6 +1,7 @@
 """Training throughput: environment steps per second of whole trainings (acting and updates), after compilation.
 
     python -m experiments.bench_train --short
+    python -m experiments.bench_train --envs breakout --num-envs 64 --num-minibatches 4 --learners 256  # for a GPU
 
 One epoch, 1024 environments, segments of 64. Rows of one table are measured in turns, several rounds, so that other
 load on the machine hits all of them; the median counts, and on a shared machine only ratios do. A CPU second is one of
@@ -19,6 +20,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import tyro
 from rich.console import Console
 
@@ -34,6 +36,8 @@ PUFFERLIB = {
     ("breakout", "gru 128"): 61e3,
 }
 """Steps per second of PufferLib 3.0 (C environments, PyTorch) on one core of such a machine; with an LSTM for "gru"."""
+
+SEGMENT_LENGTH = 64
 
 NETWORKS = {
     "mlp 64x2": NetworkConfig(width=64, depth=2),
@@ -56,8 +60,12 @@ class Args:
     """Environments of a training."""
     num_minibatches: int = 16
     """Blocks of environments, whose activations fit a cache."""
+    learners: int = 1
+    """Trainings in one call, by `vmap` over their keys; steps are counted of all together."""
     updates: int = 8
     """Updates of a training."""
+    learning_rate: float = 5e-3
+    """At the start of a training."""
     rounds: int = 5
     """Trainings of each row."""
     short: bool = False
@@ -69,26 +77,47 @@ class Args:
         unknown = [name for name in self.networks if name not in NETWORKS]
         if unknown:
             raise ValueError(f"`networks` must be among {', '.join(NETWORKS)}; got {', '.join(unknown)}.")
-        for name in ("updates", "rounds"):
+        for name in ("learners", "updates", "rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
 
 
-def prepare(args: Args, env: Any, network: str, estimator: str) -> Callable[[int], Any]:
-    """A compiled training, as a function of its seed."""
+    @property
+    def steps(self) -> int:
+        """Environment steps of one training."""
+        return self.updates * self.num_envs * SEGMENT_LENGTH
+
+
+def prepare(args: Args, env: Any, network: str, estimator: str) -> Callable[[int], float]:
+    """Compiled trainings, as a function of their seed that returns their mean score in the end."""
     kind, horizon = ESTIMATORS[estimator]
     config = Config(
         num_envs=args.num_envs,
-        segment_length=64,
+        segment_length=SEGMENT_LENGTH,
         horizon=horizon,
         num_minibatches=args.num_minibatches,
         network=NETWORKS[network],
         estimator=kind,  # pyright: ignore[reportArgumentType]
     )
-    steps = args.updates * args.num_envs * 64
-    params = jax.tree.map(jnp.float32, Params(total_steps=steps, update_epochs=1.0))
-    train = jax.jit(make_train(config, env)).lower(jax.random.key(0), params).compile()
-    return lambda seed: jax.block_until_ready(train(jax.random.key(seed), params))
+    params = Params(total_steps=args.steps, update_epochs=1.0, learning_rate=args.learning_rate)
+    params = jax.tree.map(jnp.float32, params)
+    train = make_train(config, env)
+
+    def scores(keys: Any, params: Params) -> Any:
+        each = jax.vmap(train, (0, None)) if args.learners > 1 else lambda key, params: train(key[0], params)
+        return each(keys, params)[1].score
+
+    def keys(seed: int) -> Any:
+        return jax.random.split(jax.random.key(seed), args.learners)
+
+    compiled = jax.jit(scores).lower(keys(0), params).compile()
+
+    def run(seed: int) -> float:
+        score = np.atleast_2d(jax.block_until_ready(compiled(keys(seed), params)))
+        ends = [row[~np.isnan(row)][-1:] for row in score]  # an interval without an update, or an episode, has no score
+        return float(np.mean(np.concatenate(ends))) if any(map(len, ends)) else float("nan")
+
+    return run
 
 
 def measure(args: Args, env_name: str, network: str, console: Console) -> list[dict[str, Any]]:
@@ -97,15 +126,16 @@ def measure(args: Args, env_name: str, network: str, console: Console) -> list[d
     runs = {estimator: prepare(args, env, network, estimator) for estimator in ESTIMATORS}
     wall: dict[str, list[float]] = {name: [] for name in runs}
     cpu: dict[str, list[float]] = {name: [] for name in runs}
+    scores: dict[str, list[float]] = {name: [] for name in runs}
     for seed in range(args.rounds):
         for name, train in runs.items():
             wall_start, cpu_start = time.perf_counter(), time.process_time()
-            train(seed)
+            scores[name].append(train(seed))
             wall[name].append(time.perf_counter() - wall_start)
             cpu[name].append(time.process_time() - cpu_start)
     rows = []
     for name in runs:
-        steps = args.updates * args.num_envs * 64
+        steps = args.learners * args.steps
         row = {
             "env": env_name,
             "network": network,
@@ -115,6 +145,7 @@ def measure(args: Args, env_name: str, network: str, console: Console) -> list[d
             "of_gae": statistics.median(cpu["gae"]) / statistics.median(cpu[name]),
             "wall": wall[name],
             "cpu": cpu[name],
+            "score": scores[name],
             "pufferlib": PUFFERLIB.get((env_name, network)),
         }
         rows.append(row)
@@ -127,7 +158,8 @@ def line_of(row: dict[str, Any]) -> str:
     peer = row["pufferlib"]
     ratio = f"{row['steps_per_cpu_second'] / peer:.2f}" if peer else ""
     speeds = f"{row['steps_per_second'] / 1e3:.0f}k | {row['steps_per_cpu_second'] / 1e3:.0f}k | {row['of_gae']:.2f}"
-    return f"| {row['env']} | {row['network']} | {row['estimator']} | {speeds} | {ratio} |"
+    end = f"{statistics.median(row['wall']):.1f} | {statistics.median(row['score']):.3g}"
+    return f"| {row['env']} | {row['network']} | {row['estimator']} | {speeds} | {ratio} | {end} |"
 
 
 def main() -> None:
@@ -155,8 +187,9 @@ def report(args: Args, rows: list[dict[str, Any]]) -> None:
     stem.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
     head = [
         f"`{command}`, jax {jax.__version__}, {jax.devices()[0].device_kind}\n",
-        "| environment | network | estimator | steps / s | steps / cpu s | of our GAE (cpu) | of PufferLib's figure |",
-        "|---" * 7 + "|",
+        "| environment | network | estimator | steps / s | steps / cpu s | of our GAE (cpu) | of PufferLib's figure "
+        "| seconds | score at the end |",
+        "|---" * 9 + "|",
     ]
     stem.with_suffix(".md").write_text("\n".join(head + [line_of(row) for row in rows]) + "\n")
 
