@@ -230,16 +230,19 @@ def test_checkpoints_refuse_to_overwrite_and_to_guess(tmp_path):
         checkpoint.restore(tmp_path / "two", {"x": jnp.zeros(2)})
 
 
-def test_predictions_are_held_once():
-    def temporary_bytes(horizon):
-        config = dataclasses.replace(CONFIG, num_envs=64, segment_length=32, num_minibatches=8, horizon=horizon)
+def test_memory_is_one_segment_and_one_array_of_predictions():
+    def temporary_bytes(horizon, num_envs=64, segment_length=32):
+        shape = {"num_envs": num_envs, "segment_length": segment_length, "horizon": horizon}
+        config = dataclasses.replace(CONFIG, num_minibatches=8, **shape)
         state = jax.eval_shape(lambda key: learner.init(config, Recall(), key, PARAMS), jax.random.key(0))
         update = jax.jit(lambda state: learner.update(config, Recall(), state, PARAMS))
         return update.lower(state).compile().memory_analysis().temp_size_in_bytes
 
-    once = 4 * 64 * 32 * (256 - 64)
-    # A minibatch holds its predictions and their gradient besides: at most 3 / 8 more.
-    assert temporary_bytes(256) - temporary_bytes(64) < 1.5 * once
+    num_steps, small = 64 * 32, temporary_bytes(64)
+    # A minibatch holds its predictions and their gradient besides: at most 4 / 8 more.
+    assert temporary_bytes(256) - small < 1.5 * num_steps * 4 * (256 - 64)
+    for twice in ({"num_envs": 128}, {"segment_length": 64}):
+        assert temporary_bytes(64, **twice) - small < num_steps * (1.5 * 4 * 64 + 64)
 
 
 def test_one_minibatch_of_samples_is_the_whole_segment():
