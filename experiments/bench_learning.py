@@ -42,7 +42,7 @@ ABLATIONS = {
     ),
     "value": tuple({"value": value} for value in (0.5, 0.1, 0.03)),
     "floor": tuple({"floor": floor} for floor in (0.1, 0.3, 1.0)),
-    "weight_prior": tuple({"weight_prior": prior} for prior in (0.0, 0.05, 0.2, 1e6)),
+    "weight_prior": tuple({"weight_prior": prior} for prior in (0.05, 1.0, 5.0, 1e6)),
     "aggregate": tuple({"aggregate": factor} for factor in (1.0, 3.0, 10.0)),
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),
 }

@@ -71,6 +71,8 @@ class Record:
       seconds: of all seeds together, compilation included.
       command: that made it.
       versions: of python and jax, and the device.
+      seed: where the random keys came from.
+      params: every traced setting, so that a record outlives today's defaults; older ones have none.
     """
 
     task: str
@@ -83,6 +85,8 @@ class Record:
     seconds: float
     command: str
     versions: str
+    seed: int | None = None
+    params: dict[str, float | None] = dataclasses.field(default_factory=dict)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -126,14 +130,16 @@ def make_records(
     for config, group in groups.items():
         start = time.perf_counter()
         traced = [{k: v for k, v in setting.values.items() if k in PARAM_NAMES} for setting in group]
-        metrics = train_all(env, config, [dataclasses.replace(params, **values) for values in traced], num_seeds, seed)
+        resolved = [dataclasses.replace(params, **values) for values in traced]
+        metrics = train_all(env, config, resolved, num_seeds, seed)
         seconds = (time.perf_counter() - start) / len(group)
         for i, setting in enumerate(group):
-            records.append(_record(task, setting, params, jax.tree.map(lambda x, i=i: x[i], metrics), seconds))
+            of_setting = jax.tree.map(lambda x, i=i: x[i], metrics)
+            records.append(_record(task, setting, resolved[i], of_setting, seconds, seed))
     return records
 
 
-def _record(task: str, setting: Setting, params: Params, metrics: Metrics, seconds: float) -> Record:
+def _record(task: str, setting: Setting, params: Params, metrics: Metrics, seconds: float, seed: int) -> Record:
     is_default = setting.estimator == "p3o" and not setting.values
     explained = np.asarray(metrics.explained_variance).mean(axis=0) if is_default else np.zeros((0, 0))
     return Record(
@@ -147,6 +153,8 @@ def _record(task: str, setting: Setting, params: Params, metrics: Metrics, secon
         seconds=round(seconds, 1),
         command="python -m experiments.bench_learning " + " ".join(sys.argv[1:]),
         versions=f"python {platform.python_version()}, jax {jax.__version__}, {jax.devices()[0].device_kind}",
+        seed=seed,
+        params={name: _plain(np.asarray(getattr(params, name), float)) for name in PARAM_NAMES},
     )
 
 
