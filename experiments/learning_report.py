@@ -157,6 +157,6 @@ def draw_horizon(path: Path, record: Record) -> None:
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
     image = axes.pcolormesh(np.arange(explained.shape[1]), steps, np.clip(explained, 0, 1), vmin=0, vmax=1)
     axes.set(xlabel="lag", ylabel="environment steps")
-    figure.colorbar(image, label="explained variance")
+    figure.colorbar(image, label="explained variance, negative as 0")
     figure.savefig(path, dpi=80)
     plt.close(figure)
