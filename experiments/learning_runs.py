@@ -71,8 +71,8 @@ class Record:
       seconds: of all seeds together, compilation included.
       command: that made it.
       versions: of python and jax, and the device.
-      seed: where the random keys came from.
-      params: every traced setting, so that a record outlives today's defaults; older ones have none.
+      seed: where the random keys came from; None in older records, whose `command` tells.
+      params: every number of `Params`, None for infinity, so that a record outlives their defaults; empty in older ones.
     """
 
     task: str

@@ -131,7 +131,7 @@ class Params:
       tau: share of the one-step prediction in P3O's errors; 0 is Monte Carlo with bootstrap, 1 is one-step;
         the largest that `Config.tau_rule` gives.
       floor: smallest weight of a lag.
-      weight_prior: explained variance at which the weights that were learnt would count as much as those of the prior.
+      weight_prior: explained variance at which the weights that were learnt count as much as those of the prior.
       aggregate: weight of the sum over lags in P3O's value loss.
       spread_decay: how much of the older statistics of each lag an update keeps.
       puf: how much of the rewards' precision the original P3O subtracts.
@@ -153,7 +153,7 @@ class Params:
     adam_eps: Scalar = 1e-5
     tau: Scalar = 0.2
     floor: Scalar = 0.3
-    weight_prior: Scalar = 5.0
+    weight_prior: Scalar = 0.05
     aggregate: Scalar = 3.0
     spread_decay: Scalar = 0.95
     puf: Scalar = 0.0

@@ -55,7 +55,7 @@ def init_spread(horizon: int) -> Spread:
 def lag_weights(
     explained_variance: Float[Array, " H"],
     floor: Float[Array, ""] | float = 0.3,
-    prior: Float[Array, ""] | float = 5.0,
+    prior: Float[Array, ""] | float = 0.05,
 ) -> Float[Array, " H"]:
     """Returns the weight of each lag in the advantage; the first is 1, and none is larger than an earlier one.
 

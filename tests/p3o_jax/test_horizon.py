@@ -133,7 +133,7 @@ def test_a_lag_weighs_as_much_as_the_best_predicted_one_from_there_on():
     np.testing.assert_allclose(lag_weights(jnp.asarray(explained), floor=0.3, prior=0.1), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("prior", [0.0, 0.05, 1e6])
+@pytest.mark.parametrize("prior", [0.0, 0.05, 5.0, 1e6])
 def test_the_first_lag_weighs_one_and_none_more_than_an_earlier_one(prior):
     explained = jnp.asarray(np.random.default_rng(1).normal(-0.1, 0.5, (50, 16)), jnp.float32)
     weights = np.asarray(jax.vmap(lambda ev: lag_weights(ev, 0.2, prior))(explained))
