@@ -72,7 +72,8 @@ class Record:
       command: that made it.
       versions: of python and jax, and the device.
       seed: where the random keys came from; None in older records, whose `command` tells.
-      params: every number of `Params`, None for infinity, so that a record outlives their defaults; empty in older ones.
+      params: every number of `Params`, None for infinity, so that a record outlives their defaults; empty in older
+        records.
     """
 
     task: str
