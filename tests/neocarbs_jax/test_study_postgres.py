@@ -23,8 +23,8 @@ def _server_programs() -> Path | None:
 
 
 def _run(*command: object) -> None:
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []  # the server refuses to run as root
-    subprocess.run([*as_user, *map(str, command)], check=True, capture_output=True, cwd="/")
+    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    subprocess.run(list(map(str, command)), check=True, capture_output=True, cwd="/", user=user, group=user)
 
 
 @pytest.fixture(scope="module")
