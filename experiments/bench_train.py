@@ -81,7 +81,6 @@ class Args:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
 
-
     @property
     def steps(self) -> int:
         """Environment steps of one training."""
