@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help install sweep sweep-short test lint check clean gpu-compile \
-  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-train bench-gpu
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -41,6 +41,9 @@ bench-advantages: install  ## the advantage operations beside the plain ones; th
 
 bench-learning: install  ## learning curves of P3O and PPO; the full form: ARGS=
 	$(BIN)/python -m experiments.bench_learning $(ARGS)
+
+bench-signal: install  ## advantages against the truth, by rollouts, 15 minutes on a core
+	$(BIN)/python -m experiments.bench_signal $(ARGS)
 
 bench-train: install  ## training throughput; the full form: ARGS=
 	$(BIN)/python -m experiments.bench_train $(ARGS)

@@ -153,7 +153,7 @@ class Params:
     adam_eps: Scalar = 1e-5
     tau: Scalar = 0.2
     floor: Scalar = 0.3
-    weight_prior: Scalar = 0.05
+    weight_prior: Scalar = 5.0
     aggregate: Scalar = 3.0
     spread_decay: Scalar = 0.95
     puf: Scalar = 0.0

@@ -55,7 +55,7 @@ def init_spread(horizon: int) -> Spread:
 def lag_weights(
     explained_variance: Float[Array, " H"],
     floor: Float[Array, ""] | float = 0.3,
-    prior: Float[Array, ""] | float = 0.05,
+    prior: Float[Array, ""] | float = 5.0,
 ) -> Float[Array, " H"]:
     """Returns the weight of each lag in the advantage; the first is 1, and none is larger than an earlier one.
 
@@ -63,8 +63,8 @@ def lag_weights(
 
     u is what to think before anything was explained: the mean, over all horizons 1 .. H, of the weights of a plain sum
     of that many rewards. E is what has been learnt: a lag counts as much as the best-predicted one from there on, as of
-    two equal rewards the later one must not count more. Where single rewards are hardly predictable, their EV_j are
-    noise, and the prior outweighs it.
+    two equal rewards the later one must not count more. It is a small part by default: a reward that is seen coming is
+    often one that the action no longer changes, and then what is left of it is noise.
 
     Args:
       explained_variance: explained variance EV_j of each lag's reward.

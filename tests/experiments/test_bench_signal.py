@@ -1,0 +1,63 @@
+"""True advantages by rollouts, where they are known, and the table."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.environment import Box, Discrete, Environment, EnvParams, EnvState
+from experiments.bench_signal import Look, rules_of, table, true_advantage
+from p3o_jax import learner
+from p3o_jax.rollout import make_actor
+from p3o_jax.settings import Config, Params
+from p3o_jax.spread import init_spread
+
+
+@dataclass(frozen=True)
+class Bandit(Environment):
+    """Three steps; the first action is the reward of each."""
+
+    @property
+    def default_params(self):
+        return EnvParams()
+
+    def action_space(self, params=None):
+        return Discrete(2)
+
+    def observation_space(self, params=None):
+        return Box(0.0, 2.0, (1,))
+
+    def get_obs(self, state, params):
+        return state.first_action[None].astype(jnp.float32)
+
+    def reset_env(self, key, params):
+        state = BanditState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+        return self.get_obs(state, params), state
+
+    def step_env(self, key, state, action, params):
+        first_action = jnp.where(state.time == 0, action, state.first_action)
+        state = BanditState(state.time + 1, first_action)
+        return self.get_obs(state, params), state, first_action.astype(jnp.float32), state.time >= 3, {}
+
+
+class BanditState(EnvState):
+    first_action: jax.Array
+
+
+def test_true_advantage_is_what_the_action_changes():
+    config, env = Config(num_envs=64, segment_length=8, horizon=4), Bandit()
+    state = learner.init(config, env, jax.random.key(0), Params())
+    actor = make_actor(config, env, env.default_params)
+    action = jnp.arange(64) % 2
+    found = true_advantage(actor, 400, 8, state, state.position, action, jax.random.key(1), gamma=0.5)
+    # 1 + 1/2 + 1/4 until the episode ends, against the same with the chance of an untrained policy, a half
+    np.testing.assert_allclose(found, 1.75 * (np.asarray(action) - 0.5), atol=0.2)
+
+
+def test_table_has_each_rule_and_the_mean_of_a_trainings_looks():
+    looks = [Look(score, 192, dict.fromkeys(rules_of(init_spread(4)), score / 10)) for score in (1.0, 2.0)]
+    head, _, default, *_, about = table({"catch": looks}).splitlines()
+    assert head == "| rule | catch (2) |"
+    assert default == "| weights: default | 0.150 |"
+    assert "192 actions" in about
