@@ -9,8 +9,9 @@ taken and those that follow an action drawn anew, both continued by the current 
 that what the action does not change cancels. Measured are the actions at the start, the middle and near the end of a
 segment.
 
-Correlations are small: nearly all of an advantage is noise. Over n actions their standard error is about 1 / sqrt(n). A
-rule that made the predictions, too, could differ from what it does with those of the default.
+Correlations are small because advantages are noisy and so is the truth, a mean of few rollouts: compare rules within a
+column, not columns. Over n actions of one training the standard error is about 1 / sqrt(n), that of the difference of
+two rules less. A rule that made the predictions, too, could differ from what it does with those of the default.
 """
 
 import dataclasses
@@ -93,18 +94,21 @@ def rules_of(spread: Spread) -> dict[str, Rule]:
     """What is compared: rules for the weights with the default `tau`, then values of `tau` with the default weights."""
     horizon, explained = spread.count.shape[0], spread.explained_variance
     lag = jnp.arange(horizon, dtype=jnp.float32)
+    params = Params()
+    mixed = partial(lag_weights, explained, params.floor)
     weights = {
-        "default": lag_weights(explained),
-        "prior 1": lag_weights(explained, prior=1.0),
-        "prior .05": lag_weights(explained, prior=0.05),
-        "prior 0, what is explained alone": lag_weights(explained, prior=0.0),
+        "default": mixed(params.weight_prior),
+        "prior 1": mixed(1.0),
+        "prior .05": mixed(0.05),
+        "prior 0, what is explained alone": mixed(0.0),
+        "prior 1e6, max(1 - j / H, floor)": mixed(1e6),
         "1 - j / H": 1.0 - lag / horizon,
         "1 - log(1 + j) / log(1 + H)": 1.0 - jnp.log1p(lag) / jnp.log1p(horizon),
         ".99^j": 0.99**lag,
         ".97^j": 0.97**lag,
         "all 1": jnp.ones(horizon),
     }
-    rules = {f"weights: {name}": Rule(w, lag_taus(spread, Params().tau, "noise")) for name, w in weights.items()}
+    rules = {f"weights: {name}": Rule(w, lag_taus(spread, params.tau, "noise")) for name, w in weights.items()}
     taus = {f"tau {tau}": Rule(weights["default"], lag_taus(spread, tau, "noise")) for tau in (0.05, 0.1, 0.4, 0.8)}
     return rules | taus
 
@@ -120,21 +124,23 @@ def looks_at(task: str, args: Args) -> Iterator[Look]:
     train_on = jax.jit(partial(advance, config, env))
     state = learner.init(config, env, jax.random.key(args.seed), params)
     total = int(learner.num_total_updates(config, env, params))
+    looks_key = jax.random.fold_in(jax.random.key(args.seed), total)  # the training splits the key itself
     for i, fraction in enumerate(FRACTIONS):
         num_updates = jnp.asarray(int(fraction * total)) - state.num_updates
         state, metrics = train_on(state, params, num_updates)
         estimated: dict[str, list[Array]] = {name: [] for name in rules_of(state.spread)}
         true, position = [], state.position
-        for key in jax.random.split(jax.random.fold_in(jax.random.key(args.seed), i), args.segments):
-            position, at_starts, advantages = estimate(state, position, key)
+        for key in jax.random.split(jax.random.fold_in(looks_key, i), args.segments):
+            collect_key, measure_key = jax.random.split(key)
+            position, at_starts, advantages = estimate(state, position, collect_key)
             for name, of_segment in advantages.items():
                 estimated[name] += [*of_segment]
             for j, (before, action) in enumerate(at_starts):
-                true.append(measure(state, before, action, jax.random.fold_in(key, j)))
+                true.append(measure(state, before, action, jax.random.fold_in(measure_key, j)))
         truth = np.concatenate(true)
         correlation = {name: float(np.corrcoef(np.concatenate(x), truth)[0, 1]) for name, x in estimated.items()}
-        score = np.asarray(metrics.score)
-        yield Look(float(score[np.isfinite(score)][-1]), len(truth), correlation)
+        scores = [float(x) for x in metrics.score if jnp.isfinite(x)]
+        yield Look(scores[-1] if scores else float("nan"), len(truth), correlation)
 
 
 def collect_and_estimate(

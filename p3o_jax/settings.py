@@ -131,7 +131,7 @@ class Params:
       tau: share of the one-step prediction in P3O's errors; 0 is Monte Carlo with bootstrap, 1 is one-step;
         the largest that `Config.tau_rule` gives.
       floor: smallest weight of a lag.
-      weight_prior: explained variance at which the weights that were learnt count as much as those of the prior.
+      weight_prior: how much the prior of the lags' weights counts, in units of explained variance; see `lag_weights`.
       aggregate: weight of the sum over lags in P3O's value loss.
       spread_decay: how much of the older statistics of each lag an update keeps.
       puf: how much of the rewards' precision the original P3O subtracts.

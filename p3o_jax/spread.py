@@ -63,14 +63,15 @@ def lag_weights(
 
     u is what to think before anything was explained: the mean, over all horizons 1 .. H, of the weights of a plain sum
     of that many rewards. E is what has been learnt: a lag counts as much as the best-predicted one from there on, as of
-    two equal rewards the later one must not count more. It is a small part by default: a reward that is seen coming is
-    often one that the action no longer changes, and then what is left of it is noise.
+    two equal rewards the later one must not count more. What is learnt has the
+    share E_0 / (E_0 + prior), at most a sixth by default: a reward that is seen coming is often one that the action no
+    longer changes.
 
     Args:
       explained_variance: explained variance EV_j of each lag's reward.
       floor: smallest weight.
-      prior: explained variance E_0 at which what has been learnt counts as much as the prior; a large number, not
-        infinity, is the prior alone; 0 is without it, and then all weights are 1 while nothing is explained.
+      prior: how much u counts, in units of explained variance; a large number, not infinity, is u alone; 0 is without
+        it, and then all weights are 1 while nothing is explained.
     """
     horizon = explained_variance.shape[0]
     learnt = jnp.maximum(lax.cummax(explained_variance, reverse=True), 0.0)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.environment import Box, Discrete, Environment, EnvParams, EnvState
-from experiments.bench_signal import Look, rules_of, table, true_advantage
+from experiments.bench_signal import Look, collect_and_estimate, rules_of, table, true_advantage
 from p3o_jax import learner
 from p3o_jax.rollout import make_actor
 from p3o_jax.settings import Config, Params
@@ -53,6 +53,23 @@ def test_true_advantage_is_what_the_action_changes():
     found = true_advantage(actor, 400, 8, state, state.position, action, jax.random.key(1), gamma=0.5)
     # 1 + 1/2 + 1/4 until the episode ends, against the same with the chance of an untrained policy, a half
     np.testing.assert_allclose(found, 1.75 * (np.asarray(action) - 0.5), atol=0.2)
+
+
+def test_positions_actions_and_advantages_of_a_segment_belong_together():
+    config, env = Config(num_envs=64, segment_length=8, horizon=4), Bandit()
+    state = learner.init(config, env, jax.random.key(0), Params())
+    actor = make_actor(config, env, env.default_params)
+    starts = (0, 1, 3)
+    end, at_starts, advantages = collect_and_estimate(config, actor, starts, state, state.position, jax.random.key(1))
+    (first, action), (second, _), (third, action_of_third) = at_starts
+    np.testing.assert_array_equal(first.obs, state.position.obs)
+    np.testing.assert_array_equal(second.obs[:, 0], action)  # the first action is what is seen until the episode ends
+    assert bool(jnp.all(third.first))
+    assert not bool(jnp.any(second.first))
+    assert end.obs.shape == (64, 1)
+    # Untrained predictions are near 0: an advantage is nearly the rewards to come, three times the first action's.
+    for i, chosen in ((0, action), (2, action_of_third)):
+        assert np.corrcoef(advantages["weights: all 1"][i], chosen)[0, 1] > 0.9
 
 
 def test_table_has_each_rule_and_the_mean_of_a_trainings_looks():
