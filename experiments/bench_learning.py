@@ -20,7 +20,7 @@ from rich.console import Console
 
 from experiments.common import compilation_cache, user_errors
 from experiments.learning_report import ablation_table, comparison_table, draw, load, merge, save
-from experiments.learning_runs import TASKS, Setting, make_records
+from experiments.learning_runs import TASKS, Setting, check_tasks, make_records
 from p3o_jax.settings import Params
 
 Estimator = Literal["p3o", "original", "gae"]
@@ -75,9 +75,7 @@ class Args:
     """Directory of the tables, the JSON and the pictures."""
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.tasks if name not in TASKS]
-        if unknown:
-            raise ValueError(f"`tasks` must be among {', '.join(TASKS)}; got {', '.join(unknown)}.")
+        check_tasks(self.tasks)
         if self.ablation is not None and self.ablation not in ABLATIONS:
             raise ValueError(f"`ablation` must be one of {', '.join(ABLATIONS)}; got {self.ablation}.")
         if self.seeds < 1:

@@ -31,7 +31,7 @@ from rich.console import Console
 
 from envs import registry
 from experiments.common import compilation_cache, user_errors
-from experiments.learning_runs import TASKS, config_of
+from experiments.learning_runs import TASKS, check_tasks, config_of
 from p3o_jax import learner
 from p3o_jax.advantages import p3o_advantage
 from p3o_jax.normalize import scale_rewards
@@ -49,7 +49,7 @@ class Args:
     """Hold advantages against the truth."""
 
     tasks: tuple[str, ...] = ("asterix", "space_invaders", "minatar_breakout")
-    """Names of tasks, of one agent each."""
+    """Names of tasks."""
     max_steps: float = 5e5
     """Budget of a training, or the task's own where that is less."""
     segments: int = 16
@@ -64,9 +64,10 @@ class Args:
     """Table."""
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.tasks if name not in TASKS]
-        if unknown:
-            raise ValueError(f"`tasks` must be among {', '.join(TASKS)}; got {', '.join(unknown)}.")
+        check_tasks(self.tasks)
+        for name in ("segments", "rollouts", "reach"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
 
 
 class Rule(NamedTuple):

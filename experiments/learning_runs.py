@@ -49,6 +49,13 @@ TASKS = {
 }
 
 
+def check_tasks(names: Sequence[str]) -> None:
+    """Raises a ValueError unless all are in `TASKS`."""
+    unknown = [name for name in names if name not in TASKS]
+    if unknown:
+        raise ValueError(f"`tasks` must be among {', '.join(TASKS)}; got {', '.join(unknown)}.")
+
+
 class Setting(NamedTuple):
     """An estimator with values of its own, named as fields of `Config` or `Params`."""
 

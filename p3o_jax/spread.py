@@ -63,9 +63,8 @@ def lag_weights(
 
     u is what to think before anything was explained: the mean, over all horizons 1 .. H, of the weights of a plain sum
     of that many rewards. E is what has been learnt: a lag counts as much as the best-predicted one from there on, as of
-    two equal rewards the later one must not count more. What is learnt has the
-    share E_0 / (E_0 + prior), at most a sixth by default: a reward that is seen coming is often one that the action no
-    longer changes.
+    two equal rewards the later one must not count more. What is learnt has the share E_0 / (E_0 + prior), at most a
+    sixth by default: a reward that is seen coming is often one that the action no longer changes.
 
     Args:
       explained_variance: explained variance EV_j of each lag's reward.

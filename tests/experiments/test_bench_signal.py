@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from envs.environment import Box, Discrete, Environment, EnvParams, EnvState
-from experiments.bench_signal import Look, collect_and_estimate, rules_of, table, true_advantage
+from experiments.bench_signal import Args, Look, collect_and_estimate, rules_of, table, true_advantage
 from p3o_jax import learner
 from p3o_jax.rollout import make_actor
 from p3o_jax.settings import Config, Params
@@ -78,3 +79,9 @@ def test_table_has_each_rule_and_the_mean_of_a_trainings_looks():
     assert head == "| rule | catch (2) |"
     assert default == "| weights: default | 0.150 |"
     assert "192 actions" in about
+
+
+@pytest.mark.parametrize("wrong", [{"tasks": ("nope",)}, {"segments": 0}, {"rollouts": 0}, {"reach": 0}])
+def test_bad_arguments_are_named(wrong):
+    with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be"):
+        Args(**wrong)
