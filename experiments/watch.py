@@ -25,8 +25,8 @@ from experiments.common import user_errors
 class Watch:
     """Play one environment and draw it."""
 
-    env: str
-    """Name of the environment."""
+    env: str | None = None
+    """Name of the environment; by default the one that a folder's policy was trained on."""
     policy: str = "random"
     """`random`, `scripted`, or a folder that `p3o train` wrote."""
     gif: Path | None = None
@@ -53,11 +53,13 @@ class Player(NamedTuple):
     """A policy in its environment, as two pure functions.
 
     Attributes:
+        name: The environment's, for `envs.registry`.
         env: The environment.
         begin: key -> carry.
         advance: (carry, key) -> (carry, (state before the step, reward, info)).
     """
 
+    name: str
     env: Any
     begin: Callable[[PRNGKeyArray], Any]
     advance: Callable[[Any, PRNGKeyArray], tuple[Any, tuple[Any, Any, dict[str, Any]]]]
@@ -80,7 +82,7 @@ def simple_player(name: str, arguments: dict[str, Any], scripted_policy: bool) -
         _, after, reward, _, _, info = vector.step(step_key, state, action, params)
         return after, (state.env, reward, info)
 
-    return Player(env, lambda key: vector.reset(key, params)[1], advance)
+    return Player(name, env, lambda key: vector.reset(key, params)[1], advance)
 
 
 def learned_player(folder: Path) -> Player:
@@ -101,7 +103,7 @@ def learned_player(folder: Path) -> Player:
         after, (reward, _, _, info) = rollout.step(actor, step_key, position, memory, action, params)
         return after, (position.env_state.env, reward, info)
 
-    return Player(agent.env, lambda key: rollout.start(actor, key, params), advance)
+    return Player(agent.env_name, agent.env, lambda key: rollout.start(actor, key, params), advance)
 
 
 def play(player: Player, steps: int, seed: int) -> tuple[Any, np.ndarray, dict[str, np.ndarray]]:
@@ -117,13 +119,15 @@ def choose_player(args: Watch) -> Player:
     """The player of `--policy`.
 
     Raises:
-        ValueError: The checkpoint is of another environment.
+        ValueError: No environment is named, or the checkpoint is of another one.
     """
     arguments = {key: json.loads(value) for key, value in args.arguments.items()}
     if args.policy in ("random", "scripted"):
+        if args.env is None:
+            raise ValueError(f"`env` must be given unless `policy` is a folder; got no env and {args.policy!r}.")
         return simple_player(args.env, arguments, args.policy == "scripted")
     player = learned_player(Path(args.policy))
-    if player.env != make(args.env, **arguments):
+    if args.env is not None and player.env != make(args.env, **arguments):
         raise ValueError(f"`policy` must be trained on {args.env}; got one of {player.env}.")
     return player
 
@@ -151,7 +155,7 @@ def watch(args: Watch, console: Console) -> None:
         console.print(f"wrote {args.png}")
     scores = info["score"][info["done"]]
     ended = f"{len(scores)} episodes, mean score {scores.mean():.2f}" if len(scores) else "no episode ended"
-    console.print(f"{args.env} by {args.policy}: {ended}, reward {reward.sum(0).mean():.2f} per agent")
+    console.print(f"{player.name} by {args.policy}: {ended}, reward {reward.sum(0).mean():.2f} per agent")
 
 
 if __name__ == "__main__":

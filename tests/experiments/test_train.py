@@ -1,4 +1,4 @@
-"""`p3o train` and `p3o eval`: an agent is trained, kept, resumed and evaluated; bad input is one line."""
+"""`p3o`: an agent is trained, kept, resumed, evaluated and watched; bad input is one line."""
 
 import sys
 
@@ -16,7 +16,7 @@ def run(monkeypatch, folder, *args):
     p3o.main()
 
 
-def test_an_agent_is_kept_resumed_and_evaluated(monkeypatch, tmp_path, capsys):
+def test_an_agent_is_kept_resumed_evaluated_and_watched(monkeypatch, tmp_path, capsys):
     train = ["train", "--out", "agent", "--reports", "2", "--episodes", "2", "--set", *SMALL]
     run(monkeypatch, tmp_path, *train, "total_steps=256")
     assert "kept in agent" in capsys.readouterr().out
@@ -26,6 +26,12 @@ def test_an_agent_is_kept_resumed_and_evaluated(monkeypatch, tmp_path, capsys):
     assert int(saved.load(tmp_path / "agent").state.num_updates) == 8
     run(monkeypatch, tmp_path, "eval", "agent", "--episodes", "2")
     assert "over 2 episodes" in capsys.readouterr().out
+    run(monkeypatch, tmp_path, "watch", "--policy", "agent", "--steps", "8", "--png", "last.png")
+    assert "pong by agent" in capsys.readouterr().out
+    assert (tmp_path / "last.png").stat().st_size > 0
+    with pytest.raises(SystemExit):
+        run(monkeypatch, tmp_path, "watch", "--policy", "agent", "--env", "breakout")
+    assert "`policy` must be trained on breakout" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -36,6 +42,7 @@ def test_an_agent_is_kept_resumed_and_evaluated(monkeypatch, tmp_path, capsys):
         (["train", "--set", "clip"], "`set` must read NAME=VALUE; got 'clip'."),
         (["train", "--set", "num_envs=6"], "`num_minibatches` must divide `num_envs`; got 4 and 6."),
         (["train", "--set", "estimator=td"], "`estimator` must be one of p3o, original, gae; got 'td'."),
+        (["watch"], "`env` must be given unless `policy` is a folder; got no env and 'random'."),
         (["eval", "nowhere"], "`checkpoint` must be a folder that `p3o train` wrote; got 'nowhere'."),
     ],
 )
