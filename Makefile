@@ -71,6 +71,7 @@ $(VENV)/.bench: $(VENV)/.installed
 
 lint: install  ## ruff and pyright
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/pyright
 
 check: lint test  ## what CI runs

@@ -87,9 +87,7 @@ class Agar(Environment):
         if self.num_players < 2:
             raise ValueError(f"`num_players` must be at least 2; got {self.num_players}.")
         if not 1 <= self.seen_food <= self.num_food:
-            raise ValueError(
-                f"`seen_food` must be from 1 to `num_food`; got {self.seen_food} and {self.num_food}."
-            )
+            raise ValueError(f"`seen_food` must be from 1 to `num_food`; got {self.seen_food} and {self.num_food}.")
 
     @property
     def num_agents(self) -> int:
@@ -114,9 +112,7 @@ class Agar(Environment):
 
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Shaped[Array, "players ..."], params: EnvParams
-    ) -> tuple[
-        Float[Array, "players k"], EnvState, Float[Array, " players"], Bool[Array, " players"], dict[str, Any]
-    ]:
+    ) -> tuple[Float[Array, "players k"], EnvState, Float[Array, " players"], Bool[Array, " players"], dict[str, Any]]:
         after, reward, eaten = self.transition(state, action, self.draw(key), params)
         info = {"score": jnp.where(eaten, state.mass, after.mass)}
         return self.get_obs(after, params), after, reward, eaten, info

@@ -92,9 +92,7 @@ class Boids(Environment):
 
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Float[Array, "boids 2"], params: EnvParams
-    ) -> tuple[
-        Float[Array, "boids k"], EnvState, Float[Array, " boids"], Bool[Array, " boids"], dict[str, Any]
-    ]:
+    ) -> tuple[Float[Array, "boids k"], EnvState, Float[Array, " boids"], Bool[Array, " boids"], dict[str, Any]]:
         state, reward = self.transition(state, action, params)
         info = {"score": state.total_reward / state.time.astype(jnp.float32)}
         return self.get_obs(state, params), state, reward, jnp.zeros(self.num_boids, bool), info

@@ -182,9 +182,7 @@ class Breakout(Environment):
         return jnp.where(action == 1, -1.0, jnp.where(action == 2, 1.0, 0.0))
 
 
-def _frame(
-    state: EnvState, paddle_step: Float[Array, ""], fire: tuple[Array, Array], params: EnvParams
-) -> EnvState:
+def _frame(state: EnvState, paddle_step: Float[Array, ""], fire: tuple[Array, Array], params: EnvParams) -> EnvState:
     """One frame of 1/60 s."""
     moved = jnp.clip(state.paddle_x + paddle_step, 0.0, WIDTH - state.paddle_width)
     x = jnp.where(state.ball_x < 0, state.ball_x + _NUDGE, state.ball_x)
@@ -207,9 +205,7 @@ def _frame(
 
     points = jnp.where(brick_hit, 7 - 3 * (contact.row // 2), 0)
     mark = jnp.uint32(1) << jnp.clip(contact.column, 0, COLUMNS - 1).astype(jnp.uint32)
-    bricks = tuple(
-        jnp.where(brick_hit & (contact.row == r), word | mark, word) for r, word in enumerate(state.bricks)
-    )
+    bricks = tuple(jnp.where(brick_hit & (contact.row == r), word | mark, word) for r, word in enumerate(state.bricks))
     vx, vy = state.ball_vx, state.ball_vy
     after = state.replace(
         ball_x=jnp.where(bounced, contact.x, jnp.where(free, state.ball_x + vx, state.ball_x)),

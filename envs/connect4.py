@@ -41,9 +41,7 @@ class Board(struct.PyTreeNode):
     def up(self, count: int) -> Board:
         """Every cell moved by `count` bits: 1 is a row, 7 a column, 6 and 8 the diagonals."""
         carried = self.low >> np.uint32(_LOW_BITS - count)
-        return Board(
-            (self.low << np.uint32(count)) & _LIMB, ((self.high << np.uint32(count)) | carried) & _LIMB
-        )
+        return Board((self.low << np.uint32(count)) & _LIMB, ((self.high << np.uint32(count)) | carried) & _LIMB)
 
     def down(self, count: int) -> Board:
         """The opposite of `up`."""

@@ -208,9 +208,7 @@ class VectorEnvironment:
         step_key, reset_key = jax.random.split(key)
         keys = jax.random.split(step_key, self.num_envs)
         step_env = jax.vmap(self.env.step_env, in_axes=(0, 0, 0, None))
-        final_obs, env_state, reward, terminated, env_info = step_env(
-            keys, state.env, self._split(action), params
-        )
+        final_obs, env_state, reward, terminated, env_info = step_env(keys, state.env, self._split(action), params)
         truncated = jax.vmap(self.env.is_truncated, in_axes=(0, None))(env_state, params)
         restart = truncated if self.num_agents > 1 else terminated | truncated
         obs, env_state = self._restart(reset_key, restart, final_obs, env_state, params)
@@ -226,9 +224,7 @@ class VectorEnvironment:
         info |= {metric: env_info[metric].reshape(-1) for metric in getattr(self.env, "metrics", ())}
         if self.final_observation:
             info["final_observation"] = self._merge(final_obs)
-        state = VectorState(
-            env_state, jnp.where(done, 0.0, episode_return), jnp.where(done, 0, episode_length)
-        )
+        state = VectorState(env_state, jnp.where(done, 0.0, episode_return), jnp.where(done, 0, episode_length))
         return self._merge(obs), state, reward, terminated, truncated, info
 
     def _restart(self, key, restart, obs, state, params):

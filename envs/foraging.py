@@ -115,9 +115,7 @@ class Foraging(Environment):
         draws = self.draw(key, params)
         zero = jnp.zeros((), jnp.int32)
         enemy = jnp.zeros(2, jnp.int32)
-        state = EnvState(
-            zero, jnp.full((), self.rows // 2, jnp.int32), draws.resource, enemy, zero, zero, zero
-        )
+        state = EnvState(zero, jnp.full((), self.rows // 2, jnp.int32), draws.resource, enemy, zero, zero, zero)
         return self.get_obs(state, params), state
 
     def step_env(

@@ -86,9 +86,7 @@ def _playout(env, key, state, column, params) -> Float[Array, ""]:
     return jax.lax.while_loop(lambda carry: ~carry[3], move, start)[2]
 
 
-def play_snake(
-    env: snake.Snake, key: PRNGKeyArray, state: snake.EnvState, params: Any
-) -> Shaped[Array, "..."]:
+def play_snake(env: snake.Snake, key: PRNGKeyArray, state: snake.EnvState, params: Any) -> Shaped[Array, "..."]:
     """Towards the nearest food in sight through free cells, else straight on or wherever is room."""
     view = env.get_obs(state, params).astype(jnp.int32)
     window, centre = view.shape[1], env.vision
@@ -115,9 +113,7 @@ def play_maze(env: maze.Maze, key: PRNGKeyArray, state: maze.EnvState, params: A
     return actions[jnp.argmax(jnp.any(after != state.position[None], axis=1))]
 
 
-def play_boids(
-    env: boids.Boids, key: PRNGKeyArray, state: boids.EnvState, params: Any
-) -> Shaped[Array, "..."]:
+def play_boids(env: boids.Boids, key: PRNGKeyArray, state: boids.EnvState, params: Any) -> Shaped[Array, "..."]:
     """Go to one's own place in a square formation at the centre, and stop there."""
     del key
     side = int(np.ceil(np.sqrt(env.num_boids)))

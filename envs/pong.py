@@ -182,9 +182,7 @@ def _frame(
     held = (y + params.ball_height > paddle) & (y < paddle + params.paddle_height)
     vx = jnp.where((at_left | at_right) & held, -vx, vx)
 
-    spun = jnp.clip(
-        vy + params.ball_speed_y_increment * direction, -params.ball_max_speed_y, params.ball_max_speed_y
-    )
+    spun = jnp.clip(vy + params.ball_speed_y_increment * direction, -params.ball_max_speed_y, params.ball_max_speed_y)
     spun = jnp.where(jnp.abs(spun) < 0.01, params.ball_speed_y_increment, spun)
     vy = jnp.where(at_right & held, spun, vy)
     x = jnp.where(at_right, jnp.clip(x, 0.0, params.width - params.ball_width), x)

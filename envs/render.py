@@ -73,9 +73,7 @@ def save_png(path: str | Path, frame: Frame) -> None:
 def write(picture: Frame, text: str, x: int, y: int, colour: Colour = INK, scale: int = 2) -> None:
     """Write capitals, digits and a few signs into a picture, in place."""
     for i, glyph in enumerate(text.upper()):
-        bits = np.array(
-            [[int(row) >> 2 & 1, int(row) >> 1 & 1, int(row) & 1] for row in _GLYPHS[glyph]], bool
-        )
+        bits = np.array([[int(row) >> 2 & 1, int(row) >> 1 & 1, int(row) & 1] for row in _GLYPHS[glyph]], bool)
         bits = np.kron(bits, np.ones((scale, scale), bool))
         left = x + 4 * scale * i
         spot = picture[y : y + bits.shape[0], left : left + bits.shape[1]]

@@ -106,9 +106,7 @@ class Snake(Environment):
             if getattr(self, field) < 1:
                 raise ValueError(f"`{field}` must be at least 1; got {getattr(self, field)}.")
         if self._rows < 1 or self._columns < 1:
-            raise ValueError(
-                f"`width` and `height` must exceed 2 * vision; got {self.width} and {self.height}."
-            )
+            raise ValueError(f"`width` and `height` must exceed 2 * vision; got {self.width} and {self.height}.")
         if 2 * (self.num_snakes + self.num_food) > self._rows * self._columns:
             raise ValueError(
                 "`num_snakes` + `num_food` must be at most half the cells inside the border; "
@@ -137,12 +135,8 @@ class Snake(Environment):
 
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Int[Array, " snakes"], params: EnvParams
-    ) -> tuple[
-        UInt8[Array, "snakes w w"], EnvState, Float[Array, " snakes"], Bool[Array, " snakes"], dict[str, Any]
-    ]:
-        transition = jax.custom_batching.sequential_vmap(
-            self.transition
-        )  # a batch of loops would run in lockstep
+    ) -> tuple[UInt8[Array, "snakes w w"], EnvState, Float[Array, " snakes"], Bool[Array, " snakes"], dict[str, Any]]:
+        transition = jax.custom_batching.sequential_vmap(self.transition)  # a batch of loops would run in lockstep
         state, reward, died, final_length = transition(state, action, self.draw(key), params)
         info = {"score": final_length.astype(jnp.float32)}
         return self.get_obs(state, params), state, reward, died, info
@@ -166,9 +160,7 @@ class Snake(Environment):
         def put(i, carry):
             grid, placed = carry
             cell = self._free_cell(cells[i], lambda c: grid[c])
-            tile = jnp.where(
-                i < self.num_snakes, self._tiles()[jnp.minimum(i, self.num_snakes - 1)], jnp.uint8(FOOD)
-            )
+            tile = jnp.where(i < self.num_snakes, self._tiles()[jnp.minimum(i, self.num_snakes - 1)], jnp.uint8(FOOD))
             return grid.at[cell].set(tile), placed.at[i].set(cell)
 
         grid, placed = jax.lax.fori_loop(0, cells.shape[0], put, (jnp.asarray(grid.reshape(-1)), cells))
@@ -251,9 +243,7 @@ class Snake(Environment):
         taken = (spawns & (state.tail == spawn)) | (~dies & (state.tail == target))
         next_tail = jnp.where(dies, spawn, jnp.where(grows, tail, moves.next_tail[i]))
         next_length = jnp.where(dies, 1, length + grows.astype(jnp.int32))
-        reward = jnp.where(
-            finds_food, params.reward_food, jnp.where(tile == CORPSE, params.reward_corpse, 0.0)
-        )
+        reward = jnp.where(finds_food, params.reward_food, jnp.where(tile == CORPSE, params.reward_corpse, 0.0))
         return turns.replace(
             state=state.replace(
                 grid=grid,
@@ -299,9 +289,7 @@ class Snake(Environment):
 
         def taken(carry):
             tile = tile_at(carry[0])
-            return (
-                (tile != EMPTY) & (tile != CORPSE) & (carry[1] < _RANDOM_TRIES + self._rows * self._columns)
-            )
+            return (tile != EMPTY) & (tile != CORPSE) & (carry[1] < _RANDOM_TRIES + self._rows * self._columns)
 
         def another(carry):
             cell, tries, word = carry

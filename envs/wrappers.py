@@ -69,9 +69,7 @@ class EpisodeStatistics(Wrapper):
         obs, env_state, reward, terminated, info = self.env.step_env(key, state.env, action, params)
         total, length = state.episode_return + reward, state.episode_length + 1
         info = {**info, "episode_return": total, "episode_length": length}
-        after = StatisticsState(
-            env_state, jnp.where(terminated, 0.0, total), jnp.where(terminated, 0, length)
-        )
+        after = StatisticsState(env_state, jnp.where(terminated, 0.0, total), jnp.where(terminated, 0, length))
         return obs, after, reward, terminated, info
 
     def get_obs(self, state: StatisticsState, params: Any) -> Shaped[Array, "..."]:

@@ -96,9 +96,7 @@ def make_cases(shape: Shape, dtype: jnp.dtype, mesh: Mesh) -> list[Case]:
     """Returns the forward passes and the losses with their gradients, for one shape and one device."""
     x = describe(shape, dtype, mesh)
     outcome = x["number"], x["flag"], x["flag"]
-    loss, nll, advantage = (
-        partial(f, implementation="pallas") for f in (p3o_value_loss, gaussian_nll, p3o_advantage)
-    )
+    loss, nll, advantage = (partial(f, implementation="pallas") for f in (p3o_value_loss, gaussian_nll, p3o_advantage))
     loss_arguments = x["mean"], x["by_lag"], x["by_lag"], x["number"], *outcome
     advantage_arguments = x["mean"], x["by_lag"], *outcome, x["last_mean"]
     return [

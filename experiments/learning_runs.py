@@ -125,9 +125,7 @@ def train_all(env: Any, config: Config, settings: Sequence[Params], num_seeds: i
     return jax.block_until_ready(jax.jit(lambda params: each(seeds, params))(params))
 
 
-def make_records(
-    task: str, settings: Sequence[Setting], params: Params, num_seeds: int, seed: int = 0
-) -> list[Record]:
+def make_records(task: str, settings: Sequence[Setting], params: Params, num_seeds: int, seed: int = 0) -> list[Record]:
     """Trains every setting on a task; those that share a `Config` share a compilation."""
     env = registry.make(TASKS[task].env)
     groups: dict[Config, list[Setting]] = {}

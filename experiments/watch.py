@@ -96,9 +96,7 @@ def learned_player(folder: Path) -> Player:
 
     def advance(position, key):
         action_key, step_key = jax.random.split(key)
-        outputs, memory = rollout.policy_outputs(
-            actor, agent.state.trainable, agent.state.obs_moments, position
-        )
+        outputs, memory = rollout.policy_outputs(actor, agent.state.trainable, agent.state.obs_moments, position)
         action = actor.distribution.sample(action_key, outputs)
         after, (reward, _, _, info) = rollout.step(actor, step_key, position, memory, action, params)
         return after, (position.env_state.env, reward, info)
@@ -140,10 +138,7 @@ def watch(args: Watch, console: Console) -> None:
     params = player.env.default_params
     shown = range(0, args.steps, args.every)
     returns = np.cumsum(reward.mean(axis=1)) - reward.mean(axis=1)
-    frames = [
-        render(player.env, jax.tree.map(lambda x, t=t: x[t], states), params, returns[t].item())
-        for t in shown
-    ]
+    frames = [render(player.env, jax.tree.map(lambda x, t=t: x[t], states), params, returns[t].item()) for t in shown]
     for path in (args.gif, args.png):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -115,9 +115,7 @@ def draw_target(
     return start + (end - start) * share, end - start
 
 
-def rate(
-    config: Config, observations: Observations, model: Model, believed: Believed, at: Beliefs
-) -> Float[Array, ""]:
+def rate(config: Config, observations: Observations, model: Model, believed: Believed, at: Beliefs) -> Float[Array, ""]:
     """Expected hypervolume gain of a trial, as a fraction of the present hypervolume of the front.
 
     Sum over the strips to the right of its cost of width x E[max(y - front, 0)], y the noiseless score in the user's

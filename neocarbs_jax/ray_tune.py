@@ -1,8 +1,8 @@
 """NeoCARBS as a search algorithm of Ray Tune (extra `ray`); the study's storage outlives the Ray cluster.
 
-    study = Study.create(space, storage="sqlite:///runs/mine.db", name="mine")
-    searcher = ConcurrencyLimiter(NeoCARBSSearch(study, score="score", cost="time_total_s"), max_concurrent=8)
-    tune.Tuner(train_fn, tune_config=tune.TuneConfig(search_alg=searcher, num_samples=100)).fit()
+study = Study.create(space, storage="sqlite:///runs/mine.db", name="mine")
+searcher = ConcurrencyLimiter(NeoCARBSSearch(study, score="score", cost="time_total_s"), max_concurrent=8)
+tune.Tuner(train_fn, tune_config=tune.TuneConfig(search_alg=searcher, num_samples=100)).fit()
 """
 
 import json

@@ -1,18 +1,18 @@
 """Search spaces from plain dictionaries, TOML files and Optuna distributions.
 
-    [learning_rate]              # a table with `type` is an axis: linear, log, logit, integer, pow2 or choice
-    type = "log"
-    low = 1e-5
-    high = 1e-1
-    center = 1e-3                # optional, with `width`: where a sweep starts and how far its prior reaches
+[learning_rate]              # a table with `type` is an axis: linear, log, logit, integer, pow2 or choice
+type = "log"
+low = 1e-5
+high = 1e-1
+center = 1e-3                # optional, with `width`: where a sweep starts and how far its prior reaches
 
-    [train.epochs]               # tables nest: this axis is "train/epochs"
-    type = "integer"
-    low = 1
-    high = 8
+[train.epochs]               # tables nest: this axis is "train/epochs"
+type = "integer"
+low = 1
+high = 8
 
-    [train]
-    seed = 7                     # anything else is a fixed value
+[train]
+seed = 7                     # anything else is a fixed value
 """
 
 import dataclasses

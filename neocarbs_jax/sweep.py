@@ -97,9 +97,7 @@ class StepInfo(NamedTuple):
 
 def init(config: Config) -> State:
     """A sweep that has seen nothing."""
-    return State(
-        buffers.empty(config.capacity, config.space.size), jnp.zeros((), jnp.int32), models.unfitted(config)
-    )
+    return State(buffers.empty(config.capacity, config.space.size), jnp.zeros((), jnp.int32), models.unfitted(config))
 
 
 def suggest(config: Config, state: State, key: PRNGKeyArray) -> tuple[State, Suggestion]:
@@ -278,9 +276,7 @@ def restore(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _restore(
-    config: Config, unit: Array, score: Array, cost: Array, status: Array, count: Array, fit: Fit
-) -> State:
+def _restore(config: Config, unit: Array, score: Array, cost: Array, status: Array, count: Array, fit: Fit) -> State:
     state = init(config)
     dtype = state.observations.unit.dtype
     unit, score, cost, status = *(a.astype(dtype) for a in (unit, score, cost)), status.astype(jnp.int32)

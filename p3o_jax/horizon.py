@@ -116,9 +116,7 @@ def step_window(
     return window, lag < reach.num_known[step][:, None]
 
 
-def sum_from(
-    index: Int[Array, "T B"], values: Float[Array, "T B k"], horizon: int
-) -> Float[Array, "H k"]:
+def sum_from(index: Int[Array, "T B"], values: Float[Array, "T B k"], horizon: int) -> Float[Array, "H k"]:
     """Returns for each lag j the sum of the values whose index is at least j."""
     num_values = values.shape[2]
     index = jnp.minimum(index, horizon - 1).reshape(-1)

@@ -184,9 +184,7 @@ class _Predictions(NamedTuple):
     memory: Memory
 
 
-def _predict(
-    actor: Actor, state: State, segment: Segment, position: Position, num_parts: int
-) -> _Predictions:
+def _predict(actor: Actor, state: State, segment: Segment, position: Position, num_parts: int) -> _Predictions:
     """Returns the values of a whole segment, computed in `num_parts` parts of it."""
 
     def value(obs: Array, first: Array, memory: Memory) -> tuple[Array, Memory]:

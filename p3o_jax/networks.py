@@ -99,9 +99,7 @@ class Torso(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(
-        self, obs: Array, first: Bool[Array, "t b"], memory: Memory
-    ) -> tuple[Float[Array, "n w"], Memory]:
+    def __call__(self, obs: Array, first: Bool[Array, "t b"], memory: Memory) -> tuple[Float[Array, "n w"], Memory]:
         """Features of a sequence, flat over steps and environments, and the memory after it."""
         config, activation = self.config, ACTIVATIONS[self.config.activation]
         # One flat batch: gradients of weights are then plain matrix products, which CPUs are much faster at.

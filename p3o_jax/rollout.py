@@ -185,6 +185,6 @@ def add_episodes(episodes: Episodes, info: dict[str, Array]) -> Episodes:
     """Returns the sums with the episodes that `info` says have ended."""
     done = info["done"].astype(bool)
     ended = (jnp.ones(done.shape), info["episode_return"], info["episode_length"], info["score"])
-    return Episodes(*(
-        total + jnp.where(done, value.astype(jnp.float32), 0.0) for total, value in zip(episodes, ended, strict=True)
-    ))
+    return Episodes(
+        *(total + jnp.where(done, value.astype(jnp.float32), 0.0) for total, value in zip(episodes, ended, strict=True))
+    )

@@ -118,9 +118,7 @@ def test_side_walls_mirror_vx_and_the_back_wall_halves_the_paddle(transition, st
     assert (state.ball_x, state.ball_y, state.ball_vx, state.paddle_width) == (0, 200.5, 4, 62)
     state = transition(place(start, ball_x=542, ball_y=200, ball_vx=4, ball_vy=1))[0]
     assert (state.ball_x, state.ball_y, state.ball_vx, state.paddle_width) == (544, 200.5, -4, 62)
-    state = transition(
-        place(start, ball_x=100, ball_y=3, ball_vx=0, ball_vy=-4).replace(bricks=without(*range(6)))
-    )[0]
+    state = transition(place(start, ball_x=100, ball_y=3, ball_vx=0, ball_vy=-4).replace(bricks=without(*range(6))))[0]
     assert (state.ball_y, state.ball_vy, state.paddle_width) == (0, 4, 31)
 
 
@@ -148,9 +146,7 @@ def test_wall_of_bricks_comes_back_at_432_points_with_the_next_hit(transition, s
 
 
 def test_ball_below_the_paddle_costs_a_ball_and_starts_a_round(transition, start):
-    before = place(
-        start, ball_x=10, ball_y=318, ball_vy=4, hits=9, ball_speed=448, paddle_width=31, paddle_x=400
-    )
+    before = place(start, ball_x=10, ball_y=318, ball_vy=4, hits=9, ball_speed=448, paddle_width=31, paddle_x=400)
     state, reward, terminated = transition(before.replace(bricks=without(0)))
     assert (state.num_balls, state.ball_x, state.ball_y, state.ball_vy) == (4, 272, 135, 0)
     assert (state.paddle_x, state.paddle_width, state.ball_speed, state.hits) == (257, 62, 256, 0)
@@ -171,9 +167,7 @@ def test_escaped_ball_is_nudged_back(transition, start):
     np.testing.assert_allclose(state.ball_x, nudge, rtol=1e-6)
     state = transition(place(start, ball_x=577, ball_y=200, ball_vx=-1, ball_vy=1))[0]
     np.testing.assert_allclose(state.ball_x, 576 - nudge, rtol=1e-6)
-    state = transition(
-        place(start, ball_x=100, ball_y=-1, ball_vx=1, ball_vy=1).replace(bricks=without(*range(6)))
-    )[0]
+    state = transition(place(start, ball_x=100, ball_y=-1, ball_vx=1, ball_vy=1).replace(bricks=without(*range(6))))[0]
     np.testing.assert_allclose(state.ball_y, nudge, rtol=1e-5)
 
 
@@ -199,9 +193,7 @@ class PlainBreakout:
         """Test one edge; keep it if it is earlier than the best so far, or as early with more overlap."""
         with np.errstate(divide="ignore", invalid="ignore"):
             time = f32(distance) / velocity
-            overlap = min(f32(low + extent), corner + f32(32) + drift * time) - max(
-                f32(low), corner + drift * time
-            )
+            overlap = min(f32(low + extent), corner + f32(32) + drift * time) - max(f32(low), corner + drift * time)
         if overlap > 0 and 0 < time <= 1 and (time, -overlap) < (self.best[0], -self.best[1]):
             self.best = (time, overlap, kind, corner + drift * time)
 
@@ -211,15 +203,11 @@ class PlainBreakout:
             if abs(left - self.x) > 45 or abs(top - self.y) > 45:
                 continue
             if self.vx > 0:
-                self.consider(
-                    ("v", index, left - 32), left - (self.x + f32(32)), self.vx, top, 12, self.y, self.vy
-                )
+                self.consider(("v", index, left - 32), left - (self.x + f32(32)), self.vx, top, 12, self.y, self.vy)
             if self.vx < 0:
                 self.consider(("v", index, left + 32), left + 32 - self.x, self.vx, top, 12, self.y, self.vy)
             if self.vy > 0:
-                self.consider(
-                    ("h", index, top - 32), top - (self.y + f32(32)), self.vy, left, 32, self.x, self.vx
-                )
+                self.consider(("h", index, top - 32), top - (self.y + f32(32)), self.vy, left, 32, self.x, self.vx)
             if self.vy < 0:
                 self.consider(("h", index, top + 12), top + 12 - self.y, self.vy, left, 32, self.x, self.vx)
 

@@ -104,8 +104,7 @@ def test_agent_wins_in_every_direction(transition, moves, last):
     drop(grid, last, 1)
     np.testing.assert_array_equal(observed(state), grid)  # the opponent does not move any more
     assert (
-        winning_cells(board(grid_of(moves), 1))
-        & playable(board(grid_of(moves), 1) | board(grid_of(moves), -1))
+        winning_cells(board(grid_of(moves), 1)) & playable(board(grid_of(moves), 1) | board(grid_of(moves), -1))
     ).any()
 
 
@@ -162,9 +161,7 @@ def test_full_board_is_a_draw(transition):
 def test_search_values_equal_the_recursion():
     rng = np.random.default_rng(1)
     grids = [random_position(rng, int(n)) for n in (1, 11, 19, 27, 35)]
-    agents, opponents = (
-        jax.tree.map(lambda *x: jnp.stack(x), *[board(g, p) for g in grids]) for p in (1, -1)
-    )
+    agents, opponents = (jax.tree.map(lambda *x: jnp.stack(x), *[board(g, p) for g in grids]) for p in (1, -1))
     values = jax.jit(jax.vmap(search_values))(agents, opponents)
     for grid, got in zip(grids, np.asarray(values), strict=True):
         for c in np.flatnonzero(grid[:, 5] == 0):

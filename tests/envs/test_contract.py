@@ -76,9 +76,7 @@ def test_ten_thousand_random_steps_stay_inside_the_declared_spaces(any_case):
         action = jax.vmap(action_space.sample)(jax.random.split(action_key, vector.batch_size))
         obs, state, reward, terminated, truncated, info = vector.step(step_key, state, action, params)
         inside = jax.vmap(space.contains)(obs) & jax.vmap(space.contains)(info.pop("final_observation"))
-        finite = jnp.isfinite(reward) & jnp.all(
-            jnp.isfinite(obs.astype(jnp.float32)).reshape(len(obs), -1), 1
-        )
+        finite = jnp.isfinite(reward) & jnp.all(jnp.isfinite(obs.astype(jnp.float32)).reshape(len(obs), -1), 1)
         return state, (inside, finite, reward, terminated, truncated, info)
 
     obs, state = vector.reset(jax.random.key(0), params)
@@ -86,9 +84,7 @@ def test_ten_thousand_random_steps_stay_inside_the_declared_spaces(any_case):
     assert obs.dtype == space.dtype
     assert action_space.sample(jax.random.key(0)).dtype == action_space.dtype
     rollout = jax.jit(lambda state, keys: jax.lax.scan(body, state, keys)[1])
-    inside, finite, reward, terminated, truncated, info = rollout(
-        state, jax.random.split(jax.random.key(1), num_steps)
-    )
+    inside, finite, reward, terminated, truncated, info = rollout(state, jax.random.split(jax.random.key(1), num_steps))
     assert inside.all()
     assert finite.all()
     assert reward.dtype == jnp.float32
@@ -165,9 +161,7 @@ def test_reset_inside_step_equals_reset(case):
     assert truncated.all()
     step_key, reset_key = jax.random.split(key)
     assert_equal((obs, after), env.reset(reset_key, params))
-    assert_equal(
-        info["final_observation"], env.step_env(step_key, state, case.action(key), params)[0], rtol=1e-5
-    )
+    assert_equal(info["final_observation"], env.step_env(step_key, state, case.action(key), params)[0], rtol=1e-5)
 
 
 def test_observation_is_a_function_of_the_state(case):

@@ -69,9 +69,7 @@ def agar_step(positions, masses, food=((150.0, 150.0),), action=None, **params):
 
 
 def test_food_under_a_blob_is_eaten_and_comes_back_elsewhere():
-    state, reward, eaten = agar_step(
-        [(10.0, 10.0), (90.0, 90.0)], [9.0, 9.0], food=((12.0, 10.0), (14.0, 10.0))
-    )
+    state, reward, eaten = agar_step([(10.0, 10.0), (90.0, 90.0)], [9.0, 9.0], food=((12.0, 10.0), (14.0, 10.0)))
     np.testing.assert_allclose(state.mass, [10, 9])
     np.testing.assert_allclose(reward, [0.1, 0], rtol=1e-6)
     np.testing.assert_allclose(state.food, [(40, 40), (14, 10)])

@@ -80,6 +80,4 @@ def test_draws_cover_their_ranges(env, params):
 def test_both_rates_are_reported(env, params):
     state = begin(env, params, num_enemies=9, num_resources=1, resource=1, time=99)
     info = env.step_env(jax.random.key(0), state, ALONG, params)[4]
-    np.testing.assert_allclose(
-        [info["near_rate"], info["far_rate"], info["score"]], [0.09, 0.02, 2.9], rtol=1e-6
-    )
+    np.testing.assert_allclose([info["near_rate"], info["far_rate"], info["score"]], [0.09, 0.02, 2.9], rtol=1e-6)

@@ -24,9 +24,7 @@ def scores(name, num_envs, num_steps, **arguments):
 
     def body(state, key):
         action_key, step_key = jax.random.split(key)
-        action = jax.vmap(policy, in_axes=(0, 0, None))(
-            jax.random.split(action_key, num_envs), state.env, params
-        )
+        action = jax.vmap(policy, in_axes=(0, 0, None))(jax.random.split(action_key, num_envs), state.env, params)
         _, state, _, _, _, info = vector.step(step_key, state, vector._merge(action), params)
         return state, (info["done"], info["score"])
 

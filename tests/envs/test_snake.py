@@ -101,9 +101,7 @@ def test_both_updates_equal_plain_python(step, parallel, seed):
     deaths = 0
     for _ in range(150):
         actions = rng.integers(0, 4, env.num_snakes)
-        wishes = np.asarray(
-            env._cell(rng.integers(0, (env.height - 4) * (env.width - 4), (env.num_snakes, 2)))
-        )
+        wishes = np.asarray(env._cell(rng.integers(0, (env.height - 4) * (env.width - 4), (env.num_snakes, 2))))
         before = [list(body) for body in plain.bodies], plain.grid.copy()
         results = []
         for i in range(env.num_snakes):

@@ -46,10 +46,7 @@ def test_frames_are_stacked_oldest_first_and_fresh_after_a_reset(name, arguments
     np.testing.assert_array_equal(np.asarray(obs)[alive][..., 1], np.asarray(first)[alive])
     vector = VectorEnvironment(env, 2)
     obs, state = vector.reset(jax.random.key(2), params)
-    assert (
-        vector.step(jax.random.key(3), state, jnp.zeros(vector.batch_size, jnp.int32), params)[0].shape
-        == obs.shape
-    )
+    assert vector.step(jax.random.key(3), state, jnp.zeros(vector.batch_size, jnp.int32), params)[0].shape == obs.shape
 
 
 def test_running_moments_equal_those_of_all_batches_together():
@@ -72,9 +69,7 @@ def test_normalised_vector_scales_observations_and_rewards_and_leaves_statistics
     for t in range(60):
         action = jnp.ones(16, jnp.int32)
         obs, state, reward, *_, info = vector.step(jax.random.key(t), state, action, params)
-        _, plain_state, plain_reward, *_, plain_info = plain.step(
-            jax.random.key(t), plain_state, action, params
-        )
+        _, plain_state, plain_reward, *_, plain_info = plain.step(jax.random.key(t), plain_state, action, params)
         jax.tree.map(np.testing.assert_array_equal, info, plain_info)
         np.testing.assert_array_equal(np.sign(reward), np.sign(plain_reward))
     assert np.abs(obs).max() <= 10

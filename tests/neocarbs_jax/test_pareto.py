@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from neocarbs_jax import pareto
 
-POINTS = st.lists(
-    st.tuples(st.integers(-5, 5), st.integers(-5, 5), st.booleans()), min_size=12, max_size=12
-).map(lambda rows: tuple(np.array(column) for column in zip(*rows, strict=True)))
+POINTS = st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5), st.booleans()), min_size=12, max_size=12).map(
+    lambda rows: tuple(np.array(column) for column in zip(*rows, strict=True))
+)
 
 non_dominated = jax.jit(pareto.non_dominated)
 hypervolume = jax.jit(pareto.hypervolume)

@@ -86,9 +86,7 @@ def test_a_log_file_gets_one_line_per_trial(trials):
         progress.finished(trials[3], trials[:4])
         progress.finished(trials[5], trials[:6])
     first, second = stream.getvalue().splitlines()
-    assert first == (
-        "trial   3 [4/8]  score    3.000 (expected 3.1 ± 0.2)  cost   40.00 s (expected 44)  rating 0.125"
-    )
+    assert first == ("trial   3 [4/8]  score    3.000 (expected 3.1 ± 0.2)  cost   40.00 s (expected 44)  rating 0.125")
     assert second == "trial   5 [6/8]  failed: non-finite <value> loss"
     assert {"training", "suggesting"} <= set(progress.seconds)
 

@@ -95,9 +95,7 @@ def test_leave_one_out_equals_leaving_one_out(data):
         mean, std = surrogate.predict(rest, unit[i][None])
         # Single precision.
         assert float(whole.loo_mean[i]) == pytest.approx(float(mean[0]), abs=5e-3)
-        assert float(whole.loo_std[i] ** 2) == pytest.approx(
-            float(std[0] ** 2 + surrogate.noise_variance(h)), rel=5e-2
-        )
+        assert float(whole.loo_std[i] ** 2) == pytest.approx(float(std[0] ** 2 + surrogate.noise_variance(h)), rel=5e-2)
 
 
 def test_the_forward_stretch_is_that_of_residuals_given_earlier_rows():

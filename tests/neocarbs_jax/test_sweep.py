@@ -11,9 +11,7 @@ from neocarbs_jax import sweep
 from neocarbs_jax.space import Integer, Linear, Log, Logit, SearchSpace
 from neocarbs_jax.sweep import Status
 
-SPACE = SearchSpace(
-    learning_rate=Log(1e-5, 1e-1), steps=Log(1e7, 1e10), gamma=Logit(0.8, 0.9999), epochs=Integer(1, 8)
-)
+SPACE = SearchSpace(learning_rate=Log(1e-5, 1e-1), steps=Log(1e7, 1e10), gamma=Logit(0.8, 0.9999), epochs=Integer(1, 8))
 CONFIG = sweep.Config(SPACE, capacity=24, num_candidates=128, num_refined=32, fit_steps=5, warp="linear")
 
 
@@ -68,9 +66,7 @@ def test_a_vmapped_run_equals_runs_in_a_loop():
 
 def test_a_restored_sweep_suggests_what_it_would_have(suggest):
     state, trace = finished_sweep()
-    restored = sweep.restore(
-        CONFIG, trace.suggestion.unit, trace.score, trace.cost, jnp.full(20, int(Status.SUCCESS))
-    )
+    restored = sweep.restore(CONFIG, trace.suggestion.unit, trace.score, trace.cost, jnp.full(20, int(Status.SUCCESS)))
     _, uninterrupted = suggest(CONFIG, state, jax.random.key(9))
     _, resumed = suggest(CONFIG, restored, jax.random.key(9))
     np.testing.assert_array_equal(resumed.unit, uninterrupted.unit)
