@@ -148,7 +148,7 @@ def advantages_of(gamma: float, steps: Step, last_value: jax.Array) -> jax.Array
 
 
 def train_plain(setting: Setting, num_updates: int, key: jax.Array) -> jax.Array:
-    """Mean return of the episodes that end in each update, NaN where none does."""
+    """Sum of the returns of the episodes that end in each update, and their number, [update, 2]."""
     env = registry.make(setting.env)
     envs, env_params = VectorEnvironment(env, setting.num_envs), env.default_params
     space = env.action_space(env_params)
@@ -191,15 +191,15 @@ def train_plain(setting: Setting, num_updates: int, key: jax.Array) -> jax.Array
 
         orders = jnp.stack([jax.random.permutation(k, setting.num_steps * setting.num_envs) for k in epoch_keys])
         (variables, opt_state), _ = lax.scan(descend, (variables, opt_state), orders.reshape(per_update, -1))
-        score = jnp.sum(steps.episode_return * steps.done) / jnp.sum(steps.done)
-        return (variables, opt_state, obs, env_state), score
+        ended = jnp.stack([jnp.sum(steps.episode_return * steps.done), jnp.sum(steps.done)])
+        return (variables, opt_state, obs, env_state), ended
 
     carry = (variables, optimizer.init(variables), obs, env_state)
     return lax.scan(update, carry, jax.random.split(key, num_updates))[1]
 
 
 def train_ours(setting: Setting, minibatches_of: MinibatchesOf, key: jax.Array) -> jax.Array:
-    """The same of the learner, per interval."""
+    """Mean return of the episodes that end in each interval, of the learner."""
     network = NetworkConfig(width=64, depth=2, activation=setting.activation)
     config = Config(
         num_envs=setting.num_envs,
@@ -228,8 +228,8 @@ def curves(setting: Setting, num_seeds: int) -> dict[str, np.ndarray]:
     num_updates = int(-(-setting.steps // (setting.num_envs * setting.num_steps)))
     keys = jax.random.split(jax.random.key(0), num_seeds)
     plain = jax.jit(lambda keys: lax.map(partial(train_plain, setting, num_updates), keys))(keys)
-    parts = np.array_split(np.asarray(plain), NUM_INTERVALS, axis=1)
-    scores = {"plain loop": np.stack([np.nanmean(part, axis=1) for part in parts], 1)}
+    intervals = np.stack([part.sum(axis=1) for part in np.array_split(np.asarray(plain), NUM_INTERVALS, axis=1)], 1)
+    scores = {"plain loop": intervals[..., 0] / intervals[..., 1]}
     kinds: tuple[MinibatchesOf, ...] = ("environments", "samples")
     for kind in kinds:
         if kind == "environments" and setting.num_envs % setting.num_minibatches:

@@ -135,8 +135,10 @@ class ActorCritic(nn.Module):
         self.policy_torso = Torso(self.config, self.dtype)
         if not self.config.shared:
             self.value_torso = Torso(self.config, self.dtype)
-        head = partial(nn.Dense, dtype=self.dtype, kernel_init=orthogonal(0.01), dot_general=narrow_dot)
-        self.policy_head, self.value_head = head(self.num_outputs), head(self.num_values)
+        head = partial(nn.Dense, dtype=self.dtype, dot_general=narrow_dot)
+        self.policy_head = head(self.num_outputs, kernel_init=orthogonal(0.01))
+        # The sum over lags starts as large as one value does.
+        self.value_head = head(self.num_values, kernel_init=orthogonal(self.num_values**-0.5))
         if self.num_free:
             self.free = self.param("free", nn.initializers.zeros, (self.num_free,))
 
