@@ -271,7 +271,7 @@ def test_samples_are_drawn_anew_and_stay_together():
 def test_minibatches_of_samples_learn():
     config = dataclasses.replace(CONFIG, estimator="gae", minibatches_of="samples")
     _, metrics = jax.jit(make_train(config, Recall()))(jax.random.key(0), PARAMS)
-    assert metrics.score[-1] > metrics.score[0] + 1.0
+    assert metrics.score[-1] > 4.5  # chance is 2.5, the best 5; the first quarter already ends near 4
 
 
 def test_evaluation_takes_the_first_episode_of_each_environment(trained):
