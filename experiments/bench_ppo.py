@@ -228,8 +228,9 @@ def curves(setting: Setting, num_seeds: int) -> dict[str, np.ndarray]:
     num_updates = int(-(-setting.steps // (setting.num_envs * setting.num_steps)))
     keys = jax.random.split(jax.random.key(0), num_seeds)
     plain = jax.jit(lambda keys: lax.map(partial(train_plain, setting, num_updates), keys))(keys)
-    intervals = np.stack([part.sum(axis=1) for part in np.array_split(np.asarray(plain), NUM_INTERVALS, axis=1)], 1)
-    scores = {"plain loop": intervals[..., 0] / intervals[..., 1]}
+    interval = np.arange(num_updates) * NUM_INTERVALS // num_updates  # as the learner's
+    ended = np.stack([np.asarray(plain)[:, interval == i].sum(axis=1) for i in range(NUM_INTERVALS)], axis=1)
+    scores = {"plain loop": ended[..., 0] / ended[..., 1]}
     kinds: tuple[MinibatchesOf, ...] = ("environments", "samples")
     for kind in kinds:
         if kind == "environments" and setting.num_envs % setting.num_minibatches:
@@ -259,6 +260,9 @@ def main(tasks: tuple[str, ...] = tuple(SETTINGS), seeds: int = 5, max_steps: fl
       seeds: trainings of each.
       max_steps: no task takes more environment steps; the learning rate anneals over those it takes.
     """
+    unknown = [task for task in tasks if task not in SETTINGS]
+    if unknown:
+        raise ValueError(f"`tasks` must be among {', '.join(SETTINGS)}; got {', '.join(unknown)}.")
     compilation_cache()
     results, steps = {}, {}
     command = "python -m experiments.bench_ppo " + " ".join(sys.argv[1:])

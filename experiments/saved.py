@@ -42,8 +42,20 @@ def save(folder: Path, env_name: str, config: Config, params: Params, state: Sta
     numbers = {name: float(value) for name, value in vars(params).items()}
     settings = {"env": env_name, "config": dataclasses.asdict(config), "params": numbers}
     (fresh / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
     fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is such a folder; one that a killed `save` left under another name gets its own back."""
+    for left in (folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")):
+        if not folder.exists() and (left / "settings.json").exists():  # written last
+            left.rename(folder)
+    return folder.exists()
 
 
 def load(folder: Path) -> Saved:
@@ -52,6 +64,7 @@ def load(folder: Path) -> Saved:
     Raises:
         ValueError: if it is not one that `save` wrote.
     """
+    exists(folder)
     try:
         settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:

@@ -48,7 +48,7 @@ class Train:
             run = self._begin(folder, console)
         env, config, params = run.env, run.config, run.params
         total = int(num_total_updates(config, env, params))
-        chunk = -(-total // max(self.reports, 1))
+        chunk = -(-total // self.reports)
         step = jax.jit(lambda state, params: advance(config, env, state, params, num_updates=chunk))
         state = run.state
         console.print("compiling ...")
@@ -67,9 +67,12 @@ class Train:
 
     def _begin(self, folder: Path, console: Console) -> saved.Saved:
         """The training in the folder, or a new one."""
+        for name in ("episodes", "reports"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
         env = make_env(self.env)
         config, params = Training(env, Config(), Params()).split(parse(self.set))
-        if not folder.exists():
+        if not saved.exists(folder):
             return saved.Saved(self.env, env, config, params, init(config, env, jax.random.key(self.seed), params))
         run = saved.load(folder)
         if (run.env_name, run.config) != (self.env, config):
@@ -107,7 +110,7 @@ def parse(entries: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             raise ValueError(f"`set` must read NAME=VALUE; got {entry!r}.")
         try:
-            values[name] = ast.literal_eval(text)
+            values[name] = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
         except (ValueError, SyntaxError):
             values[name] = text
     return values

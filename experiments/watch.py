@@ -125,8 +125,10 @@ def choose_player(args: Watch) -> Player:
             raise ValueError(f"`env` must be given unless `policy` is a folder; got no env and {args.policy!r}.")
         return simple_player(args.env, arguments, args.policy == "scripted")
     player = learned_player(Path(args.policy))
-    if args.env is not None and player.env != make(args.env, **arguments):
-        raise ValueError(f"`policy` must be trained on {args.env}; got one of {player.env}.")
+    if args.env not in (None, player.name):
+        raise ValueError(f"`policy` must be trained on {args.env}; got one trained on {player.name}.")
+    if arguments:
+        raise ValueError(f"`arguments` must be empty where `policy` is a folder; got {args.arguments}.")
     return player
 
 
@@ -136,9 +138,13 @@ def watch(args: Watch, console: Console) -> None:
         player = choose_player(args)
     states, reward, info = play(player, args.steps, args.seed)
     params = player.env.default_params
-    shown = range(0, args.steps, args.every)
+    pictured = args.gif is not None or args.png is not None
+    shown = range(0, args.steps, args.every) if pictured else ()
     returns = np.cumsum(reward.mean(axis=1)) - reward.mean(axis=1)
-    frames = [render(player.env, jax.tree.map(lambda x, t=t: x[t], states), params, returns[t].item()) for t in shown]
+    with user_errors():
+        frames = [
+            render(player.env, jax.tree.map(lambda x, t=t: x[t], states), params, returns[t].item()) for t in shown
+        ]
     for path in (args.gif, args.png):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@
 """
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -105,8 +106,8 @@ def init(config: Config, env: Any, key: PRNGKeyArray, params: Params, env_params
 def update(config: Config, env: Any, state: State, params: Params, env_params: Any = None) -> State:
     """Returns the state after one more segment and the gradient steps on it.
 
-    Where a loss, a gradient or what they are made of is not finite, network and optimizer stay as they were and
-    `failure` says when and which.
+    Where a loss, a gradient or what they are made of is not finite, network, optimizer and statistics stay as they were
+    and `failure` says when and which; the first failure stays.
 
     Args:
       config: static settings.
@@ -145,17 +146,26 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     )
     bucket = jnp.minimum(state.num_updates * config.num_buckets // total, config.num_buckets - 1)
     num_steps = (state.num_updates + 1).astype(jnp.float32) * steps_per_update(config, env)
+    failed = trained.term >= 0
+    failure = Failure(jnp.where(failed, num_steps, 0.0), trained.term)
+    # Statistics of what is not finite are as useless as a step on it.
+    statistics = jax.tree.map(
+        lambda old, new: jnp.where(failed, old, new),
+        (state.spread, state.obs_moments, state.reward_scaler),
+        (estimated.spread, _see(state.obs_moments, segment.obs), scaler),
+    )
+    spread, obs_moments, reward_scaler = statistics
     return State(
         trainable=trained.trainable,
         opt_state=trained.opt_state,
         position=position,
         value_memory=predictions.memory,
-        spread=estimated.spread,
-        obs_moments=_see(state.obs_moments, segment.obs),
-        reward_scaler=scaler,
+        spread=spread,
+        obs_moments=obs_moments,
+        reward_scaler=reward_scaler,
         key=key,
         num_updates=state.num_updates + 1,
-        failure=Failure(jnp.where(trained.term >= 0, num_steps, 0.0), trained.term),
+        failure=jax.tree.map(partial(jnp.where, state.failure.failed), state.failure, failure),
         log=add_to_log(state.log, bucket, metrics, episodes, estimated.explained_variance),
     )
 

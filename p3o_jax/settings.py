@@ -1,6 +1,7 @@
 """What a training is told: `Config`, all that shapes its program, and `Params`, every number that does not."""
 
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Literal, get_args
 
 import jax
@@ -72,8 +73,15 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in ("num_envs", "segment_length", "horizon", "num_minibatches", "num_buckets"):
+            if not isinstance(getattr(self, name), Integral):
+                raise ValueError(f"`{name}` must be an integer; got {getattr(self, name)!r}.")
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
+        for name in ("normalize_observations", "bootstrap_truncations", "squash"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"`{name}` must be True or False; got {getattr(self, name)!r}.")
+        if not isinstance(self.network, NetworkConfig):
+            raise ValueError(f"`network` must be a NetworkConfig; got {self.network!r}.")
         of_samples = self.minibatches_of == "samples"
         whole = self.num_envs * self.segment_length if of_samples else self.num_envs
         if whole % self.num_minibatches:

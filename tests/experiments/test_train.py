@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from experiments import p3o, saved
+from experiments.train import parse
 
 SMALL = ["num_envs=8", "segment_length=8", "horizon=4", "num_minibatches=1", "update_epochs=1"]
 
@@ -34,6 +35,24 @@ def test_an_agent_is_kept_resumed_evaluated_and_watched(monkeypatch, tmp_path, c
     assert "`policy` must be trained on breakout" in capsys.readouterr().err
 
 
+def test_words_of_the_shell_are_values():
+    assert parse(("squash=false", "pool_size=none", "tau=.2", "estimator=gae")) == {
+        "squash": False,
+        "pool_size": None,
+        "tau": 0.2,
+        "estimator": "gae",
+    }
+
+
+@pytest.mark.parametrize("left", ["agent.new", "agent.old"])
+def test_what_a_killed_save_left_is_found(tmp_path, left):
+    (tmp_path / left).mkdir()
+    assert not saved.exists(tmp_path / "agent")  # settings are written last: this one is not whole
+    (tmp_path / left / "settings.json").touch()
+    assert saved.exists(tmp_path / "agent")
+    assert (tmp_path / "agent" / "settings.json").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -42,6 +61,10 @@ def test_an_agent_is_kept_resumed_evaluated_and_watched(monkeypatch, tmp_path, c
         (["train", "--set", "clip"], "`set` must read NAME=VALUE; got 'clip'."),
         (["train", "--set", "num_envs=6"], "`num_minibatches` must divide `num_envs`; got 4 and 6."),
         (["train", "--set", "estimator=td"], "`estimator` must be one of p3o, original, gae; got 'td'."),
+        (["train", "--set", "squash=maybe"], "`squash` must be True or False; got 'maybe'."),
+        (["train", "--set", "num_envs=1e1"], "`num_envs` must be an integer; got 10.0."),
+        (["train", "--set", "network=gru"], "`network` must be a NetworkConfig; got 'gru'."),
+        (["train", "--episodes", "0"], "`episodes` must be at least 1; got 0."),
         (["watch"], "`env` must be given unless `policy` is a folder; got no env and 'random'."),
         (["eval", "nowhere"], "`checkpoint` must be a folder that `p3o train` wrote; got 'nowhere'."),
     ],

@@ -211,7 +211,9 @@ def test_a_callback_hears_of_every_member_of_a_batch(batch):
 def test_a_reward_that_is_not_finite_is_named(init, go_on):
     state, metrics = go_on(init(jax.random.key(0)), reward=np.inf)
     assert metrics.failed_term == "rewards"
-    assert _finite(state.trainable)
+    assert _finite((state.trainable, state.spread, state.reward_scaler))
+    after = jax.jit(lambda state: learner.update(CONFIG, Recall(), state, PARAMS))(state)
+    assert after.failure == state.failure  # a good update does not hide it
 
 
 def test_a_restored_checkpoint_goes_on_bit_for_bit(init, go_on, trained, tmp_path):
