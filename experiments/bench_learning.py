@@ -121,7 +121,7 @@ def main() -> None:
             head = "\n".join(f"* `{command}`" for command in commands)
             args.stem.with_suffix(".md").write_text(f"{head}\n\n{table}\n")
     if args.ablation is None:
-        draw(args.out, records)
+        draw(args.out, records, prefix="short_" if args.short else "")
     console.print(table, soft_wrap=True)
 
 

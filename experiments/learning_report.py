@@ -120,14 +120,14 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def draw(folder: Path, records: Sequence[Record]) -> None:
-    """A picture of each task's curves, and one of the horizon that P3O learnt there."""
+def draw(folder: Path, records: Sequence[Record], prefix: str = "") -> None:
+    """A picture of each task's curves, and one of the horizon that P3O learnt there; `prefix` begins their names."""
     mpl.use("Agg")
     for task, group in by_task(records).items():
         names = labelled(group)
-        draw_curves(folder / f"{task}.png", task, names)
+        draw_curves(folder / f"{prefix}{task}.png", task, names)
         if "p3o" in names:
-            draw_horizon(folder / f"{task}_horizon.png", names["p3o"])
+            draw_horizon(folder / f"{prefix}{task}_horizon.png", names["p3o"])
 
 
 def draw_curves(path: Path, title: str, records: dict[str, Record]) -> None:
