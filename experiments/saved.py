@@ -50,12 +50,11 @@ def save(folder: Path, env_name: str, config: Config, params: Params, state: Sta
     shutil.rmtree(old, ignore_errors=True)
 
 
-def exists(folder: Path) -> bool:
-    """Whether there is such a folder; one that a killed `save` left under another name gets its own back."""
+def recover(folder: Path) -> None:
+    """Gives a folder that a killed `save` left under another name its own back."""
     for left in (folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")):
         if not folder.exists() and (left / "settings.json").exists():  # written last
             left.rename(folder)
-    return folder.exists()
 
 
 def load(folder: Path) -> Saved:
@@ -64,7 +63,7 @@ def load(folder: Path) -> Saved:
     Raises:
         ValueError: if it is not one that `save` wrote.
     """
-    exists(folder)
+    recover(folder)
     try:
         settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:

@@ -72,7 +72,8 @@ class Train:
                 raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
         env = make_env(self.env)
         config, params = Training(env, Config(), Params()).split(parse(self.set))
-        if not saved.exists(folder):
+        saved.recover(folder)
+        if not folder.exists():
             return saved.Saved(self.env, env, config, params, init(config, env, jax.random.key(self.seed), params))
         run = saved.load(folder)
         if (run.env_name, run.config) != (self.env, config):

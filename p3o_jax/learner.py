@@ -149,12 +149,11 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     failed = trained.term >= 0
     failure = Failure(jnp.where(failed, num_steps, 0.0), trained.term)
     # Statistics of what is not finite are as useless as a step on it.
-    statistics = jax.tree.map(
+    spread, obs_moments, reward_scaler = jax.tree.map(
         lambda old, new: jnp.where(failed, old, new),
         (state.spread, state.obs_moments, state.reward_scaler),
         (estimated.spread, _see(state.obs_moments, segment.obs), scaler),
     )
-    spread, obs_moments, reward_scaler = statistics
     return State(
         trainable=trained.trainable,
         opt_state=trained.opt_state,

@@ -47,9 +47,10 @@ def test_words_of_the_shell_are_values():
 @pytest.mark.parametrize("left", ["agent.new", "agent.old"])
 def test_what_a_killed_save_left_is_found(tmp_path, left):
     (tmp_path / left).mkdir()
-    assert not saved.exists(tmp_path / "agent")  # settings are written last: this one is not whole
+    saved.recover(tmp_path / "agent")
+    assert not (tmp_path / "agent").exists()  # settings are written last: this one is not whole
     (tmp_path / left / "settings.json").touch()
-    assert saved.exists(tmp_path / "agent")
+    saved.recover(tmp_path / "agent")
     assert (tmp_path / "agent" / "settings.json").exists()
 
 
