@@ -19,7 +19,7 @@ import tyro
 from rich.console import Console
 
 from experiments.common import compilation_cache, user_errors
-from experiments.learning_report import ablation_table, comparison_table, draw, load, merge, save
+from experiments.learning_report import ablation_table, check_budgets, comparison_table, draw, load, merge, save
 from experiments.learning_runs import TASKS, Setting, check_tasks, make_records
 from p3o_jax.settings import Params
 
@@ -87,6 +87,12 @@ class Args:
         parts = ["short" if self.short else "full"] if self.ablation is None else ["ablation", self.ablation]
         return self.out / "_".join([*parts, "short"] if self.short and self.ablation else parts)
 
+    @property
+    def budgets(self) -> dict[str, float]:
+        """Environment steps of a training on each task."""
+        steps = {task: TASKS[task].short_steps if self.short else TASKS[task].steps for task in self.tasks}
+        return {task: min(whole, self.max_steps) for task, whole in steps.items()}
+
 
 def settings_of(args: Args) -> dict[str, tuple[Setting, ...]]:
     """What is compared, in groups that are reported together."""
@@ -101,16 +107,16 @@ def main() -> None:
     """Entry point."""
     with user_errors():
         args = tyro.cli(Args, description=__doc__)
+        if args.short:
+            args = dataclasses.replace(args, tasks=SHORT_TASKS, seeds=min(args.seeds, 3))
+        check_budgets(load(args.stem.with_suffix(".json")), args.budgets)
     compilation_cache()
-    if args.short:
-        args = dataclasses.replace(args, tasks=SHORT_TASKS, seeds=min(args.seeds, 3))
     console = Console()
     args.out.mkdir(parents=True, exist_ok=True)
-    for task in args.tasks:
-        steps = TASKS[task].short_steps if args.short else TASKS[task].steps
+    for task, steps in args.budgets.items():
         for name, settings in settings_of(args).items():
             own = {"value": VALUES[name]} if name in VALUES else {}
-            params = Params(total_steps=min(steps, args.max_steps), learning_rate=args.learning_rate, **own)
+            params = Params(total_steps=steps, learning_rate=args.learning_rate, **own)
             new = make_records(task, settings, params, args.seeds, args.seed)
             console.print(f"{task} {name}: {sum(record.seconds for record in new):.0f} s, compilation included")
             # Written at once: a run that is stopped keeps what it has finished.

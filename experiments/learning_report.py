@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -22,6 +22,18 @@ def merge(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
     """All records, new ones in the place of old ones of the same task and setting; sorted by task."""
     by_key = {record.key: record for record in (*old, *new)}
     return sorted(by_key.values(), key=lambda record: list(TASKS).index(record.task))
+
+
+def check_budgets(records: Iterable[Record], budgets: Mapping[str, float]) -> None:
+    """Raises a ValueError where a task was trained for other than its budget of environment steps."""
+    for record in records:
+        trained = record.params.get("total_steps") or record.steps[-1]  # which is rounded up to whole updates
+        budget = budgets.get(record.task, trained)
+        if not 0.99 * budget <= trained < 1.1 * budget:
+            raise ValueError(
+                "`out` must hold no records of other budgets, which cannot be compared; "
+                f"got {trained:.3g} steps of {record.task} there, {budget:.3g} now."
+            )
 
 
 def save(path: Path, records: Sequence[Record]) -> None:

@@ -1,11 +1,12 @@
 """A P3O training as the objective of a sweep: values -> (score, cost in seconds of training, what else was seen)."""
 
+import ast
 import contextlib
 import dataclasses
 import math
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,10 +17,12 @@ from envs.environment import Environment
 from experiments.saved import as_arrays
 from neocarbs_jax.progress import Progress
 from p3o_jax.evaluate import evaluate
+from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import PARAM_NAMES, Config, Params
 from p3o_jax.train import make_train
 
-CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config))
+CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config) if field.name != "network")
+NETWORK_NAMES = tuple(f"network.{field.name}" for field in dataclasses.fields(NetworkConfig))
 
 
 def make_env(name: str) -> Environment:
@@ -30,10 +33,30 @@ def make_env(name: str) -> Environment:
         raise ValueError(str(error).replace("`name`", "`env`")) from error
 
 
+def assignments(entries: Iterable[str]) -> dict[str, Any]:
+    """The settings that NAME=VALUE entries of a command line stand for, as Python values.
+
+    Raises:
+        ValueError: if an entry reads otherwise, or there is no setting of that name.
+    """
+    values: dict[str, Any] = {}
+    for entry in entries:
+        name, equals, text = entry.partition("=")
+        if not equals:
+            raise ValueError(f"`set` must read NAME=VALUE; got {entry!r}.")
+        try:
+            values[name] = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
+        except (ValueError, SyntaxError):
+            values[name] = text
+    _check_names("set", values)
+    return values
+
+
 class Training:
     """Trains and evaluates one configuration per call; each distinct `Config` is compiled once.
 
-    Values named as fields of `Params` are traced; values named as fields of `Config` select a program.
+    Values named as fields of `Params` are traced; values named as fields of `Config`, or "network." and a field of
+    `NetworkConfig`, select a program.
 
     Args:
         env: what to train on.
@@ -85,13 +108,13 @@ class Training:
         Raises:
             ValueError: if a name belongs to neither, or a static value is out of range.
         """
-        known = {*CONFIG_NAMES, *PARAM_NAMES}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"`values` must name some of {', '.join(sorted(known))}; got {', '.join(unknown)}.")
+        _check_names("values", values)
+        shape = {name.removeprefix("network."): value for name, value in values.items() if name in NETWORK_NAMES}
         static = {name: value for name, value in values.items() if name in CONFIG_NAMES}
         traced = {name: value for name, value in values.items() if name in PARAM_NAMES}
-        return dataclasses.replace(self.config, **static), as_arrays(dataclasses.replace(self.params, **traced))
+        network = dataclasses.replace(self.config.network, **shape)
+        config = dataclasses.replace(self.config, network=network, **static)
+        return config, as_arrays(dataclasses.replace(self.params, **traced))
 
     def _compiled(self, config: Config) -> tuple[Any, Any]:
         if config not in self._programs:
@@ -110,6 +133,13 @@ class Training:
 
     def _phase(self, name: str) -> contextlib.AbstractContextManager[None]:
         return self.progress.phase(name) if self.progress else contextlib.nullcontext()
+
+
+def _check_names(argument: str, names: Iterable[str]) -> None:
+    known = {*CONFIG_NAMES, *NETWORK_NAMES, *PARAM_NAMES}
+    unknown = sorted(set(names) - known)
+    if unknown:
+        raise ValueError(f"`{argument}` must name some of {', '.join(sorted(known))}; got {', '.join(unknown)}.")
 
 
 def _interruptible(fn: Any, *args: Any) -> Any:

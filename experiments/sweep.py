@@ -8,7 +8,7 @@ Ctrl-C at any time; the same command goes on where it stopped. A killed run lose
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,13 +18,13 @@ import tyro
 from rich.console import Console
 
 from experiments.common import compilation_cache, user_errors
-from experiments.objective import Training, make_env
+from experiments.objective import Training, assignments, make_env
 from neocarbs_jax import report
 from neocarbs_jax.ledger import Trial
 from neocarbs_jax.progress import Progress, front_details
 from neocarbs_jax.space import Bounded, Integer, Linear, Log, Pow2, SearchSpace
 from neocarbs_jax.study import Study
-from p3o_jax.settings import Config, Estimator, Params
+from p3o_jax.settings import Config, Params
 
 AXES: dict[str, Bounded] = {
     "total_steps": Log(1e5, 4e6),
@@ -39,6 +39,9 @@ AXES: dict[str, Bounded] = {
     "floor": Linear(0.05, 1.0),
 }
 """What is searched by default; only `num_envs` changes a shape, so that a sweep compiles three trainings."""
+
+CONFIG = Config(segment_length=64, horizon=32)
+"""Static settings where `--set` names no others."""
 
 
 @dataclasses.dataclass
@@ -61,14 +64,8 @@ class Args:
     """How trials are suggested: neocarbs, protein, carbs, pareto_genetic or random."""
     bounds: Annotated[tuple[str, ...], tyro.conf.arg(metavar="AXIS=LOW,HIGH ...")] = ()
     """Other bounds of axes, such as total_steps=1e5,1e6."""
-    estimator: Estimator = "p3o"
-    """Advantage estimator of the learner."""
-    segment_length: int = 64
-    """Steps of each environment between updates."""
-    num_minibatches: int = 4
-    """Gradient steps of an epoch."""
-    horizon: int = 32
-    """Lags that the value head predicts."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
+    """Settings of all trials, any field of Params, Config or the network; an axis that is set is not searched."""
     episodes: int = 256
     """Evaluation episodes of a trial."""
 
@@ -81,7 +78,7 @@ def main() -> None:
     with user_errors():
         progress = Progress(args.trials)
         objective = prepare(args, progress)
-        space = search_space(args.bounds)
+        space = search_space(args.bounds, assignments(args.set))
         study = Study.create(space, args.storage, name=args.name or args.env, seed=args.seed, strategy=args.strategy)
     sweep(study, objective, progress, args)
 
@@ -92,23 +89,18 @@ def prepare(args: Args, progress: Progress) -> Training:
         raise ValueError(f"`trials` must be at least 1; got {args.trials}.")
     if args.episodes < 1:
         raise ValueError(f"`episodes` must be at least 1; got {args.episodes}.")
-    env = make_env(args.env)
-    space = search_space(args.bounds)
-    config = Config(
-        segment_length=args.segment_length,
-        horizon=args.horizon,
-        num_minibatches=args.num_minibatches,
-        estimator=args.estimator,
-    )
-    training = Training(env, config, Params(), seed=args.seed, num_episodes=args.episodes, progress=progress)
+    env, fixed = make_env(args.env), assignments(args.set)
+    space = search_space(args.bounds, fixed)
+    config, params = Training(env, CONFIG, Params()).split(fixed)
+    training = Training(env, config, params, seed=args.seed, num_episodes=args.episodes, progress=progress)
     for corner in (np.zeros, np.ones):
         training.split(space.from_unit(corner(space.size)))  # the extreme shapes of the space must be possible
     return training
 
 
-def search_space(bounds: Sequence[str] = ()) -> SearchSpace:
-    """The default axes with other bounds for some: "AXIS=LOW,HIGH"."""
-    axes = dict(AXES)
+def search_space(bounds: Sequence[str] = (), fixed: Collection[str] = ()) -> SearchSpace:
+    """The default axes but those that are fixed, with other bounds for some: "AXIS=LOW,HIGH"."""
+    axes = {name: axis for name, axis in AXES.items() if name not in fixed}
     for entry in bounds:
         name, _, pair = entry.partition("=")
         if name not in axes:

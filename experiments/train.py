@@ -5,11 +5,10 @@
 The same command goes on from the folder that an interrupted one left.
 """
 
-import ast
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import tyro
@@ -17,10 +16,10 @@ from rich.console import Console
 
 from experiments import saved
 from experiments.common import user_errors
-from experiments.objective import Training, make_env
+from experiments.objective import Training, assignments, make_env
 from p3o_jax.evaluate import Evaluation, evaluate
 from p3o_jax.learner import init, num_total_updates, steps_per_update
-from p3o_jax.metrics import Metrics
+from p3o_jax.metrics import Metrics, init_log
 from p3o_jax.settings import Config, Params
 from p3o_jax.train import advance
 
@@ -32,11 +31,11 @@ class Train:
     env: str = "pong"
     """Environment, as in `envs.registry`; "gymnax:NAME" for gymnax's own."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
-    """Hyperparameters: any field of Config or Params, such as total_steps=2e6 num_envs=64 estimator=gae."""
+    """Any field of Params, Config or the network: total_steps=2e6 num_envs=64 estimator=gae network.width=128."""
     out: Path | None = None
     """Folder of the agent; by default runs/train-ENV. If it exists, the training in it goes on."""
     seed: int = 0
-    """Of network and environments."""
+    """Of network and environments; a training that goes on keeps its own."""
     episodes: int = 256
     """Evaluation episodes at the end."""
     reports: int = 10
@@ -56,8 +55,10 @@ class Train:
         while int(state.num_updates) < total:
             before, start = int(state.num_updates), time.perf_counter()
             state, metrics = jax.block_until_ready(step(state, params))
-            steps = (int(state.num_updates) - before) * steps_per_update(config, env)
-            console.print(_line(metrics, steps / (time.perf_counter() - start)), highlight=False)
+            seconds = time.perf_counter() - start
+            steps = int(state.num_updates) * steps_per_update(config, env)
+            rate = (steps - before * steps_per_update(config, env)) / seconds
+            console.print(f"{steps:12,d} steps  {rate / 1e3:8.1f}k steps/s  {_scores(metrics)}", highlight=False)
             saved.save(folder, run.env_name, config, params, state)
             if metrics.failed:
                 console.print(f"failed: {metrics.failed_term} not finite at step {int(metrics.failed_step)}")
@@ -71,7 +72,7 @@ class Train:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
         env = make_env(self.env)
-        config, params = Training(env, Config(), Params()).split(parse(self.set))
+        config, params = Training(env, Config(), Params()).split(assignments(self.set))
         saved.recover(folder)
         if not folder.exists():
             return saved.Saved(self.env, env, config, params, init(config, env, jax.random.key(self.seed), params))
@@ -79,7 +80,10 @@ class Train:
         if (run.env_name, run.config) != (self.env, config):
             raise ValueError(f"`out` must hold a training of the same environment and shapes; got {str(folder)!r}.")
         console.print(f"going on from update {int(run.state.num_updates)} in {folder}")
-        return run._replace(params=params)
+        state = run.state
+        if params.total_steps != run.params.total_steps:  # the intervals of another budget are other intervals
+            state = dataclasses.replace(state, log=init_log(config.num_buckets, config.num_values))
+        return run._replace(params=params, state=state)
 
 
 @dataclasses.dataclass
@@ -103,20 +107,6 @@ class Eval:
         console.print(describe(result), highlight=False)
 
 
-def parse(entries: tuple[str, ...]) -> dict[str, Any]:
-    """NAME=VALUE entries as Python values."""
-    values: dict[str, Any] = {}
-    for entry in entries:
-        name, equals, text = entry.partition("=")
-        if not equals:
-            raise ValueError(f"`set` must read NAME=VALUE; got {entry!r}.")
-        try:
-            values[name] = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
-        except (ValueError, SyntaxError):
-            values[name] = text
-    return values
-
-
 def describe(result: Evaluation) -> str:
     """One line on an evaluation."""
     return (
@@ -125,8 +115,7 @@ def describe(result: Evaluation) -> str:
     )
 
 
-def _line(metrics: Metrics, steps_per_second: float) -> str:
+def _scores(metrics: Metrics) -> str:
     done = metrics.num_episodes > 0
     last = int(done.nonzero()[0][-1]) if done.any() else 0
-    steps = f"{float(metrics.steps[-1]):12,.0f} steps  {steps_per_second / 1e3:8.1f}k steps/s"
-    return f"{steps}  score {metrics.score[last]:9.3f}  return {metrics.episode_return[last]:9.3f}"
+    return f"score {metrics.score[last]:9.3f}  return {metrics.episode_return[last]:9.3f}"

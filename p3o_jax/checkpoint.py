@@ -33,7 +33,7 @@ def restore(path: str | Path, template: Any) -> Any:
       template: a pytree of the same structure, shapes and types, such as `jax.eval_shape` of `init`.
 
     Raises:
-      ValueError: there is no such directory, or what it holds does not fit `template`.
+      ValueError: there is no such directory, or what it holds is not of the structure and types of `template`.
     """
     path = Path(path).absolute()
     if not path.is_dir():
@@ -42,8 +42,22 @@ def restore(path: str | Path, template: Any) -> Any:
     abstract = jax.eval_shape(_keys_to_data, template)
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract)
     with ocp.StandardCheckpointer() as checkpointer:
+        stored = _shapes(checkpointer.metadata(path).item_metadata.tree)
+        wanted = _shapes(abstract)
+        for name in sorted({*stored, *wanted}):
+            if stored.get(name) != wanted.get(name):
+                raise ValueError(
+                    f"`template` must be of the shapes and types of the checkpoint at {path}; "
+                    f"got {wanted.get(name, 'nothing')} for {name}, which is {stored.get(name, 'nothing')} there."
+                )
         data = checkpointer.restore(path, abstract)
     return jax.tree.map(_data_to_key, template, data)
+
+
+def _shapes(tree: Any) -> dict[str, str]:
+    """Returns "type[shape]" of every array by its dotted name."""
+    arrays = ocp.tree.to_flat_dict(tree, keep_empty_nodes=False)
+    return {".".join(path): f"{x.dtype}{list(x.shape)}" for path, x in arrays.items()}
 
 
 def _keys_to_data(state: Any) -> Any:

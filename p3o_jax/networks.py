@@ -6,6 +6,7 @@ Sequences are time-major. A recurrent torso starts anew wherever `first` is set;
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -47,8 +48,12 @@ class NetworkConfig:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"`activation` must be one of {', '.join(ACTIVATIONS)}; got {self.activation!r}.")
         for name in ("width", "depth", "channels"):
+            if not isinstance(getattr(self, name), Integral):
+                raise ValueError(f"`{name}` must be an integer; got {getattr(self, name)!r}.")
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
+        if not isinstance(self.shared, bool):
+            raise ValueError(f"`shared` must be True or False; got {self.shared!r}.")
 
 
 class Recurrence(nn.Module):

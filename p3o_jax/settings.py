@@ -126,6 +126,8 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 class Params:
     """Traced settings: a new value is no new compilation, and `vmap` may run along any of them.
 
+    Floats or arrays of them: an int is another type to `jit`, which compiles anew and refuses those beyond 2^31.
+
     Attributes:
       total_steps: environment steps to train for, rounded up to whole updates.
       learning_rate: at the start.

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from experiments.learning_report import area_and_end, comparison_table, interquartile_mean, load, merge, save, share
+from experiments.learning_report import (
+    area_and_end,
+    check_budgets,
+    comparison_table,
+    interquartile_mean,
+    load,
+    merge,
+    save,
+    share,
+)
 from experiments.learning_runs import Record
 
 
@@ -36,3 +45,10 @@ def test_a_new_record_replaces_the_old_one_of_its_setting(tmp_path):
     save(tmp_path / "records.json", merged)
     assert load(tmp_path / "records.json") == merged
     assert "ppo tuned (0.9, 0.8) of 2" in comparison_table(merged)
+
+
+def test_records_of_other_budgets_are_refused():
+    kept = [record(), record("cartpole")]  # two steps each
+    check_budgets(kept, {"pong": 1.9, "catch": 7.0})
+    with pytest.raises(ValueError, match="got 2 steps of cartpole there, 4 now"):
+        check_budgets(kept, {"pong": 2.0, "cartpole": 4.0})

@@ -10,7 +10,7 @@ import pytest
 from experiments import sweep
 from neocarbs_jax.study import Study
 
-SMALL = ["--env", "pong", "--segment-length", "8", "--horizon", "4", "--episodes", "4"]
+SMALL = ["--env", "pong", "--episodes", "4", "--set", "segment_length=8", "horizon=4"]
 BUDGETS = ["--bounds", "total_steps=1e3,4e3", "num_envs=8,16"]
 
 
@@ -33,7 +33,9 @@ def run_main(monkeypatch, folder, *args):
         ),
         (["--bounds", "speed=1,2"], "`bounds` must name one of total_steps,"),
         (["--bounds", "clip=1"], "`bounds` must read AXIS=LOW,HIGH; got 'clip=1'."),
-        (["--num-minibatches", "6"], "`num_minibatches` must divide `num_envs`; got 6 and 64."),
+        (["--set", "num_minibatches=6"], "`num_minibatches` must divide `num_envs`; got 6 and 64."),
+        (["--set", "speed=6"], "got speed."),
+        (["--set", "clip=.2", "--bounds", "clip=.1,.2"], "`bounds` must name one of total_steps,"),
         (["--strategy", "guess"], "`strategy` must be one of"),
         (["--storage", "sqlite:////proc/none/sweep.db"], "`storage` must name a database that can be opened; got"),
     ],

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from experiments import p3o, saved
-from experiments.train import parse
+from experiments.objective import assignments
 
 SMALL = ["num_envs=8", "segment_length=8", "horizon=4", "num_minibatches=1", "update_epochs=1"]
 
@@ -36,12 +36,9 @@ def test_an_agent_is_kept_resumed_evaluated_and_watched(monkeypatch, tmp_path, c
 
 
 def test_words_of_the_shell_are_values():
-    assert parse(("squash=false", "pool_size=none", "tau=.2", "estimator=gae")) == {
-        "squash": False,
-        "pool_size": None,
-        "tau": 0.2,
-        "estimator": "gae",
-    }
+    entries = ("squash=false", "pool_size=none", "tau=.2", "estimator=gae", "network.kind=gru")
+    values = {"squash": False, "pool_size": None, "tau": 0.2, "estimator": "gae", "network.kind": "gru"}
+    assert assignments(entries) == values
 
 
 @pytest.mark.parametrize("left", ["agent.new", "agent.old"])
@@ -64,7 +61,9 @@ def test_what_a_killed_save_left_is_found(tmp_path, left):
         (["train", "--set", "estimator=td"], "`estimator` must be one of p3o, original, gae; got 'td'."),
         (["train", "--set", "squash=maybe"], "`squash` must be True or False; got 'maybe'."),
         (["train", "--set", "num_envs=1e1"], "`num_envs` must be an integer; got 10.0."),
-        (["train", "--set", "network=gru"], "`network` must be a NetworkConfig; got 'gru'."),
+        (["train", "--set", "network=gru"], "got network."),
+        (["train", "--set", "network.kind=lstm"], "`kind` must be one of mlp, cnn, gru; got 'lstm'."),
+        (["train", "--set", "network.width=1e2"], "`width` must be an integer; got 100.0."),
         (["train", "--episodes", "0"], "`episodes` must be at least 1; got 0."),
         (["watch"], "`env` must be given unless `policy` is a folder; got no env and 'random'."),
         (["eval", "nowhere"], "`checkpoint` must be a folder that `p3o train` wrote; got 'nowhere'."),

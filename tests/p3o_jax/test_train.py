@@ -230,6 +230,13 @@ def test_checkpoints_refuse_to_overwrite_and_to_guess(tmp_path):
         checkpoint.save(tmp_path / "one", {"x": jnp.zeros(2)})
     with pytest.raises(ValueError, match="`path` must be a checkpoint"):
         checkpoint.restore(tmp_path / "two", {"x": jnp.zeros(2)})
+    for template, got in (
+        ({"x": jnp.zeros(2, jnp.int32)}, r"got int32\[2\] for x, which is float32\[2\] there"),
+        ({"x": jnp.zeros(3)}, r"got float32\[3\] for x, which is float32\[2\] there"),
+        ({"y": jnp.zeros(2)}, r"got nothing for x, which is float32\[2\] there"),
+    ):
+        with pytest.raises(ValueError, match="`template` must be of the shapes and types .*" + got):
+            checkpoint.restore(tmp_path / "one", template)
 
 
 def test_memory_is_one_segment_and_one_array_of_predictions():
