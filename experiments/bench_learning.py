@@ -13,7 +13,7 @@ task and seeds. Records of tasks and settings that a run does not repeat stay in
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import tyro
 from rich.console import Console
@@ -21,12 +21,14 @@ from rich.console import Console
 from experiments.common import compilation_cache, user_errors
 from experiments.learning_report import ablation_table, check_budgets, comparison_table, draw, load, merge, save
 from experiments.learning_runs import TASKS, Setting, check_tasks, make_records
-from p3o_jax.settings import Params
+from experiments.objective import assignments
+from p3o_jax.settings import PARAM_NAMES, Params
 
 Estimator = Literal["p3o", "original", "gae"]
-VALUES = {"gae": 0.5, "original": 0.5}
-"""Coefficient of the value loss where it is not P3O's default: the usual one of PPO."""
+USUAL = {"value": 0.5, "entropy": 0.01}
+"""Coefficients of the losses of PPO and the original P3O, where P3O has its defaults."""
 
+OUT = Path("experiments/results/learning")
 SHORT_TASKS = ("cartpole", "catch")
 GRID = tuple(itertools.product((0.9, 0.97, 0.99, 0.997), (0.8, 0.95, 1.0)))
 COARSE_GRID = ((0.95, 0.8), (0.99, 0.8), (0.99, 0.95), (0.997, 0.95))
@@ -44,6 +46,7 @@ ABLATIONS = {
     "floor": tuple({"floor": floor} for floor in (0.1, 0.3, 1.0)),
     "weight_prior": tuple({"weight_prior": prior} for prior in (0.05, 1.0, 5.0, 1e6)),
     "aggregate": tuple({"aggregate": factor} for factor in (1.0, 3.0, 10.0)),
+    "entropy": tuple({"entropy": coefficient} for coefficient in (0.01, 0.02, 0.03)),
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),
 }
 """Name -> the settings of P3O that are compared."""
@@ -67,11 +70,11 @@ class Args:
     """Four pairs of gamma and lambda for PPO, instead of twelve."""
     short: bool = False
     """Two tasks, three seeds, small budgets and the coarse grid: minutes on two cores."""
-    learning_rate: float = 5e-3
-    """Of every estimator and task."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
+    """Fields of Params for every estimator and task; needs another `out`."""
     ablation: str | None = None
     """Compare settings of P3O instead; a name in `ABLATIONS`."""
-    out: Path = Path("experiments/results/learning")
+    out: Path = OUT
     """Directory of the tables, the JSON and the pictures."""
 
     def __post_init__(self) -> None:
@@ -80,6 +83,11 @@ class Args:
             raise ValueError(f"`ablation` must be one of {', '.join(ABLATIONS)}; got {self.ablation}.")
         if self.seeds < 1:
             raise ValueError(f"`seeds` must be at least 1; got {self.seeds}.")
+        static = sorted(set(assignments(self.set)) - set(PARAM_NAMES))
+        if static:
+            raise ValueError(f"`set` must name fields of Params; got {', '.join(static)}.")
+        if self.set and self.out == OUT:
+            raise ValueError(f"`out` must be another folder where `set` is given, as its records are; got {self.out}.")
 
     @property
     def stem(self) -> Path:
@@ -115,8 +123,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for task, steps in args.budgets.items():
         for name, settings in settings_of(args).items():
-            own = {"value": VALUES[name]} if name in VALUES else {}
-            params = Params(total_steps=steps, learning_rate=args.learning_rate, **own)
+            own = USUAL if name in ("gae", "original") else {}
+            params = Params(**{"total_steps": steps} | own | assignments(args.set))
             new = make_records(task, settings, params, args.seeds, args.seed)
             console.print(f"{task} {name}: {sum(record.seconds for record in new):.0f} s, compilation included")
             # Written at once: a run that is stopped keeps what it has finished.

@@ -134,7 +134,7 @@ class Params:
       anneal: fraction of the learning rate that is lost, linearly, until the end.
       update_epochs: passes over each segment, rounded.
       clip: bound of the policy's probability ratio, away from 1.
-      entropy: coefficient of the entropy bonus.
+      entropy: coefficient of the entropy bonus; PPO is usually given .01.
       value: coefficient of the value loss; PPO is usually given .5.
       max_grad_norm: largest global norm of a gradient.
       adam_b1, adam_b2, adam_eps: of Adam; Muon takes `adam_b1` as its momentum.
@@ -155,7 +155,7 @@ class Params:
     anneal: Scalar = 1.0
     update_epochs: Scalar = 4.0
     clip: Scalar = 0.2
-    entropy: Scalar = 0.01
+    entropy: Scalar = 0.02
     value: Scalar = 0.1
     max_grad_norm: Scalar = 0.5
     adam_b1: Scalar = 0.9
