@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Real
 from typing import Any
 
 import jax
@@ -23,6 +24,8 @@ from p3o_jax.train import make_train
 
 CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config) if field.name != "network")
 NETWORK_NAMES = tuple(f"network.{field.name}" for field in dataclasses.fields(NetworkConfig))
+WORDS = {"true": "True", "false": "False", "none": "None", "inf": "1e999"}
+"""What a shell calls it -> the Python literal."""
 
 
 def make_env(name: str) -> Environment:
@@ -37,7 +40,7 @@ def assignments(entries: Iterable[str]) -> dict[str, Any]:
     """The settings that NAME=VALUE entries of a command line stand for, as Python values.
 
     Raises:
-        ValueError: if an entry reads otherwise, or there is no setting of that name.
+        ValueError: if an entry reads otherwise, there is no setting of that name, or a traced one gets no number.
     """
     values: dict[str, Any] = {}
     for entry in entries:
@@ -45,10 +48,13 @@ def assignments(entries: Iterable[str]) -> dict[str, Any]:
         if not equals:
             raise ValueError(f"`set` must read NAME=VALUE; got {entry!r}.")
         try:
-            values[name] = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
+            values[name] = ast.literal_eval(WORDS.get(text.lower(), text))
         except (ValueError, SyntaxError):
             values[name] = text
     _check_names("set", values)
+    for name, value in values.items():
+        if name in PARAM_NAMES and not isinstance(value, Real):
+            raise ValueError(f"`set` must give {name} a number; got {value!r}.")
     return values
 
 

@@ -36,9 +36,9 @@ def test_an_agent_is_kept_resumed_evaluated_and_watched(monkeypatch, tmp_path, c
 
 
 def test_words_of_the_shell_are_values():
-    entries = ("squash=false", "pool_size=none", "tau=.2", "estimator=gae", "network.kind=gru")
+    entries = ("squash=false", "pool_size=none", "tau=.2", "estimator=gae", "network.kind=gru", "value_clip=inf")
     values = {"squash": False, "pool_size": None, "tau": 0.2, "estimator": "gae", "network.kind": "gru"}
-    assert assignments(entries) == values
+    assert assignments(entries) == values | {"value_clip": float("inf")}
 
 
 @pytest.mark.parametrize("left", ["agent.new", "agent.old"])
@@ -62,6 +62,8 @@ def test_what_a_killed_save_left_is_found(tmp_path, left):
         (["train", "--set", "squash=maybe"], "`squash` must be True or False; got 'maybe'."),
         (["train", "--set", "num_envs=1e1"], "`num_envs` must be an integer; got 10.0."),
         (["train", "--set", "network=gru"], "got network."),
+        (["train", "--set", "tau=none"], "`set` must give tau a number; got None."),
+        (["train", "--set", "tau=low"], "`set` must give tau a number; got 'low'."),
         (["train", "--set", "network.kind=lstm"], "`kind` must be one of mlp, cnn, gru; got 'lstm'."),
         (["train", "--set", "network.width=1e2"], "`width` must be an integer; got 100.0."),
         (["train", "--episodes", "0"], "`episodes` must be at least 1; got 0."),
