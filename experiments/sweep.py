@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import optuna
@@ -80,6 +80,7 @@ def main() -> None:
         objective = prepare(args, progress)
         space = search_space(args.bounds, assignments(args.set))
         study = Study.create(space, args.storage, name=args.name or args.env, seed=args.seed, strategy=args.strategy)
+        keep_settings(study, {"env": args.env} | assignments(args.set))
     sweep(study, objective, progress, args)
 
 
@@ -114,6 +115,19 @@ def search_space(bounds: Sequence[str] = (), fixed: Collection[str] = ()) -> Sea
         except ValueError as error:
             raise ValueError(f"`bounds` of {name}: {error}") from error
     return SearchSpace(**axes)
+
+
+def keep_settings(study: Study, settings: dict[str, Any]) -> None:
+    """Enters what all trials share; raises `ValueError` if the study was made with something else."""
+    stored = study.optuna_study.user_attrs.get("settings")
+    if stored is None:
+        study.optuna_study.set_user_attr("settings", settings)
+    elif stored != settings:
+        theirs, ours = (" ".join(f"{name}={value}" for name, value in x.items()) for x in (stored, settings))
+        raise ValueError(
+            f"`set` and `env` must be those that study {study.name!r} was made with, {theirs}; got {ours}. "
+            "Choose another `name`."
+        )
 
 
 def sweep(study: Study, objective: Training, progress: Progress, args: Args) -> None:

@@ -58,6 +58,20 @@ def test_a_study_of_the_same_name_over_another_space_is_refused(monkeypatch, tmp
     assert not Study.load(f"sqlite:///{tmp_path}/runs/sweep.db", name="pong").trials
 
 
+def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, capsys):
+    storage = f"sqlite:///{tmp_path}/runs/sweep.db"
+    study = Study.create(sweep.search_space([], ["tau"]), storage, name="pong")
+    settings = {"env": "pong", "tau": 0.1, "optimizer": "muon"}
+    sweep.keep_settings(study, settings)
+    sweep.keep_settings(study, dict(reversed(settings.items())))
+    with pytest.raises(SystemExit) as refusal:
+        run_main(monkeypatch, tmp_path, "--env", "pong", "--set", "tau=.2", "optimizer=muon")
+    assert refusal.value.code == 2
+    message = "that study 'pong' was made with, env=pong tau=0.1 optimizer=muon; got env=pong tau=0.2 optimizer=muon."
+    assert message in capsys.readouterr().err
+    assert not Study.load(storage, name="pong").trials
+
+
 def test_a_diverging_training_is_a_failed_trial_with_its_reason():
     config, params = sweep.Config(num_envs=8, segment_length=4, horizon=4, num_minibatches=1), sweep.Params()
     training = sweep.Training(sweep.make_env("pong"), config, params, num_episodes=2)
