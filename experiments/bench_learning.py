@@ -13,15 +13,24 @@ task and seeds. Records of tasks and settings that a run does not repeat stay in
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 from rich.console import Console
 
 from experiments.common import compilation_cache, user_errors
-from experiments.learning_report import ablation_table, check_budgets, comparison_table, draw, load, merge, save
-from experiments.learning_runs import TASKS, Setting, check_tasks, make_records
-from experiments.objective import assignments
+from experiments.learning_report import (
+    DEFAULT_PPO,
+    ablation_table,
+    check_budgets,
+    comparison_table,
+    draw,
+    load,
+    merge,
+    save,
+)
+from experiments.learning_runs import TASKS, Setting, check_tasks, config_of, make_records
+from experiments.objective import CONFIG_NAMES, assignments
 from p3o_jax.settings import PARAM_NAMES, Params
 
 Estimator = Literal["p3o", "original", "gae"]
@@ -71,7 +80,7 @@ class Args:
     short: bool = False
     """Two tasks, three seeds, small budgets and the coarse grid: minutes on two cores."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
-    """Fields of Params for every estimator and task; needs another `out`."""
+    """Fields of Params or Config for every estimator and task; needs another `out`."""
     ablation: str | None = None
     """Compare settings of P3O instead; a name in `ABLATIONS`."""
     out: Path = OUT
@@ -83,11 +92,22 @@ class Args:
             raise ValueError(f"`ablation` must be one of {', '.join(ABLATIONS)}; got {self.ablation}.")
         if self.seeds < 1:
             raise ValueError(f"`seeds` must be at least 1; got {self.seeds}.")
-        static = sorted(set(assignments(self.set)) - set(PARAM_NAMES))
-        if static:
-            raise ValueError(f"`set` must name fields of Params; got {', '.join(static)}.")
+        if others := sorted({*self.fixed} - {*PARAM_NAMES, *CONFIG_NAMES} | {*self.fixed} & {"estimator"}):
+            raise ValueError(f"`set` must name fields of Params or Config, not the estimator; got {', '.join(others)}.")
+        for name in self.estimators:
+            config_of(name, **self.shape)
         if self.set and self.out == OUT:
             raise ValueError(f"`out` must be another folder where `set` is given, as its records are; got {self.out}.")
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """What `set` says."""
+        return assignments(self.set)
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The part of it that is fields of Config."""
+        return {name: value for name, value in self.fixed.items() if name in CONFIG_NAMES}
 
     @property
     def stem(self) -> Path:
@@ -99,15 +119,16 @@ class Args:
     def budgets(self) -> dict[str, float]:
         """Environment steps of a training on each task."""
         steps = {task: TASKS[task].short_steps if self.short else TASKS[task].steps for task in self.tasks}
-        return {task: min(whole, self.max_steps) for task, whole in steps.items()}
+        return {task: self.fixed.get("total_steps", min(whole, self.max_steps)) for task, whole in steps.items()}
 
 
 def settings_of(args: Args) -> dict[str, tuple[Setting, ...]]:
     """What is compared, in groups that are reported together."""
     if args.ablation is not None:
         return {args.ablation: tuple(Setting("p3o", values) for values in ABLATIONS[args.ablation])}
-    pairs = COARSE_GRID if args.coarse or args.short else GRID
-    grid = tuple(Setting("gae", {"gamma": gamma, "gae_lambda": gae_lambda}) for gamma, gae_lambda in pairs)
+    pairs = [dict(zip(DEFAULT_PPO, pair, strict=True)) for pair in (COARSE_GRID if args.coarse or args.short else GRID)]
+    pairs = [{name: args.fixed.get(name, value) for name, value in pair.items()} for pair in pairs]
+    grid = tuple(Setting("gae", pair) for i, pair in enumerate(pairs) if pair not in pairs[:i])
     return {name: grid if name == "gae" else (Setting(name, {}),) for name in args.estimators}
 
 
@@ -121,11 +142,12 @@ def main() -> None:
     compilation_cache()
     console = Console()
     args.out.mkdir(parents=True, exist_ok=True)
+    traced = {name: value for name, value in args.fixed.items() if name in PARAM_NAMES}
     for task, steps in args.budgets.items():
         for name, settings in settings_of(args).items():
             own = USUAL if name in ("gae", "original") else {}
-            params = Params(**{"total_steps": steps} | own | assignments(args.set))
-            new = make_records(task, settings, params, args.seeds, args.seed)
+            params = Params(**own | traced | {"total_steps": steps})
+            new = make_records(task, settings, params, args.seeds, args.seed, args.shape)
             console.print(f"{task} {name}: {sum(record.seconds for record in new):.0f} s, compilation included")
             # Written at once: a run that is stopped keeps what it has finished.
             records = merge(load(args.stem.with_suffix(".json")), new)

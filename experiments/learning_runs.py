@@ -5,6 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -125,13 +126,29 @@ def train_all(env: Any, config: Config, settings: Sequence[Params], num_seeds: i
     return jax.block_until_ready(jax.jit(lambda params: each(seeds, params))(params))
 
 
-def make_records(task: str, settings: Sequence[Setting], params: Params, num_seeds: int, seed: int = 0) -> list[Record]:
-    """Trains every setting on a task; those that share a `Config` share a compilation."""
+def make_records(
+    task: str,
+    settings: Sequence[Setting],
+    params: Params,
+    num_seeds: int,
+    seed: int = 0,
+    shape: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Record]:
+    """Trains every setting on a task; those that share a `Config` share a compilation.
+
+    Args:
+      task: name in `TASKS`.
+      settings: what differs from the rest, field by field of `Params` and `Config`.
+      params: traced values of the others.
+      num_seeds: trainings of each.
+      seed: where their random keys come from.
+      shape: fields of `Config` that are not as in the one setting.
+    """
     env = registry.make(TASKS[task].env)
     groups: dict[Config, list[Setting]] = {}
     for setting in settings:
         static = {name: value for name, value in setting.values.items() if name not in PARAM_NAMES}
-        groups.setdefault(config_of(setting.estimator, **static), []).append(setting)
+        groups.setdefault(config_of(setting.estimator, **{**shape, **static}), []).append(setting)
     records = []
     for config, group in groups.items():
         start = time.perf_counter()

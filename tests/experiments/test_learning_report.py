@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.bench_learning import Args, settings_of
 from experiments.learning_report import (
     area_and_end,
     check_budgets,
@@ -52,3 +53,27 @@ def test_records_of_other_budgets_are_refused():
     check_budgets(kept, {"pong": 1.9, "catch": 7.0})
     with pytest.raises(ValueError, match="got 2 steps of cartpole there, 4 now"):
         check_budgets(kept, {"pong": 2.0, "cartpole": 4.0})
+
+
+def test_what_is_set_is_neither_searched_nor_cut(tmp_path):
+    args = Args(coarse=True, tasks=("breakout",), set=("total_steps=2e7", "gae_lambda=.8"), out=tmp_path)
+    assert args.budgets == {"breakout": 2e7}
+    grid = [setting.values for setting in settings_of(args)["gae"]]
+    assert grid == [{"gamma": gamma, "gae_lambda": 0.8} for gamma in (0.95, 0.99, 0.997)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("set", ("network.width=8",), "`set` must name fields of Params or Config, .* got network.width."),
+        ("set", ("estimator=gae",), "not the estimator; got estimator."),
+        ("set", ("num_minibatches=6",), "`num_minibatches` must divide `num_envs`; got 6 and 64."),
+        ("set", ("tau=.1",), "`out` must be another folder where `set` is given"),
+        ("tasks", ("pang",), "`tasks` must be among"),
+        ("ablation", "luck", "`ablation` must be one of"),
+        ("seeds", 0, "`seeds` must be at least 1; got 0."),
+    ],
+)
+def test_bad_arguments_are_refused(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        Args(**{name: value})
