@@ -14,7 +14,7 @@ from p3o_jax.losses import clipped_surrogate, standardize
 from p3o_jax.metrics import TERMS, UpdateMetrics
 from p3o_jax.networks import Memory
 from p3o_jax.rollout import Actor, Trainable, apply
-from p3o_jax.settings import Config, Params, Scalar
+from p3o_jax.settings import Config, Params
 
 
 class Batch(NamedTuple):
@@ -52,7 +52,7 @@ class Trained(NamedTuple):
 
 
 def make_optimizer(config: Config, params: Params) -> optax.GradientTransformation:
-    """Returns the optimizer for a learning rate of 1; steps multiply by the annealed one."""
+    """Returns the optimizer for a learning rate of 1, which steps multiply by theirs."""
     b1, b2, eps = (jnp.asarray(x, jnp.float32) for x in (params.adam_b1, params.adam_b2, params.adam_eps))
     if config.optimizer == "adam":
         rule = optax.adam(1.0, b1, b2, eps)
@@ -71,7 +71,6 @@ def gradient_steps(
     config: Config,
     params: Params,
     actor: Actor,
-    learning_rate: Scalar,
     start: Trained,
     batch: Batch,
     memories: Memories,
@@ -85,6 +84,16 @@ def gradient_steps(
     shuffles all samples before each pass, by the key, and takes blocks of those.
 
     Where something is not finite, parameters and optimizer are returned as they were.
+
+    Args:
+      config: static settings.
+      params: traced settings, annealed to where the training is.
+      actor: whose network it is.
+      start: where the steps start from.
+      batch: the segment.
+      memories: recurrent states before it.
+      lags: weights and statistics of the lags.
+      key: of the order of samples.
     """
     optimizer = make_optimizer(config, params)
     loss_and_gradient = jax.value_and_grad(minibatch_loss, argnums=3, has_aux=True)
@@ -101,7 +110,7 @@ def gradient_steps(
         metrics = metrics._replace(grad_norm=optax.tree.norm(gradient))
         with jax.numpy_dtype_promotion("standard"):  # optax raises traced decay rates to integer powers
             change, opt_state = optimizer.update(gradient, trained.opt_state, trained.trainable)
-        trainable = jax.tree.map(lambda x, dx: x + learning_rate * dx, trained.trainable, change)
+        trainable = jax.tree.map(lambda x, dx: x + params.learning_rate * dx, trained.trainable, change)
         looked_at = [*metrics[:3], metrics.grad_norm, optax.tree.norm(trainable)]
         term = first_not_finite(looked_at, TERMS.index("policy loss"))
         sums = jax.tree.map(jnp.add, trained.sums, metrics)

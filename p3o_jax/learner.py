@@ -3,6 +3,7 @@
 `init` and `update` are pure functions for any loop; `train.py` has the whole training as one.
 """
 
+import dataclasses
 import math
 from functools import partial
 from typing import Any, NamedTuple
@@ -130,14 +131,12 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     estimated = estimate(config, params, state.spread, state.trainable, outcome, *predictions.values)
 
     total = num_total_updates(config, env, params)
-    learning_rate = params.learning_rate * (1.0 - params.anneal * (state.num_updates / total))
     batch = Batch(predictions.obs, segment.first, segment.action, segment.log_prob, outcome, estimated.targets)
     term = first_not_finite([segment.obs, segment.reward, estimated.targets.advantages], 0)
     trained, metrics = gradient_steps(
         config,
-        params,
+        _annealed(params, state.num_updates / total),
         actor,
-        learning_rate,
         Trained(state.trainable, state.opt_state, no_metrics(), term),
         batch,
         Memories(state.position.policy_memory, state.value_memory),
@@ -166,6 +165,15 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         num_updates=state.num_updates + 1,
         failure=jax.tree.map(partial(jnp.where, state.failure.failed), state.failure, failure),
         log=add_to_log(state.log, bucket, metrics, episodes, estimated.explained_variance),
+    )
+
+
+def _annealed(params: Params, progress: Array) -> Params:
+    """Returns the settings at a share `progress` of the training."""
+    return dataclasses.replace(
+        params,
+        learning_rate=params.learning_rate * (1.0 - params.anneal * progress),
+        entropy=params.entropy * (1.0 - params.entropy_anneal * progress),
     )
 
 

@@ -254,6 +254,24 @@ def test_memory_is_one_segment_and_one_array_of_predictions():
         assert temporary_bytes(64, **twice) - small < num_steps * (1.5 * 4 * 64 + 64)
 
 
+def test_annealed_settings_are_those_of_the_moment(trained, go_on):
+    params = dataclasses.replace(PARAMS, learning_rate=1e-2, anneal=0.5, entropy=0.5, entropy_anneal=1.0)
+    total = int(learner.num_total_updates(CONFIG, Recall(), params))
+    state = dataclasses.replace(trained[0], num_updates=jnp.asarray(total // 2))
+    left = 1 - total // 2 / total
+    halfway = {"learning_rate": 1e-2 * (1 + left) / 2, "entropy": 0.5 * left}
+    constant = dataclasses.replace(params, anneal=0.0, entropy_anneal=0.0, **halfway)
+
+    def update(params):
+        return go_on(state, params, 1)[0].trainable
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), update(params), update(constant))
+    for name in halfway:
+        other = update(dataclasses.replace(constant, **{name: getattr(params, name)}))
+        moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), update(constant), other)
+        assert max(jax.tree.leaves(moved)) > 1e-3
+
+
 def test_one_minibatch_of_samples_is_the_whole_segment():
     config = dataclasses.replace(CONFIG, estimator="gae", num_minibatches=1)
     samples = dataclasses.replace(config, minibatches_of="samples")
