@@ -157,7 +157,7 @@ class Params:
     update_epochs: Scalar = 4.0
     clip: Scalar = 0.2
     entropy: Scalar = 0.02
-    entropy_anneal: Scalar = 0.0
+    entropy_anneal: Scalar = 1.0
     value: Scalar = 0.1
     max_grad_norm: Scalar = 0.5
     adam_b1: Scalar = 0.9
