@@ -22,7 +22,7 @@ from experiments.common import compilation_cache, user_errors
 from experiments.learning_report import (
     DEFAULT_PPO,
     ablation_table,
-    check_budgets,
+    check_comparable,
     comparison_table,
     draw,
     load,
@@ -77,7 +77,7 @@ class Args:
     seed: int = 0
     """Where their random keys come from: another one gives fresh trainings."""
     max_steps: float = float("inf")
-    """No task takes more environment steps, whatever its own number."""
+    """No task takes more environment steps, whatever its own number; a `total_steps` that is set counts instead."""
     coarse: bool = False
     """Four pairs of gamma and lambda for PPO, instead of twelve."""
     short: bool = False
@@ -95,22 +95,26 @@ class Args:
             raise ValueError(f"`ablation` must be one of {', '.join(ABLATIONS)}; got {self.ablation}.")
         if self.seeds < 1:
             raise ValueError(f"`seeds` must be at least 1; got {self.seeds}.")
-        if others := sorted({*self.fixed} - {*PARAM_NAMES, *CONFIG_NAMES} | {*self.fixed} & {"estimator"}):
-            raise ValueError(f"`set` must name fields of Params or Config, not the estimator; got {', '.join(others)}.")
-        for name in self.estimators:
-            config_of(name, **self.shape)
-        if self.set and self.out == OUT:
+        others = {*self._set} - ({*PARAM_NAMES, *CONFIG_NAMES} - {"estimator"})
+        if others:
+            raise ValueError(
+                f"`set` must name fields of Params or Config, not the estimator; got {', '.join(sorted(others))}."
+            )
+        if varied := {*self._set} & {name for values in ABLATIONS.get(self.ablation or "", ()) for name in values}:
+            raise ValueError(f"`set` must leave alone what the ablation varies; got {', '.join(sorted(varied))}.")
+        for name in self.estimators if self.ablation is None else ("p3o",):
+            config_of(name, **{k: v for k, v in self._set.items() if k in CONFIG_NAMES})
+        if self.set and self.out.resolve() == OUT.resolve():
             raise ValueError(f"`out` must be another folder where `set` is given, as its records are; got {self.out}.")
 
     @property
     def fixed(self) -> dict[str, Any]:
-        """What `set` says."""
-        return assignments(self.set)
+        """What `set` says but for the budget."""
+        return {name: value for name, value in self._set.items() if name != "total_steps"}
 
     @property
-    def shape(self) -> dict[str, Any]:
-        """The part of it that is fields of Config."""
-        return {name: value for name, value in self.fixed.items() if name in CONFIG_NAMES}
+    def _set(self) -> dict[str, Any]:
+        return assignments(self.set)
 
     @property
     def stem(self) -> Path:
@@ -122,7 +126,7 @@ class Args:
     def budgets(self) -> dict[str, float]:
         """Environment steps of a training on each task."""
         steps = {task: TASKS[task].short_steps if self.short else TASKS[task].steps for task in self.tasks}
-        return {task: self.fixed.get("total_steps", min(whole, self.max_steps)) for task, whole in steps.items()}
+        return {task: self._set.get("total_steps", min(whole, self.max_steps)) for task, whole in steps.items()}
 
 
 def settings_of(args: Args) -> dict[str, tuple[Setting, ...]]:
@@ -130,7 +134,7 @@ def settings_of(args: Args) -> dict[str, tuple[Setting, ...]]:
     if args.ablation is not None:
         return {args.ablation: tuple(Setting("p3o", values) for values in ABLATIONS[args.ablation])}
     pairs = [dict(zip(DEFAULT_PPO, pair, strict=True)) for pair in (COARSE_GRID if args.coarse or args.short else GRID)]
-    pairs = [{name: args.fixed.get(name, value) for name, value in pair.items()} for pair in pairs]
+    pairs = [pair | {name: value for name, value in args.fixed.items() if name in pair} for pair in pairs]
     grid = tuple(Setting("gae", pair) for i, pair in enumerate(pairs) if pair not in pairs[:i])
     return {name: grid if name == "gae" else (Setting(name, {}),) for name in args.estimators}
 
@@ -141,16 +145,14 @@ def main() -> None:
         args = tyro.cli(Args, description=__doc__)
         if args.short:
             args = dataclasses.replace(args, tasks=SHORT_TASKS, seeds=min(args.seeds, 3))
-        check_budgets(load(args.stem.with_suffix(".json")), args.budgets)
+        check_comparable(load(args.stem.with_suffix(".json")), args.budgets, args.fixed)
     compilation_cache()
     console = Console()
     args.out.mkdir(parents=True, exist_ok=True)
-    traced = {name: value for name, value in args.fixed.items() if name in PARAM_NAMES}
     for task, steps in args.budgets.items():
         for name, settings in settings_of(args).items():
             own = USUAL if name in ("gae", "original") else {}
-            params = Params(**own | traced | {"total_steps": steps})
-            new = make_records(task, settings, params, args.seeds, args.seed, args.shape)
+            new = make_records(task, settings, Params(**own, total_steps=steps), args.seeds, args.seed, args.fixed)
             console.print(f"{task} {name}: {sum(record.seconds for record in new):.0f} s, compilation included")
             # Written at once: a run that is stopped keeps what it has finished.
             records = merge(load(args.stem.with_suffix(".json")), new)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -24,8 +25,8 @@ def merge(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
     return sorted(by_key.values(), key=lambda record: list(TASKS).index(record.task))
 
 
-def check_budgets(records: Iterable[Record], budgets: Mapping[str, float]) -> None:
-    """Raises a ValueError where a task was trained for other than its budget of environment steps."""
+def check_comparable(records: Iterable[Record], budgets: Mapping[str, float], fixed: Mapping[str, Any]) -> None:
+    """Raises a ValueError where a task was trained with another budget, or all with other settings."""
     for record in records:
         trained = record.params.get("total_steps") or record.steps[-1]  # which is rounded up to whole updates
         budget = budgets.get(record.task, trained)
@@ -33,6 +34,12 @@ def check_budgets(records: Iterable[Record], budgets: Mapping[str, float]) -> No
             raise ValueError(
                 "`out` must hold no records of other budgets, which cannot be compared; "
                 f"got {trained:.3g} steps of {record.task} there, {budget:.3g} now."
+            )
+        # Pairs of PPO stand side by side.
+        there, now = ({k: v for k, v in x.items() if k not in DEFAULT_PPO} for x in (record.fixed, fixed))
+        if there != now:
+            raise ValueError(
+                f"`out` must hold no records of other settings, which cannot be compared; got {there} there, {now} now."
             )
 
 

@@ -82,6 +82,7 @@ class Record:
       seed: where the random keys came from; None in older records, whose `command` tells.
       params: every number of `Params`, None for infinity, so that a record outlives their defaults; empty in older
         records.
+      fixed: fields of `Config` and `Params` that were given for all trainings of the run.
     """
 
     task: str
@@ -96,6 +97,7 @@ class Record:
     versions: str
     seed: int | None = None
     params: dict[str, float | None] = dataclasses.field(default_factory=dict)
+    fixed: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -132,7 +134,7 @@ def make_records(
     params: Params,
     num_seeds: int,
     seed: int = 0,
-    shape: Mapping[str, Any] = MappingProxyType({}),
+    fixed: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Record]:
     """Trains every setting on a task; those that share a `Config` share a compilation.
 
@@ -142,13 +144,15 @@ def make_records(
       params: traced values of the others.
       num_seeds: trainings of each.
       seed: where their random keys come from.
-      shape: fields of `Config` that are not as in the one setting.
+      fixed: fields of `Config` and `Params` for all of them.
     """
     env = registry.make(TASKS[task].env)
+    params = dataclasses.replace(params, **{name: value for name, value in fixed.items() if name in PARAM_NAMES})
+    static = {name: value for name, value in fixed.items() if name not in PARAM_NAMES}
     groups: dict[Config, list[Setting]] = {}
     for setting in settings:
-        static = {name: value for name, value in setting.values.items() if name not in PARAM_NAMES}
-        groups.setdefault(config_of(setting.estimator, **{**shape, **static}), []).append(setting)
+        own = {name: value for name, value in setting.values.items() if name not in PARAM_NAMES}
+        groups.setdefault(config_of(setting.estimator, **(static | own)), []).append(setting)
     records = []
     for config, group in groups.items():
         start = time.perf_counter()
@@ -158,11 +162,19 @@ def make_records(
         seconds = (time.perf_counter() - start) / len(group)
         for i, setting in enumerate(group):
             of_setting = jax.tree.map(lambda x, i=i: x[i], metrics)
-            records.append(_record(task, setting, resolved[i], of_setting, seconds, seed))
+            records.append(_record(task, setting, resolved[i], of_setting, seconds, seed, dict(fixed)))
     return records
 
 
-def _record(task: str, setting: Setting, params: Params, metrics: Metrics, seconds: float, seed: int) -> Record:
+def _record(
+    task: str,
+    setting: Setting,
+    params: Params,
+    metrics: Metrics,
+    seconds: float,
+    seed: int,
+    fixed: dict[str, Any],
+) -> Record:
     is_default = setting.estimator == "p3o" and not setting.values
     explained = np.asarray(metrics.explained_variance).mean(axis=0) if is_default else np.zeros((0, 0))
     return Record(
@@ -178,6 +190,7 @@ def _record(task: str, setting: Setting, params: Params, metrics: Metrics, secon
         versions=f"python {platform.python_version()}, jax {jax.__version__}, {jax.devices()[0].device_kind}",
         seed=seed,
         params={name: _plain(np.asarray(getattr(params, name), float)) for name in PARAM_NAMES},
+        fixed=fixed,
     )
 
 

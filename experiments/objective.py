@@ -51,6 +51,8 @@ def assignments(entries: Iterable[str]) -> dict[str, Any]:
             values[name] = ast.literal_eval(WORDS.get(text.lower(), text))
         except (ValueError, SyntaxError):
             values[name] = text
+    if "reward_scale" in values and values["reward_scale"] is None:
+        values["reward_scale"] = "none"  # a scale of that name, where None is the estimator's own
     _check_names("set", values)
     for name, value in values.items():
         if name in PARAM_NAMES and not isinstance(value, Real):

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import optuna
@@ -80,7 +80,7 @@ def main() -> None:
         objective = prepare(args, progress)
         space = search_space(args.bounds, assignments(args.set))
         study = Study.create(space, args.storage, name=args.name or args.env, seed=args.seed, strategy=args.strategy)
-        keep_settings(study, {"env": args.env} | assignments(args.set))
+        keep_settings(study, args.env, objective)
     sweep(study, objective, progress, args)
 
 
@@ -117,15 +117,21 @@ def search_space(bounds: Sequence[str] = (), fixed: Collection[str] = ()) -> Sea
     return SearchSpace(**axes)
 
 
-def keep_settings(study: Study, settings: dict[str, Any]) -> None:
+def keep_settings(study: Study, env: str, training: Training) -> None:
     """Enters what all trials share; raises `ValueError` if the study was made with something else."""
-    stored = study.optuna_study.user_attrs.get("settings")
-    if stored is None:
-        study.optuna_study.set_user_attr("settings", settings)
-    elif stored != settings:
-        theirs, ours = (" ".join(f"{name}={value}" for name, value in x.items()) for x in (stored, settings))
+    static, traced = dataclasses.asdict(training.config), vars(training.params)
+    network = {f"network.{name}": value for name, value in static.pop("network").items()}
+    numbers = {name: float(f"{value:.6g}") for name, value in traced.items()}
+    shared = {"env": env, "episodes": training.num_episodes} | static | network | numbers
+    searched = [name for name, _ in study.space.axes]
+    shared = {name: value for name, value in shared.items() if name not in searched}
+    if "settings" not in study.optuna_study.user_attrs:
+        study.optuna_study.set_user_attr("settings", shared)
+    kept = study.optuna_study.user_attrs["settings"]  # another worker's, if it was first
+    changed = [f"{k}={kept.get(k)} there, {v} now" for k, v in shared.items() if kept.get(k) != v]
+    if changed:
         raise ValueError(
-            f"`set` and `env` must be those that study {study.name!r} was made with, {theirs}; got {ours}. "
+            f"`set` and the like must be as study {study.name!r} was made; got {'; '.join(changed)}. "
             "Choose another `name`."
         )
 

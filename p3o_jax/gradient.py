@@ -52,7 +52,7 @@ class Trained(NamedTuple):
 
 
 def make_optimizer(config: Config, params: Params) -> optax.GradientTransformation:
-    """Returns the optimizer for a learning rate of 1, which steps multiply by theirs."""
+    """Returns the optimizer for a learning rate of 1; steps multiply its changes by theirs."""
     b1, b2, eps = (jnp.asarray(x, jnp.float32) for x in (params.adam_b1, params.adam_b2, params.adam_eps))
     if config.optimizer == "adam":
         rule = optax.adam(1.0, b1, b2, eps)

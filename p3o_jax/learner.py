@@ -169,7 +169,8 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
 
 
 def _annealed(params: Params, progress: Array) -> Params:
-    """Returns the settings at a share `progress` of the training."""
+    """Returns the settings at a share `progress` of the training; beyond its end those of the end."""
+    progress = jnp.minimum(progress, 1.0)
     return dataclasses.replace(
         params,
         learning_rate=params.learning_rate * (1.0 - params.anneal * progress),

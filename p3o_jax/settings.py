@@ -131,7 +131,7 @@ class Params:
     Attributes:
       total_steps: environment steps to train for, rounded up to whole updates.
       learning_rate: at the start.
-      anneal: fraction of the learning rate that is lost, linearly, until the end.
+      anneal: fraction of the learning rate alone that is lost, linearly, until the end.
       update_epochs: passes over each segment, rounded.
       clip: bound of the policy's probability ratio, away from 1.
       entropy: coefficient of the entropy bonus at the start; PPO is usually given .01 all along.

@@ -1,12 +1,15 @@
 """Statistics and records of the learning benchmark."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from experiments import learning_runs
 from experiments.bench_learning import Args, settings_of
 from experiments.learning_report import (
     area_and_end,
-    check_budgets,
+    check_comparable,
     comparison_table,
     interquartile_mean,
     load,
@@ -14,7 +17,8 @@ from experiments.learning_report import (
     save,
     share,
 )
-from experiments.learning_runs import Record
+from experiments.learning_runs import Record, Setting
+from p3o_jax.settings import Params
 
 
 def record(task="pong", estimator="gae", score=((-21.0, 0.0), (-21.0, 2.0)), **values):
@@ -50,9 +54,32 @@ def test_a_new_record_replaces_the_old_one_of_its_setting(tmp_path):
 
 def test_records_of_other_budgets_are_refused():
     kept = [record(), record("cartpole")]  # two steps each
-    check_budgets(kept, {"pong": 1.9, "catch": 7.0})
+    check_comparable(kept, {"pong": 1.9, "catch": 7.0}, {})
     with pytest.raises(ValueError, match="got 2 steps of cartpole there, 4 now"):
-        check_budgets(kept, {"pong": 2.0, "cartpole": 4.0})
+        check_comparable(kept, {"pong": 2.0, "cartpole": 4.0}, {})
+
+
+def test_records_of_other_settings_are_refused():
+    kept = [dataclasses.replace(record(), fixed={"tau": 0.1, "optimizer": "muon", "gamma": 0.9})]
+    check_comparable(kept, {}, {"optimizer": "muon", "tau": 0.1, "gamma": 0.99})
+    with pytest.raises(ValueError, match=r"got \{'tau': 0.1, 'optimizer': 'muon'\} there, \{'tau': 0.1\} now"):
+        check_comparable(kept, {}, {"tau": 0.1})
+
+
+def test_what_is_fixed_reaches_every_training(monkeypatch):
+    seen = []
+
+    def train_all(env, config, settings, num_seeds, seed):
+        seen.append((config, settings))
+        raise InterruptedError
+
+    monkeypatch.setattr(learning_runs, "train_all", train_all)
+    for setting in (Setting("p3o", {"tau": 0.3}), Setting("gae", {"gamma": 0.9})):
+        with pytest.raises(InterruptedError):
+            learning_runs.make_records("catch", [setting], Params(), 1, fixed={"num_envs": 128, "clip": 0.1})
+    (p3o, [its]), (gae, [others]) = seen
+    assert (p3o.estimator, p3o.num_envs, its.tau, its.clip) == ("p3o", 128, 0.3, 0.1)
+    assert (gae.estimator, gae.num_envs, others.gamma, others.clip) == ("gae", 128, 0.9, 0.1)
 
 
 def test_what_is_set_is_neither_searched_nor_cut(tmp_path):

@@ -60,14 +60,14 @@ def test_a_study_of_the_same_name_over_another_space_is_refused(monkeypatch, tmp
 
 def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, capsys):
     storage = f"sqlite:///{tmp_path}/runs/sweep.db"
-    study = Study.create(sweep.search_space([], ["tau"]), storage, name="pong")
-    settings = {"env": "pong", "tau": 0.1, "optimizer": "muon"}
-    sweep.keep_settings(study, settings)
-    sweep.keep_settings(study, dict(reversed(settings.items())))
+    made, other = (["tau=.1", "value_clip=inf", f"optimizer={optimizer}"] for optimizer in ("muon", "adam"))
+    study = Study.create(sweep.search_space([], sweep.assignments(made)), storage, name="pong")
+    for _ in range(2):
+        sweep.keep_settings(study, "pong", sweep.prepare(sweep.Args(set=tuple(made)), sweep.Progress(1)))
     with pytest.raises(SystemExit) as refusal:
-        run_main(monkeypatch, tmp_path, "--env", "pong", "--set", "tau=.2", "optimizer=muon")
+        run_main(monkeypatch, tmp_path, "--episodes", "8", "--set", *other)
     assert refusal.value.code == 2
-    message = "that study 'pong' was made with, env=pong tau=0.1 optimizer=muon; got env=pong tau=0.2 optimizer=muon."
+    message = "as study 'pong' was made; got episodes=256 there, 8 now; optimizer=muon there, adam now. Choose"
     assert message in capsys.readouterr().err
     assert not Study.load(storage, name="pong").trials
 
@@ -79,6 +79,11 @@ def test_a_diverging_training_is_a_failed_trial_with_its_reason():
     assert score != score
     assert cost > 0
     assert attrs["reason"].startswith("non-finite ")
+
+
+def test_none_is_a_reward_scale_too():
+    values = sweep.assignments(["reward_scale=none", "pool_size=none", "normalize_observations=true"])
+    assert values == {"reward_scale": "none", "pool_size": None, "normalize_observations": True}
 
 
 def test_killed_in_the_middle_it_resumes_and_reports(tmp_path):

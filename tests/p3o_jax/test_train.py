@@ -257,7 +257,7 @@ def test_memory_is_one_segment_and_one_array_of_predictions():
 def test_annealed_settings_are_those_of_the_moment(trained, go_on):
     params = dataclasses.replace(PARAMS, learning_rate=1e-2, anneal=0.5, entropy=0.5, entropy_anneal=1.0)
     total = int(learner.num_total_updates(CONFIG, Recall(), params))
-    state = dataclasses.replace(trained[0], num_updates=jnp.asarray(total // 2))
+    state = dataclasses.replace(trained[0], num_updates=jnp.int32(total // 2))
     left = 1 - total // 2 / total
     halfway = {"learning_rate": 1e-2 * (1 + left) / 2, "entropy": 0.5 * left}
     constant = dataclasses.replace(params, anneal=0.0, entropy_anneal=0.0, **halfway)
@@ -270,6 +270,13 @@ def test_annealed_settings_are_those_of_the_moment(trained, go_on):
         other = update(dataclasses.replace(constant, **{name: getattr(params, name)}))
         moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), update(constant), other)
         assert max(jax.tree.leaves(moved)) > 1e-3
+
+
+def test_beyond_the_budget_nothing_is_annealed_further():
+    """A loop of one's own may go on: a negative coefficient would punish entropy."""
+    params = learner._annealed(Params(anneal=0.5), jnp.float32(2.0))
+    assert params.learning_rate == pytest.approx(2.5e-3)
+    assert params.entropy == 0
 
 
 def test_one_minibatch_of_samples_is_the_whole_segment():
