@@ -34,7 +34,7 @@ from experiments.objective import CONFIG_NAMES, assignments
 from p3o_jax.settings import PARAM_NAMES, Params
 
 Estimator = Literal["p3o", "original", "gae"]
-USUAL = {"value": 0.5, "entropy": 0.01, "entropy_anneal": 0.0}
+USUAL = {"value": 0.5, "entropy": 0.01}
 """Coefficients of the losses of PPO and the original P3O, where P3O has its defaults."""
 
 OUT = Path("experiments/results/learning")
@@ -55,10 +55,8 @@ ABLATIONS = {
     "floor": tuple({"floor": floor} for floor in (0.1, 0.3, 1.0)),
     "weight_prior": tuple({"weight_prior": prior} for prior in (0.05, 1.0, 5.0, 1e6)),
     "aggregate": tuple({"aggregate": factor} for factor in (1.0, 3.0, 10.0)),
-    "entropy": tuple(
-        {"entropy": coefficient, "entropy_anneal": anneal}
-        for coefficient, anneal in ((0.01, 0.0), (0.02, 0.0), (0.02, 1.0), (0.03, 1.0))
-    ),
+    "entropy": tuple({"entropy": coefficient} for coefficient in (0.01, 0.02, 0.03)),
+    "entropy_anneal": tuple({"entropy_anneal": fraction} for fraction in (0.0, 0.5, 1.0)),
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),
 }
 """Name -> the settings of P3O that are compared."""

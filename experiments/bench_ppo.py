@@ -216,7 +216,6 @@ def train_ours(setting: Setting, minibatches_of: MinibatchesOf, key: jax.Array) 
         anneal=setting.anneal,
         update_epochs=setting.num_epochs,
         entropy=setting.entropy,
-        entropy_anneal=0.0,
         value=VALUE,
         gamma=setting.gamma,
         value_clip=setting.value_clip,

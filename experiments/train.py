@@ -1,7 +1,7 @@
 """Train P3O, or PPO by `estimator=gae`, on an environment; keep the agent.
 
     p3o train --env pong --set total_steps=2e6 learning_rate=1e-2 tau=0.2
-    p3o train --env pong --set estimator=gae value=.5 entropy=.01 entropy_anneal=0  # PPO's usual coefficients
+    p3o train --env pong --set estimator=gae value=.5 entropy=.01  # PPO's usual coefficients
 
 The same command goes on from the folder that an interrupted one left.
 """

@@ -134,8 +134,8 @@ class Params:
       anneal: fraction of the learning rate alone that is lost, linearly, until the end.
       update_epochs: passes over each segment, rounded.
       clip: bound of the policy's probability ratio, away from 1.
-      entropy: coefficient of the entropy bonus at the start; PPO is usually given .01 all along.
-      entropy_anneal: fraction of it that is lost, linearly, until the end; PPO is usually given 0.
+      entropy: coefficient of the entropy bonus at the start; PPO is usually given .01.
+      entropy_anneal: fraction of that coefficient that is lost, linearly, until the end.
       value: coefficient of the value loss; PPO is usually given .5.
       max_grad_norm: largest global norm of a gradient.
       adam_b1, adam_b2, adam_eps: of Adam; Muon takes `adam_b1` as its momentum.
@@ -157,7 +157,7 @@ class Params:
     update_epochs: Scalar = 4.0
     clip: Scalar = 0.2
     entropy: Scalar = 0.02
-    entropy_anneal: Scalar = 1.0
+    entropy_anneal: Scalar = 0.0
     value: Scalar = 0.1
     max_grad_norm: Scalar = 0.5
     adam_b1: Scalar = 0.9
