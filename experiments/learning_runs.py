@@ -5,7 +5,6 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -129,12 +128,7 @@ def train_all(env: Any, config: Config, settings: Sequence[Params], num_seeds: i
 
 
 def make_records(
-    task: str,
-    settings: Sequence[Setting],
-    params: Params,
-    num_seeds: int,
-    seed: int = 0,
-    fixed: Mapping[str, Any] = MappingProxyType({}),
+    task: str, settings: Sequence[Setting], params: Params, num_seeds: int, seed: int, fixed: Mapping[str, Any]
 ) -> list[Record]:
     """Trains every setting on a task; those that share a `Config` share a compilation.
 

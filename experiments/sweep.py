@@ -118,7 +118,10 @@ def search_space(bounds: Sequence[str] = (), fixed: Collection[str] = ()) -> Sea
 
 
 def keep_settings(study: Study, env: str, training: Training) -> None:
-    """Enters what all trials share; raises `ValueError` if the study was made with something else."""
+    """Enters what all trials share; raises `ValueError` if the study was made with something else.
+
+    Settings that are newer than the study are taken to be as they were.
+    """
     static, traced = dataclasses.asdict(training.config), vars(training.params)
     network = {f"network.{name}": value for name, value in static.pop("network").items()}
     numbers = {name: float(f"{value:.6g}") for name, value in traced.items()}
@@ -128,7 +131,7 @@ def keep_settings(study: Study, env: str, training: Training) -> None:
     if "settings" not in study.optuna_study.user_attrs:
         study.optuna_study.set_user_attr("settings", shared)
     kept = study.optuna_study.user_attrs["settings"]  # another worker's, if it was first
-    changed = [f"{k}={kept.get(k)} there, {v} now" for k, v in shared.items() if kept.get(k) != v]
+    changed = [f"{k}={kept[k]} there, {v} now" for k, v in shared.items() if kept.get(k, v) != v]
     if changed:
         raise ValueError(
             f"`set` and the like must be as study {study.name!r} was made; got {'; '.join(changed)}. "

@@ -76,7 +76,7 @@ def test_what_is_fixed_reaches_every_training(monkeypatch):
     monkeypatch.setattr(learning_runs, "train_all", train_all)
     for setting in (Setting("p3o", {"tau": 0.3}), Setting("gae", {"gamma": 0.9})):
         with pytest.raises(InterruptedError):
-            learning_runs.make_records("catch", [setting], Params(), 1, fixed={"num_envs": 128, "clip": 0.1})
+            learning_runs.make_records("catch", [setting], Params(), 1, 0, {"num_envs": 128, "clip": 0.1})
     (p3o, [its]), (gae, [others]) = seen
     assert (p3o.estimator, p3o.num_envs, its.tau, its.clip) == ("p3o", 128, 0.3, 0.1)
     assert (gae.estimator, gae.num_envs, others.gamma, others.clip) == ("gae", 128, 0.9, 0.1)

@@ -64,6 +64,8 @@ def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, cap
     study = Study.create(sweep.search_space([], sweep.assignments(made)), storage, name="pong")
     for _ in range(2):
         sweep.keep_settings(study, "pong", sweep.prepare(sweep.Args(set=tuple(made)), sweep.Progress(1)))
+    kept = study.optuna_study.user_attrs["settings"]
+    study.optuna_study.set_user_attr("settings", {k: v for k, v in kept.items() if k != "squash"})  # an older study
     with pytest.raises(SystemExit) as refusal:
         run_main(monkeypatch, tmp_path, "--episodes", "8", "--set", *other)
     assert refusal.value.code == 2
