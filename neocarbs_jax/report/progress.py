@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from neocarbs_jax.ledger import Trial, pareto_front
+from neocarbs_jax.study.ledger import Trial, pareto_front
 
 RECENT = 8
 _BLOCK = 6

@@ -8,8 +8,8 @@ from pathlib import Path
 import plotly.io
 from matplotlib.figure import Figure
 
-from neocarbs_jax import plots
-from neocarbs_jax.ledger import PREDICTIONS, Trial, completed, pareto_front
+from neocarbs_jax.report import plots
+from neocarbs_jax.study.ledger import PREDICTIONS, Trial, completed, pareto_front
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
