@@ -5,7 +5,7 @@ import enum
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -162,11 +162,12 @@ def unfitted(form: Form, num_axes: int) -> Fit:
     return Fit(zero, zero, jax.tree.map(lambda *leaves: jnp.stack(leaves), *modes))
 
 
-def last_checkpoint(count: Int[Array, ""]) -> Int[Array, ""]:
+def last_checkpoint(count: Any) -> Any:
     """Return the latest number of suggestions, at most `count`, at which surrogates are refitted.
 
     Every suggestion below 32, every 4th below 64, every 8th below 128, ...: fitting costs about the same share of the
-    time at every n. It depends on nothing but the count, so a resumed sweep refits when it would have.
+    time at every n. It depends on nothing but the count, so a resumed sweep refits when it would have. NumPy in, NumPy
+    out.
     """
     xp = count.__array_namespace__()
     period = xp.ones_like(count)
@@ -239,7 +240,7 @@ def _where(keep: Bool[Array, " t"], a: Array, b: Array) -> Array:
     return jnp.where(keep.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
 
 
-def rows_to_fit(observations: Observations, count: Int[Array, ""], num_rows: int) -> Observations:
+def rows_to_fit(observations: Observations, count: Any, num_rows: int) -> Observations:
     """Return the first `count` rows, or `num_rows` of them at even distances; NumPy in, NumPy out."""
     xp = count.__array_namespace__()
     index = xp.arange(num_rows, dtype=xp.int32)

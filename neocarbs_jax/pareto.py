@@ -3,10 +3,13 @@
 All functions take masked arrays of fixed length; masked rows have no effect.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
+
+AnyArray = Array | np.ndarray
 
 
 class Front(NamedTuple):
@@ -16,15 +19,13 @@ class Front(NamedTuple):
     score: Float[Array, " k"]
 
 
-def non_dominated(
-    score: Float[Array, " n"], log_cost: Float[Array, " n"], mask: Bool[Array, " n"]
-) -> Bool[Array, " n"]:
+def non_dominated(score: Float[AnyArray, " n"], log_cost: Float[AnyArray, " n"], mask: Bool[AnyArray, " n"]) -> Any:
     """Rows that no other row equals or beats in score and cost; of equal rows the first.
 
     Row j dominates i when score_j >= score_i and log_cost_j <= log_cost_i, one of them strictly, or j comes first.
     NumPy in, NumPy out.
     """
-    xp = score.__array_namespace__()
+    xp: Any = score.__array_namespace__()
     score_j, score_i = score[None, :], score[:, None]
     cost_j, cost_i = log_cost[None, :], log_cost[:, None]
     order = xp.arange(score.shape[0])

@@ -292,10 +292,11 @@ def restore(
     score = np.where(status == Status.SUCCESS, score, 0)
     state = init(config)
     # By NumPy, so that nothing compiles anew for another number of rows.
-    buffer = Observations(*(np.array(column) for column in state.observations))
+    buffer = [np.array(column) for column in state.observations]
     for column, row in zip(buffer, (unit, score, cost, status), strict=True):
         column[:num_rows] = row
-    return State(buffer, np.asarray(num_rows, np.int32), state.fit if fit is None else fit)
+    observations = Observations(*map(jnp.asarray, buffer))
+    return State(observations, jnp.asarray(num_rows, jnp.int32), state.fit if fit is None else fit)
 
 
 def _free_row(state: State) -> Int[Array, ""]:
@@ -324,5 +325,5 @@ def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situati
         state.observations, index, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32)
     )
     values = {n: jnp.asarray(v) for n, v in config.space.from_unit(unit).items() if not isinstance(v, str)}
-    suggestion = Suggestion(index, unit, values, *expected, rating)
+    suggestion = Suggestion(index, unit, values, *expected, rating)  # pyright: ignore[reportCallIssue]  # four of them
     return state._replace(observations=observations, count=state.count + 1), suggestion

@@ -19,7 +19,7 @@ from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
 
 
 class NeoCARBSSampler(optuna.samplers.BaseSampler):
-    """Suggests the axes of a search space; what an objective suggests besides is drawn at random.
+    """Suggest the axes of a search space; what an objective suggests besides is drawn at random.
 
     Args:
         space: what is searched; names and bounds are those that the objective suggests.

@@ -19,7 +19,7 @@ from neocarbs_jax.study import Study
 
 
 class NeoCARBSSearch(Searcher):
-    """Asks and tells a study.
+    """Ask and tell a study.
 
     Args:
         study: where trials are kept; its space replaces Ray's `param_space`.
@@ -39,7 +39,7 @@ class NeoCARBSSearch(Searcher):
         return nest(trial.values)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Records the last result; a trial that raised is a failed one."""
+        """Record the last result; a trial that raised is a failed one."""
         trial = self._study.trials[self._numbers.pop(trial_id)]
         if error or result is None:
             self._study.fail(trial, "the trial raised in Ray")
@@ -51,5 +51,5 @@ class NeoCARBSSearch(Searcher):
         Path(checkpoint_path).write_text(json.dumps(self._numbers), encoding="utf-8")
 
     def restore(self, checkpoint_path: str) -> None:
-        """Reads what `save` wrote."""
+        """Read what `save` wrote."""
         self._numbers = json.loads(Path(checkpoint_path).read_text(encoding="utf-8"))

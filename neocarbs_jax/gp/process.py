@@ -25,6 +25,8 @@ class Surrogate(tinygp.GaussianProcess):
         mask: rows that are observed. Those of `y` outside it are never read.
     """
 
+    solver: MaskedCholesky
+
     def __init__(
         self,
         kernel: tinygp.kernels.Kernel,

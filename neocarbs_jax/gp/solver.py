@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import tinygp
 from jaxtyping import Array, Bool, Float
+from tinygp.solvers.solver import Solver
 
 from neocarbs_jax.batching import one_by_one
 
 
-class MaskedCholesky(tinygp.solvers.solver.Solver):
+class MaskedCholesky(Solver):
     """Solve by the inverse of the Cholesky factor L, where L L' = K over the rows of the mask.
 
     A product with L^-1 is several times faster on many right-hand sides than a triangular solve. The factor carries no

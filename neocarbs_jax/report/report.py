@@ -38,7 +38,7 @@ def write(
     score_name: str = "score",
     cost_name: str = "cost",
 ) -> list[Path]:
-    """Writes report.html, front.png and trials.csv into `directory`; returns their paths.
+    """Write report.html, front.png and trials.csv into `directory`; return their paths.
 
     Args:
         directory: where to write; made if missing.

@@ -71,7 +71,7 @@ def from_optuna(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
 
 
 def to_optuna(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Optuna's distribution of each axis, for its dashboards; Optuna has no logit scale, so Logit axes read as linear."""
+    """Return Optuna's distribution of each axis; Optuna has no logit scale, so Logit axes read as linear."""
     return {name: _to_distribution(axis) for name, axis in space.axes}
 
 

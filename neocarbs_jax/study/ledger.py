@@ -66,7 +66,7 @@ class Trial:
 def open_storage(
     storage: str | optuna.storages.BaseStorage, *, must_exist: bool = False
 ) -> optuna.storages.BaseStorage:
-    """Opens a database URL, such as "sqlite:///runs/sweep.db", with heartbeats on.
+    """Open a database URL, such as "sqlite:///runs/sweep.db", with heartbeats on.
 
     Args:
         storage: the URL, or an Optuna storage, which is returned as it is.
@@ -118,7 +118,7 @@ def new_row(study: optuna.Study) -> optuna.Trial:
 
 
 def enter(study: optuna.Study, row: optuna.Trial, space: SearchSpace, suggestion: Trial) -> None:
-    """Writes the suggested values and their predictions into a row just made."""
+    """Write the suggested values and their predictions into a row just made."""
     storage, trial_id = study._storage, row._trial_id
     for name, distribution in to_optuna(space).items():
         internal = distribution.to_internal_repr(suggestion.values[name])
@@ -136,7 +136,7 @@ def end(
     values: Sequence[float] | None,
     attrs: Mapping[str, Any],
 ) -> None:
-    """Ends a running row; its attributes are written before its state, so that an ended row is whole."""
+    """End a running row; its attributes are written before its state, so that an ended row is whole."""
     for name, value in attrs.items():
         study._storage.set_trial_user_attr(row._trial_id, name, value)
     with quiet_optuna():

@@ -103,7 +103,7 @@ def _suggest(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: M
         if checkpoint > state.fit.count:
             size = _bucket(config, int(checkpoint))
             program = programs.fit(config.form, config.space.size, size)
-            fit = program(beliefs.rows_to_fit(state.observations, checkpoint, size), checkpoint)
+            fit = program(beliefs.rows_to_fit(jax.device_get(state.observations), checkpoint, size), checkpoint)
             state = state._replace(fit=jax.device_get(fit))
             memory.keep(state.fit, rows)
     return programs.proposal(config)(state, np.asarray(seed))

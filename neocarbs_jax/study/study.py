@@ -49,7 +49,7 @@ class Study:
         compilation_cache: bool = True,
         **options: Any,
     ) -> "Study":
-        """Opens the study `name`, making it if it does not exist yet.
+        """Open the study `name`, making it if it does not exist yet.
 
         Args:
             space: what is searched.
@@ -95,7 +95,7 @@ class Study:
         compilation_cache: bool = True,
         **options: Any,
     ) -> "Study":
-        """Opens an existing study with the space and seed that it was made with.
+        """Open an existing study with the space and seed that it was made with.
 
         Args:
             storage: as in `create`.
@@ -148,7 +148,7 @@ class Study:
         return self._ledger
 
     def close(self) -> None:
-        """Gives the connections to the database back; the study itself stays usable."""
+        """Give the connections to the database back; the study itself stays usable."""
         storage = self._ledger._storage
         storage.remove_session()
         engine = getattr(getattr(storage, "_backend", storage), "engine", None)
@@ -156,7 +156,7 @@ class Study:
             engine.dispose()
 
     def ask(self, q: int = 1) -> list[Trial]:
-        """Suggests `q` trials that know of each other and of all that run elsewhere, and enters them as running."""
+        """Suggest `q` trials that know of each other and of all that run elsewhere, and enter them as running."""
         if q < 1:
             raise ValueError(f"`q` must be at least 1; got {q}.")
         return [self._ask_one() for _ in range(q)]
@@ -170,7 +170,7 @@ class Study:
         return dataclasses.replace(suggestion, number=row.number)
 
     def tell(self, trial: Trial, score: float, cost: float, **attrs: Any) -> Trial:
-        """Records what was measured; a score that is not finite records a failure.
+        """Record what was measured; a score that is not finite records a failure.
 
         Args:
             trial: one that `ask` returned.
@@ -187,7 +187,7 @@ class Study:
         return self._end(trial, TrialState.COMPLETE, [float(score), float(cost)], attrs)
 
     def fail(self, trial: Trial, reason: str, *, cost: float | None = None, **attrs: Any) -> Trial:
-        """Records that the configuration does not work: data that the sweep learns from.
+        """Record that the configuration does not work: data that the sweep learns from.
 
         Args:
             trial: one that `ask` returned.
@@ -201,7 +201,7 @@ class Study:
         return self._end(trial, TrialState.FAIL, None, attrs | {"reason": reason})
 
     def interrupt(self, trial: Trial) -> Trial:
-        """Takes a running trial back: it says nothing about its configuration, which may be proposed again."""
+        """Take a running trial back: it says nothing about its configuration, which may be proposed again."""
         return self._end(trial, TrialState.FAIL, None, {})
 
     def _end(self, trial: Trial, state: TrialState, values: list[float] | None, attrs: Mapping[str, Any]) -> Trial:
