@@ -125,7 +125,8 @@ def _fit(form: Form, num_axes: int, num_rows: int) -> tuple[Hashable, Callable[[
 
 def _proposal(config: sweep.Config) -> tuple[Hashable, Callable[[], Any]]:
     def propose(state: sweep.State, seed: Any) -> sweep.Suggestion:
-        return sweep.propose(config, state, _key(seed, state.count))[1]
+        _, suggestion = sweep.propose(config, state, _key(seed, state.count))
+        return suggestion._replace(values={})  # the host makes exact ones of the unit point
 
     def make() -> Any:
         with double_precision():
