@@ -43,6 +43,8 @@ def test_hypervolume_improvement_agrees_with_monte_carlo():
         assert float(value[i]) == pytest.approx(expected, rel=5e-3)
 
 
-def test_probability_below_is_the_normal_distribution():
-    value = acquisition.log_probability_below(jnp.array([1.0]), jnp.array([2.0]), jnp.float32(0.0))
-    assert float(value[0]) == pytest.approx(stats.norm.logcdf(0, 1, 2), rel=1e-5)
+def test_the_weight_around_the_target_is_a_normals_kernel():
+    log_cost = jnp.array([0.0, 1.0, 4.0])
+    weight = acquisition.target_weight(log_cost, jnp.float32(1.0), jnp.float32(2.0))
+    expected = stats.norm.logpdf(log_cost, 1, 2) - stats.norm.logpdf(1, 1, 2)
+    np.testing.assert_allclose(weight, expected, rtol=1e-5)

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neocarbs_jax import batching, sweep
-from neocarbs_jax import model as models
+from neocarbs_jax import batching, beliefs, sweep
 from neocarbs_jax.space import Linear, Log, SearchSpace
+from neocarbs_jax.strategies import NeoCARBS
 
 
 def test_a_flag_anywhere_is_one_flag_for_the_whole_batch():
@@ -28,9 +28,9 @@ def test_a_condition_on_it_stays_a_condition():
     assert "stablehlo.case" not in jax.jit(plain).lower(flags).as_text()
 
 
-def test_a_sweep_beside_one_that_fails_is_what_it_is_alone():
+def test_a_sweep_beside_one_that_fails_is_what_it_is_alone(jit):
     space = SearchSpace(x=Linear(0, 1), steps=Log(1, 100))
-    config = sweep.Config(space, capacity=10, num_candidates=64, num_refined=8, fit_steps=4, warp="linear")
+    config = sweep.Config(space, capacity=10, strategy=NeoCARBS(num_candidates=64, num_refined=8), warp="linear")
 
     def run(threshold):
         def objective(values, key):
@@ -42,22 +42,33 @@ def test_a_sweep_beside_one_that_fails_is_what_it_is_alone():
 
     with jax.enable_x64(True):
         thresholds = jnp.asarray([2.0, 0.5])
-        together = jax.jit(jax.vmap(run))(thresholds)
-        alone = jnp.stack([jax.jit(run)(threshold) for threshold in thresholds])
+        together = jit(jax.vmap(run))(thresholds)
+        single = jit(run)
+        alone = jnp.stack([single(threshold) for threshold in thresholds])
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-def test_surrogates_fitted_beside_failures_are_those_fitted_alone():
+def test_surrogates_fitted_beside_failures_are_those_fitted_alone(jit):
     space = SearchSpace(x=Linear(0, 1), steps=Log(1, 100))
-    config = sweep.Config(space, capacity=40, fit_steps=4, warp="linear")
+    config = sweep.Config(space, capacity=40, warp="linear")
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
         unit, score = rng.uniform(size=(32, 2)), rng.normal(size=32)
         status = np.full((2, 32), int(sweep.Status.SUCCESS))
         status[1, 5] = int(sweep.Status.FAILED)
         states = [sweep.restore(config, unit, score, np.exp(unit[:, 1]), row) for row in status]
-        raw = [state._replace(fit=models.unfitted(config)) for state in states]
-        refit = jax.jit(lambda state: models.refit(config, state.observations, state.fit, jnp.asarray(32, jnp.int32)))
-        together = jax.vmap(refit)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *raw))
-    for i, state in enumerate(states):
-        jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, atol=1e-6), together, state.fit)
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+        def refit(state):
+            return beliefs.refit(config.form, state.observations, state.fit, jnp.asarray(32, jnp.int32))
+
+        together = jit(jax.vmap(refit))(stacked)
+        single = jit(refit)
+        for i, state in enumerate(states):
+            alone = single(state)
+            assert int(alone.count) == 32
+            jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, atol=1e-6), together, alone)
+        # The failure taught one of them something, and left the other's success surrogate at its prior.
+        prior = beliefs.unfitted(config.form, space.size).hyperparameters.log_noise[beliefs.Target.SUCCESS]
+        assert float(together.hyperparameters.log_noise[0, beliefs.Target.SUCCESS]) == float(prior)
+        assert float(together.hyperparameters.log_noise[1, beliefs.Target.SUCCESS]) != float(prior)

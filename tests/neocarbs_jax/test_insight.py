@@ -1,7 +1,5 @@
 """Insight from a sweep whose truth is known: score = log cost x exp(-(10 (x - 0.3))^2), y matters not."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,11 +10,11 @@ from neocarbs_jax.space import Linear, Log, SearchSpace
 from neocarbs_jax.sweep import Status
 
 SPACE = SearchSpace(x=Linear(0, 1), steps=Log(1, 100), y=Linear(0, 1))
-CONFIG = sweep.Config(SPACE, capacity=48, num_candidates=256, warp="linear")
+CONFIG = sweep.Config(SPACE, capacity=48, warp="linear")
 
 
-@functools.cache
-def learnt():
+@pytest.fixture(scope="module")
+def learnt(jit):
     rng = np.random.default_rng(0)
     unit = rng.random((48, 3))
     unit[16:, 0] = np.clip(0.3 + 0.1 * rng.normal(size=32), 0, 1)
@@ -24,12 +22,12 @@ def learnt():
     score = (1 + np.log(cost)) * np.exp(-((4 * (unit[:, 0] - 0.3)) ** 2))
     with jax.enable_x64(True):
         state = sweep.restore(CONFIG, unit, score, cost, np.full(48, int(Status.SUCCESS), np.int32))
-        front = jax.jit(insight.predicted_front, static_argnums=0)(CONFIG, state, jax.random.key(0))
+        front = jit(insight.predicted_front, static_argnums=0)(CONFIG, state, jax.random.key(0))
     return state, front
 
 
-def test_the_predicted_front_rises_within_its_band():
-    _, front = learnt()
+def test_the_predicted_front_rises_within_its_band(learnt):
+    _, front = learnt
     truth = 1 + np.log(np.asarray(front.cost))
     # The surrogate of 48 points, half of a standard deviation cautious.
     np.testing.assert_allclose(front.score, truth, atol=0.5)
@@ -37,16 +35,16 @@ def test_the_predicted_front_rises_within_its_band():
     assert np.all(np.asarray(front.score) <= np.asarray(front.high))
 
 
-def test_importances_know_which_axes_matter():
-    state, front = learnt()
+def test_importances_know_which_axes_matter(learnt, jit):
+    state, front = learnt
     with jax.enable_x64(True):
-        importance = np.asarray(jax.jit(insight.importances, static_argnums=0)(CONFIG, state, front))
+        importance = np.asarray(jit(insight.importances, static_argnums=0)(CONFIG, state, front))
     np.testing.assert_allclose(importance.sum(1), 1, rtol=1e-6)
     assert importance[:, 2].max() < importance[:, :2].min(axis=0).max()
 
 
-def test_scaling_laws_recover_the_cost_axis_and_a_constant_optimum():
-    _, front = learnt()
+def test_scaling_laws_recover_the_cost_axis_and_a_constant_optimum(learnt):
+    _, front = learnt
     with jax.enable_x64(True):
         laws = insight.scaling_laws(CONFIG, front)
         assert float(laws["steps"].slope) == pytest.approx(1.0, abs=0.1)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neocarbs_jax import pareto
+from neocarbs_jax import pareto, synthetic
 
 POINTS = st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5), st.booleans()), min_size=12, max_size=12).map(
     lambda rows: tuple(np.array(column) for column in zip(*rows, strict=True))
@@ -14,6 +14,7 @@ POINTS = st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5), st.booleans(
 
 non_dominated = jax.jit(pareto.non_dominated)
 hypervolume = jax.jit(pareto.hypervolume)
+staircase = jax.jit(pareto.staircase)
 
 
 def as_arrays(points):
@@ -56,3 +57,41 @@ def test_the_staircase_never_falls_and_starts_at_the_floor():
 def test_gaps_are_distances_to_the_nearest_neighbour_on_the_front():
     gaps = pareto.gaps(jnp.array([0.0, 1.0, 5.0, 1.1]), jnp.array([True, True, True, False]))
     np.testing.assert_array_equal(gaps, [1.0, 1.0, 4.0, 0.0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(POINTS)
+def test_numpy_in_numpy_out_and_the_same_front(points):
+    score, cost, mask = points
+    front = pareto.non_dominated(score.astype(float), cost.astype(float), mask)
+    assert isinstance(front, np.ndarray)
+    np.testing.assert_array_equal(front, non_dominated(*as_arrays(points)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(POINTS)
+def test_the_staircase_is_the_best_of_what_is_affordable(points):
+    score, cost, mask = points
+    at = np.arange(-6, 7)
+    expected = [max([-9, *(s for s, c, m in zip(score, cost, mask, strict=True) if m and c <= limit)]) for limit in at]
+    stairs = staircase(*as_arrays(points), jnp.asarray(at, jnp.float32), jnp.float32(-9))
+    np.testing.assert_array_equal(stairs, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(POINTS)
+def test_the_front_alone_has_the_staircase_and_the_hypervolume_of_all(points):
+    score, cost, mask = as_arrays(points)
+    front = non_dominated(score, cost, mask)
+    at, floor = jnp.arange(-6.0, 7.0), jnp.float32(-9)
+    np.testing.assert_array_equal(staircase(score, cost, front, at, floor), staircase(score, cost, mask, at, floor))
+    reference = jnp.float32(-5), jnp.float32(6)
+    assert float(hypervolume(score, cost, front, *reference)) == float(hypervolume(score, cost, mask, *reference))
+
+
+def test_there_is_one_type_of_front():
+    front = synthetic.make("log").front()
+    assert isinstance(front, pareto.Front)
+    assert synthetic.Front is pareto.Front
+    assert np.all(np.diff(front.cost) > 0)
+    assert np.all(np.diff(front.score) >= 0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neocarbs_jax import sweep
+from neocarbs_jax import strategies, sweep
 from neocarbs_jax.space import Choice, Integer, Linear, Log, Pow2, SearchSpace
 from neocarbs_jax.sweep import Status
 
@@ -18,11 +18,11 @@ SPACES = {
         **{f"x{i}": Linear(0, 1) for i in range(34)}, n=Integer(1, 5), p=Pow2(1, 8), c=Choice(("a", "b", "c", "d"))
     ),
 }
-suggest = jax.jit(sweep.suggest, static_argnums=0)
+STRATEGY = strategies.NeoCARBS(num_candidates=64, num_refined=16)
 
 
 def config(space):
-    return sweep.Config(space, capacity=CAPACITY, num_candidates=64, num_refined=16, fit_steps=4, max_cost=1e3)
+    return sweep.Config(space, capacity=CAPACITY, strategy=STRATEGY, max_cost=1e3)
 
 
 @st.composite
@@ -43,7 +43,7 @@ def histories(draw, num_axes):
 
 
 @pytest.mark.parametrize(("num_axes", "x64"), [(1, True), (40, False)])
-def test_suggestions_are_finite_and_inside_the_space(num_axes, x64):
+def test_suggestions_are_finite_and_inside_the_space(num_axes, x64, suggest):
     space = SPACES[num_axes]
 
     @settings(max_examples=12, deadline=None)
@@ -62,18 +62,28 @@ def test_suggestions_are_finite_and_inside_the_space(num_axes, x64):
     check()
 
 
-@pytest.mark.parametrize("strategy", ["protein", "carbs", "pareto_genetic", "random"])
-def test_every_strategy_runs_a_whole_sweep_and_stays_inside(strategy):
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        strategies.Protein(num_candidates=64),
+        strategies.CARBS(num_candidates=64),
+        strategies.ParetoGenetic(),
+        strategies.Random(),
+    ],
+    ids=lambda strategy: strategy.name,
+)
+def test_every_strategy_runs_a_whole_sweep_and_stays_inside(strategy, run):
     space = SearchSpace(x=Linear(0, 1), cost=Log(1, 100), kind=Choice(("a", "b")))
-    options = {"num_candidates": 64, "fit_steps": 3, "warp": "linear"}
+    config = sweep.Config(space, 12, strategy, warp="linear")
 
     def objective(values, key):
         failed = values["x"] > 0.9
         return jnp.where(failed, jnp.nan, values["x"] * jnp.log(values["cost"])), values["cost"]
 
-    run = jax.jit(sweep.run, static_argnums=(0, 1, 3))
-    state, trace = run(sweep.Config(space, 12, strategy, **options), objective, jax.random.key(0), 10)
+    state, trace = run(config, objective, jax.random.key(0), 10)
     units = np.asarray(trace.suggestion.unit)
+    np.testing.assert_array_equal(units[0], space.snap(jnp.asarray(space.center, units.dtype)))
+    assert np.all(np.isfinite(np.asarray(trace.suggestion.predicted_score)[1:]) == strategy.uses_surrogates)
     assert np.all((units >= 0) & (units <= 1))
     assert int((state.observations.success | state.observations.failed).sum()) == 10
     np.testing.assert_array_equal(np.asarray(trace.failed), np.asarray(trace.suggestion.values["x"]) > 0.9)

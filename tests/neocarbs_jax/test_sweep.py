@@ -1,18 +1,21 @@
 """The pure core: one compilation, jit = eager, vmap = loop, bookkeeping of pending, failed and forgotten trials."""
 
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tinygp
 
-from neocarbs_jax import sweep
+from neocarbs_jax import beliefs, gp, sweep
 from neocarbs_jax.space import Integer, Linear, Log, Logit, SearchSpace
+from neocarbs_jax.strategies import NeoCARBS
 from neocarbs_jax.sweep import Status
 
 SPACE = SearchSpace(learning_rate=Log(1e-5, 1e-1), steps=Log(1e7, 1e10), gamma=Logit(0.8, 0.9999), epochs=Integer(1, 8))
-CONFIG = sweep.Config(SPACE, capacity=24, num_candidates=128, num_refined=32, fit_steps=5, warp="linear")
+CONFIG = sweep.Config(SPACE, capacity=24, strategy=NeoCARBS(num_candidates=128, num_refined=32), warp="linear")
 
 
 def objective(values, key):
@@ -22,29 +25,23 @@ def objective(values, key):
 
 
 @pytest.fixture(scope="module")
-def suggest():
-    # A function of its own: jit wrappers of one function share a cache, and other tests jit `sweep.suggest` too.
-    return jax.jit(lambda config, state, key: sweep.suggest(config, state, key), static_argnums=0)
+def observe(jit):
+    return jit(sweep.observe, static_argnums=0)
 
 
 @pytest.fixture(scope="module")
-def observe():
-    return jax.jit(lambda *arguments: sweep.observe(*arguments), static_argnums=0)
-
-
-@functools.cache
-def finished_sweep():
-    run = jax.jit(sweep.run, static_argnums=(0, 1, 3))
+def finished_sweep(run):
     return run(CONFIG, objective, jax.random.key(0), 20)
 
 
 def test_twenty_observations_cause_no_second_compilation(suggest, observe):
     state = sweep.init(CONFIG)
+    before = suggest._cache_size()  # shared with other tests, of other configurations
     for i in range(20):
         state, suggestion = suggest(CONFIG, state, jax.random.key(i))
         score, cost = objective(suggestion.values, jax.random.key(100 + i))
         state = observe(CONFIG, state, suggestion, score, cost)
-    assert suggest._cache_size() == 1
+    assert suggest._cache_size() <= before + 1
     assert observe._cache_size() == 1
     assert int(state.observations.success.sum()) == 20
 
@@ -54,31 +51,33 @@ def test_first_suggestion_is_the_search_centre(suggest):
     np.testing.assert_array_equal(suggestion.unit, SPACE.snap(jnp.asarray(SPACE.center, suggestion.unit.dtype)))
 
 
-def test_a_vmapped_run_equals_runs_in_a_loop():
+def test_a_vmapped_run_equals_runs_in_a_loop(run, jit):
     keys = jax.random.split(jax.random.key(1), 2)
-    run = functools.partial(sweep.run, CONFIG, objective, num_trials=6)
-    together = jax.jit(jax.vmap(run))(keys)[1]
+    together = jit(jax.vmap(functools.partial(sweep.run, CONFIG, objective, num_trials=20)))(keys)[1]
     for i, key in enumerate(keys):
-        alone = jax.jit(run)(key)[1]
-        # Batched linear algebra rounds differently.
-        np.testing.assert_allclose(together.cost[i], alone.cost, rtol=1e-3)
+        alone = run(CONFIG, objective, key, 20)[1]
+        # The initial design is the same to the bit; then single precision, whose batched products round differently,
+        # moves points by less than the surrogates' own error.
+        np.testing.assert_array_equal(together.suggestion.unit[i, :4], alone.suggestion.unit[:4])
+        np.testing.assert_allclose(together.cost[i, :8], alone.cost[:8], rtol=1e-3)
 
 
-def test_a_restored_sweep_suggests_what_it_would_have(suggest):
-    state, trace = finished_sweep()
+def test_a_restored_sweep_suggests_what_it_would_have(suggest, finished_sweep):
+    state, trace = finished_sweep
     restored = sweep.restore(CONFIG, trace.suggestion.unit, trace.score, trace.cost, jnp.full(20, int(Status.SUCCESS)))
     _, uninterrupted = suggest(CONFIG, state, jax.random.key(9))
     _, resumed = suggest(CONFIG, restored, jax.random.key(9))
     np.testing.assert_array_equal(resumed.unit, uninterrupted.unit)
 
 
-def test_batched_suggestions_differ_and_are_pending():
-    state, _ = finished_sweep()
-    batch = jax.jit(sweep.suggest_batch, static_argnums=(0, 3))
+def test_batched_suggestions_differ_and_are_pending(finished_sweep, jit):
+    state, _ = finished_sweep
+    batch = jit(sweep.suggest_batch, static_argnums=(0, 3))
     state, suggestions = batch(CONFIG, state, jax.random.key(2), 4)
     assert suggestions.unit.shape == (4, SPACE.size)
     assert len({tuple(u) for u in np.asarray(suggestions.unit).tolist()}) == 4
     assert int(state.observations.pending.sum()) == 4
+    np.testing.assert_array_equal(suggestions.index, [20, 21, 22, 23])
 
 
 def test_failures_and_forgotten_trials_leave_no_score(suggest):
@@ -99,14 +98,25 @@ def test_a_full_buffer_keeps_its_front_and_goes_on(suggest):
     config = sweep.Config(SearchSpace(x=Linear(0, 1), steps=Log(1, 100)), capacity=5, strategy="random")
     state = sweep.init(config)
     for i in range(12):
-        state, suggestion = sweep.suggest(config, state, jax.random.key(i))
+        state, suggestion = suggest(config, state, jax.random.key(i))
         state = sweep.observe(config, state, suggestion, 10.0 if i == 2 else -float(i), 1.0 + i)
     assert int(state.count) == 12
-    assert bool((state.observations.score == 10.0).any())
+    # The first trial was the cheapest and the third the best.
+    assert {0.0, 10.0, -11.0} <= {*state.observations.score.tolist()}
 
 
-def test_growing_keeps_every_row_and_the_next_suggestion_fits(suggest):
-    state, _ = finished_sweep()
+@pytest.mark.xfail(strict=True, reason="`_free_row` takes the lowest row, which after a round is the newest one")
+def test_a_full_buffer_forgets_its_oldest_rows(suggest):
+    config = sweep.Config(SearchSpace(x=Linear(0, 1), steps=Log(1, 100)), capacity=5, strategy="random")
+    state = sweep.init(config)
+    for i in range(12):
+        state, suggestion = suggest(config, state, jax.random.key(i))
+        state = sweep.observe(config, state, suggestion, 10.0 if i == 2 else -float(i), 1.0 + i)
+    assert sorted(state.observations.score.tolist()) == [-11.0, -10.0, -9.0, 0.0, 10.0]
+
+
+def test_growing_keeps_every_row_and_the_next_suggestion_fits(suggest, finished_sweep):
+    state, _ = finished_sweep
     config, grown = sweep.grow(CONFIG, state, 48)
     assert config.capacity == grown.observations.capacity == 48
     np.testing.assert_array_equal(grown.observations.unit[:24], state.observations.unit)
@@ -119,3 +129,118 @@ def test_an_enqueued_point_is_pending_and_snapped():
     state, suggestion = sweep.enqueue(CONFIG, sweep.init(CONFIG), unit)
     np.testing.assert_array_equal(suggestion.unit, SPACE.snap(unit))
     assert bool(state.observations.pending[0])
+
+
+def test_a_suggestion_predicts_what_the_surrogates_believe(suggest, finished_sweep, jit):
+    state, _ = finished_sweep
+    state, suggestion = suggest(CONFIG, state, jax.random.key(9))
+
+    def ask(state, unit):
+        known = beliefs.condition(CONFIG.form, state.observations, state.fit)
+        return known.in_units(known.at(unit[None]))
+
+    # Before it was entered: a pending point knows of itself.
+    before = state._replace(observations=state.observations._replace(status=state.observations.status.at[20].set(0)))
+    expected = jit(ask)(before, suggestion.unit)
+    for name, value in zip(("score", "score_std", "cost", "cost_std"), expected, strict=True):
+        # Single precision, two programs.
+        np.testing.assert_allclose(getattr(suggestion, f"predicted_{name}"), value[0], rtol=2e-3, err_msg=name)
+    assert float(suggestion.rating) >= 0
+
+
+def test_an_enqueued_or_initial_point_predicts_nothing():
+    _, suggestion = sweep.enqueue(CONFIG, sweep.init(CONFIG), jnp.full(SPACE.size, 0.31))
+    assert np.isnan([suggestion.predicted_score, suggestion.predicted_cost, suggestion.rating]).all()
+
+
+def test_refit_leaves_the_fit_alone_between_checkpoints(finished_sweep, jit):
+    state, _ = finished_sweep
+    refit = jit(sweep.refit, static_argnums=0)
+    fresh = refit(CONFIG, state)
+    assert int(fresh.fit.count) == 20
+    marked = state._replace(fit=fresh.fit._replace(warp=jnp.int32(7)))
+    assert int(refit(CONFIG, marked).fit.warp) == 7
+    assert sweep.refit(dataclasses.replace(CONFIG, strategy="random"), marked) is marked
+
+
+def test_restored_rows_are_cleaned():
+    config = sweep.Config(SearchSpace(x=Linear(0, 1)), capacity=8)
+    status = np.array([Status.SUCCESS] * 4 + [Status.FAILED, Status.PENDING], np.int32)
+    score = [1.0, np.nan, 2.0, 3.0, 9.0, 9.0]
+    cost = [1.0, 1.0, np.inf, 0.0, np.nan, np.nan]
+    state = sweep.restore(config, np.full((6, 1), 0.5), score, cost, status)
+    data = state.observations
+    assert data.status.tolist() == [2, 3, 3, 2, 3, 1, 0, 0]
+    assert data.score.tolist() == [1, 0, 0, 3, 0, 0, 0, 0]
+    np.testing.assert_array_equal(data.cost, [1, 1, 1, 1, 1, 1, 1, 1])
+    assert int(state.count) == 6
+    assert int(state.fit.count) == 0
+    with pytest.raises(ValueError, match="`capacity` must hold all 9 rows; got 8"):
+        sweep.restore(config, np.full((9, 1), 0.5), np.ones(9), np.ones(9), np.full(9, 2, np.int32))
+
+
+def matern32(parameters):
+    return tinygp.transforms.Linear(
+        jnp.exp(-parameters["log_scale"]), jnp.exp(parameters["log_variance"]) * tinygp.kernels.Matern32()
+    )
+
+
+def test_a_sweep_runs_on_a_users_own_kernel_and_the_fit_finds_the_axis_that_matters(run):
+    builder = gp.KernelBuilder(
+        matern32, lambda num_axes: {"log_scale": gp.Normal(jnp.zeros(num_axes)), "log_variance": gp.Normal(0.0)}
+    )
+    space = SearchSpace(idle=Linear(0, 1), x=Linear(0, 1), steps=Log(1, 100))
+    config = sweep.Config(
+        space, 24, NeoCARBS(num_candidates=64, num_refined=8), warp="linear", kernel_fn=builder
+    )
+
+    def wave(values, key):
+        del key
+        return jnp.sin(6 * values["x"]), values["steps"]
+
+    with jax.enable_x64(True):
+        state, trace = run(config, wave, jax.random.key(0), 24)
+        scales = np.asarray(state.fit.hyperparameters.kernel["log_scale"])
+        assert set(state.fit.hyperparameters.kernel) == {"log_scale", "log_variance"}
+        assert scales.shape == (3, space.size)
+        assert scales[beliefs.Target.SCORE].argmin() == 1
+        assert scales[beliefs.Target.COST].argmin() == 2
+        # And it tunes: the maximum lies at x = pi / 12.
+        assert float(trace.score.max()) > 0.99
+        assert np.isfinite(np.asarray(trace.suggestion.predicted_score)[1:]).all()
+
+
+CURVE_SPACE = SearchSpace(learning_rate=Log(1e-5, 1e-1), width=Linear(0.0, 1.0), steps=Log(1.0, 1e3))
+CURVES = sweep.Config(CURVE_SPACE, 16)
+
+
+def test_a_curve_gives_an_observation_at_every_budget_inside_the_axis():
+    config = dataclasses.replace(CURVES, budget="steps")
+    state, suggestion = sweep.enqueue(config, sweep.init(config), jnp.full(CURVE_SPACE.size, 0.5))
+    budgets = jnp.array([0.5, 10.0, 100.0, 300.0, 900.0])
+    scores = jnp.array([0.0, 0.1, jnp.nan, 0.3, 0.4])
+    state = sweep.observe_curve(config, state, suggestion, budgets, scores, 1.2 * budgets)
+    rows = state.observations.success
+    entered = [CURVE_SPACE.from_unit(np.asarray(unit))["steps"] for unit in state.observations.unit[rows]]
+    # Row 0 is the trial itself, with the last point of its curve; 0.5 lies below the axis, and NaN is no score.
+    np.testing.assert_allclose(entered[1:], [10.0, 300.0], rtol=1e-5)
+    np.testing.assert_allclose(state.observations.score[rows], [0.4, 0.1, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(state.observations.cost[rows], [1080.0, 12.0, 360.0], rtol=1e-6)
+    others = np.asarray(state.observations.unit[rows])[:, :2]
+    np.testing.assert_array_equal(others, np.broadcast_to(others[0], others.shape))
+
+
+def test_a_curve_that_ends_in_nan_is_a_failed_trial():
+    config = dataclasses.replace(CURVES, budget="steps")
+    state, suggestion = sweep.enqueue(config, sweep.init(config), jnp.full(CURVE_SPACE.size, 0.5))
+    budgets = jnp.array([10.0, 100.0])
+    state = sweep.observe_curve(config, state, suggestion, budgets, jnp.array([0.1, jnp.nan]), budgets)
+    assert state.observations.failed.sum() == 1
+    assert state.observations.success.sum() == 1
+
+
+def test_a_curve_without_a_budget_axis_is_an_error():
+    config = CURVES
+    state, suggestion = sweep.enqueue(config, sweep.init(config), jnp.full(CURVE_SPACE.size, 0.5))
+    with pytest.raises(ValueError, match="`budget` must name an axis for `observe_curve`; got None"):
+        sweep.observe_curve(config, state, suggestion, *jnp.ones((3, 1)))

@@ -1,6 +1,5 @@
 """Spaces: round trips, exact whole numbers, agreement of host and device, errors that name the rule."""
 
-import json
 import math
 
 import jax
@@ -10,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neocarbs_jax import space_formats
 from neocarbs_jax.space import Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace, nest
 
 finite = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda v: v == 0 or abs(v) > 1e-6)
@@ -134,63 +132,12 @@ def test_every_level_of_a_discrete_axis_is_equally_likely():
         (lambda: SearchSpace(x=Linear(0, 1)).to_unit({"x": 2.0}), "`x` must lie in"),
         (lambda: SearchSpace(x=Linear(0, 1)).to_unit({"x": 0.5, "y": 1}), "`y` must be one of"),
         (lambda: SearchSpace(x=Linear(0, 1), s=1).to_unit({"x": 0.5, "s": 2}), "`s` must be 1, its fixed value"),
-        (lambda: space_formats.from_dict({"x": {"type": "cubic"}}), "`type` of `x` must be one of"),
-        (lambda: space_formats.from_dict({"x": {"type": "log", "low": 1}}), "`x` must have a `high`"),
-        (lambda: space_formats.from_dict({"x": {"type": "log", "low": 1, "high": 2, "z": 1}}), "Fields of `x`"),
     ],
 )
 def test_impossible_spaces_and_values_raise_one_line(make, message):
     with pytest.raises(ValueError, match=message) as error:
         make()
     assert "\n" not in str(error.value)
-
-
-def test_dictionaries_and_toml_describe_the_same_space(tmp_path):
-    text = """
-    [learning_rate]
-    type = "log"
-    low = 1e-5
-    high = 1e-1
-    center = 1e-3
-
-    [train]
-    seed = 7
-
-    [train.epochs]
-    type = "integer"
-    low = 1
-    high = 8
-    """
-    path = tmp_path / "space.toml"
-    path.write_text(text)
-    expected = SearchSpace(learning_rate=Log(1e-5, 1e-1, center=1e-3), train={"seed": 7, "epochs": Integer(1, 8)})
-    assert space_formats.from_toml(path) == expected
-    assert space_formats.from_dict(json.loads(json.dumps(space_formats.to_dict(SPACE)))) == SPACE
-
-
-def test_optuna_distributions_become_axes():
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    space = space_formats.from_optuna(
-        {
-            "a": FloatDistribution(0.0, 1.0),
-            "b": FloatDistribution(1e-5, 1.0, log=True),
-            "c": FloatDistribution(0.0, 1.0, step=0.25),
-            "d": IntDistribution(1, 9, step=2),
-            "e": IntDistribution(1, 100, log=True),
-            "f": CategoricalDistribution(("x", "y")),
-            "g": IntDistribution(3, 3),
-        }
-    )
-    assert space == SearchSpace(
-        a=Linear(0.0, 1.0),
-        b=Log(1e-5, 1.0),
-        c=Linear(0.0, 1.0, step=0.25),
-        d=Integer(1, 9, step=2),
-        e=Integer(1, 100, log=True),
-        f=Choice(("x", "y")),
-        g=3,
-    )
 
 
 def test_a_space_is_static_for_jax():

@@ -5,17 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neocarbs_jax import warping
+from neocarbs_jax.gp import warping
 
 
-def fit_warp(kind, score, mask, aggression):
-    return jax.tree.map(lambda a: a[0], warping.fit_warps((kind,), score, mask, aggression))
+@pytest.fixture(scope="module")
+def fit_warp(jit):
+    def fit(kind, score, mask, aggression):
+        return jax.tree.map(lambda a: a[0], warping.fit_warps((kind,), score, mask, aggression))
+
+    return jit(fit, static_argnums=(0, 3))
 
 
 @pytest.mark.parametrize("x64", [False, True])
 @pytest.mark.parametrize("kind", warping.WARPS)
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
-def test_every_warp_inverts_and_keeps_the_order(kind, scale, x64):
+def test_every_warp_inverts_and_keeps_the_order(kind, scale, x64, fit_warp):
     with jax.enable_x64(x64):
         score = jnp.asarray(np.random.default_rng(0).standard_t(2, 40) * scale, float)
         mask = jnp.arange(40) < 35
@@ -31,14 +35,14 @@ def test_every_warp_inverts_and_keeps_the_order(kind, scale, x64):
 
 @pytest.mark.parametrize("kind", warping.WARPS)
 @pytest.mark.parametrize("num", [0, 1, 20])
-def test_constant_scores_and_few_of_them_stay_finite(kind, num):
+def test_constant_scores_and_few_of_them_stay_finite(kind, num, fit_warp):
     score = jnp.full(20, 3.0)
     warp = fit_warp(kind, score, jnp.arange(20) < num, 0.1)
     assert bool(jnp.all(jnp.isfinite(warp.forward(score))))
     assert bool(jnp.all(jnp.isfinite(warp.inverse(jnp.linspace(-3, 3, 7)))))
 
 
-def test_aggression_is_minus_log_of_the_distance_to_the_top():
+def test_aggression_is_minus_log_of_the_distance_to_the_top(fit_warp):
     score = jnp.linspace(0, 1, 64)
     warp = fit_warp("aggression", score, jnp.ones(64, bool), 0.1)
     expected = -np.log(1 - np.linspace(0, 1, 64) + 0.1)
@@ -47,7 +51,7 @@ def test_aggression_is_minus_log_of_the_distance_to_the_top():
     np.testing.assert_allclose(warp.forward(score), expected, atol=0.02)
 
 
-def test_moments_of_the_linear_warp_are_the_users_units():
+def test_moments_of_the_linear_warp_are_the_users_units(fit_warp):
     score = jnp.array([10.0, 20.0, 30.0])
     warp = fit_warp("linear", score, jnp.ones(3, bool), 0.1)
     mean, std = warp.moments(jnp.zeros(1), jnp.ones(1))
@@ -55,7 +59,7 @@ def test_moments_of_the_linear_warp_are_the_users_units():
     assert float(std[0]) == pytest.approx(float(jnp.std(score)), rel=1e-5)
 
 
-def test_a_few_wrecked_runs_leave_the_others_apart():
+def test_a_few_wrecked_runs_leave_the_others_apart(fit_warp):
     """Returns of -1e13 beside a bulk between 0 and 8000: runs that diverged without a NaN."""
     with jax.enable_x64(True):
         score = jnp.asarray([-1e13, -1e13, 0, 100, 2000, 2500, 3000, 3500, 4000, 8000], float)
