@@ -1,8 +1,8 @@
 """The peer of `bench_train`: PufferLib 3.0's own training, in an environment of its own.
 
     pip install pufferlib==3.0.0        # with PyTorch; from source, as its C environments have to be built
-    taskset -c 0 python experiments/bench_puffer.py pong --minibatch 16384
-    taskset -c 0 python -m experiments.bench_train --networks "mlp 128x1 shared"
+    taskset -c 0 python experiments/bench/learner/puffer.py pong --minibatch 16384
+    taskset -c 0 python -m experiments.bench.learner.throughput --networks "mlp 128x1 shared"
 
 One core, 1024 environments, segments of 64, one epoch, Adam, policy `Default` without recurrence. Prints the median of
 environment steps per CPU second and per second over ten updates, after four. Imports nothing of this project.

@@ -1,7 +1,7 @@
 """Speed of the environments: steps per second inside jit, with random actions, against the number of copies.
 
-    python -m experiments.bench_envs                       # every environment and gymnax's, a table
-    python -m experiments.bench_envs --only pong --save    # and write it under experiments/results/
+    python -m experiments.bench.envs                       # every environment and gymnax's, a table
+    python -m experiments.bench.envs --only pong --save    # and write it under experiments/results/
 
 A step of `step_env` alone, of the auto-resetting `VectorEnvironment`, and of gymnax's own CartPole and
 Breakout-MinAtar under the same `VectorEnvironment` are timed in one process. Wall time is the fastest rollout's.
@@ -213,7 +213,7 @@ def main() -> None:
     """Entry point."""
     settings = tyro.cli(Settings, description=__doc__)
     console = Console()
-    where = context("python -m experiments.bench_envs " + " ".join(sys.argv[1:]))
+    where = context("python -m experiments.bench.envs " + " ".join(sys.argv[1:]))
     rows = []
     for name in settings.only or (*sorted(ENVIRONMENTS), *PEERS):
         for num_envs in COPIES.get(name, settings.num_envs):

@@ -1,8 +1,8 @@
 """Learning: P3O with one setting for all tasks against PPO, its default and the best of a grid per task.
 
-    python -m experiments.bench_learning --short
-    python -m experiments.bench_learning --tasks cartpole catch --seeds 10
-    python -m experiments.bench_learning --ablation tau --tasks cartpole catch --seeds 10
+    python -m experiments.bench.learner.learning --short
+    python -m experiments.bench.learner.learning --tasks cartpole catch --seeds 10
+    python -m experiments.bench.learner.learning --ablation tau --tasks cartpole catch --seeds 10
 
 Every estimator has the same learner, budget and, within a run, starting seeds. Measured: area under the learning
 curve (mean score over intervals) and the last tenth of it, interquartile mean and 95% bootstrap interval over seeds
@@ -19,7 +19,7 @@ import tyro
 from rich.console import Console
 
 from experiments.common import compilation_cache, user_errors
-from experiments.learning_report import (
+from experiments.bench.learner.report import (
     DEFAULT_PPO,
     ablation_table,
     check_comparable,
@@ -29,7 +29,7 @@ from experiments.learning_report import (
     merge,
     save,
 )
-from experiments.learning_runs import TASKS, Setting, check_tasks, config_of, make_records
+from experiments.bench.learner.runs import TASKS, Setting, check_tasks, config_of, make_records
 from experiments.objective import CONFIG_NAMES, assignments
 from p3o_jax.settings import PARAM_NAMES, Params
 

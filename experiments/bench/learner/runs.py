@@ -180,7 +180,7 @@ def _record(
         score=_plain(np.asarray(metrics.score)),
         explained=_plain(explained),
         seconds=round(seconds, 1),
-        command="python -m experiments.bench_learning " + " ".join(sys.argv[1:]),
+        command="python -m experiments.bench.learner.learning " + " ".join(sys.argv[1:]),
         versions=f"python {platform.python_version()}, jax {jax.__version__}, {jax.devices()[0].device_kind}",
         seed=seed,
         params={name: _plain(np.asarray(getattr(params, name), float)) for name in PARAM_NAMES},

@@ -3,8 +3,8 @@
 import numpy as np
 
 from experiments import bench_suggest
-from experiments.bench_suggest import Cell
-from experiments.peers import OptunaPeer
+from experiments.bench.tuner.suggest import Cell
+from experiments.bench.tuner.peers import OptunaPeer
 
 
 def test_short_form_is_part_of_the_full_one():

@@ -1,8 +1,8 @@
 """Tuner quality: strategies x tasks x seeds, ours and the peers' in one run (BENCHMARKS: fraction of the true front).
 
-    python -m experiments.bench_sweep                      # the short form: 20 minutes on two cores
-    python -m experiments.bench_sweep --full               # every task, every table, five seeds of everything
-    python -m experiments.bench_sweep --tasks rl log --strategies neocarbs optuna_tpe --seeds 3 --trials 50
+    python -m experiments.bench.tuner.sweep                      # the short form: 20 minutes on two cores
+    python -m experiments.bench.tuner.sweep --full               # every task, every table, five seeds of everything
+    python -m experiments.bench.tuner.sweep --tasks rl log --strategies neocarbs optuna_tpe --seeds 3 --trials 50
 
 Finished sweeps are kept in `.cache/bench/<name>.json`: an interrupted or extended benchmark runs only what is missing.
 """
@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 import neocarbs_jax
-from experiments import bench_report, bench_run, tables
-from experiments.bench_metrics import Job, Measures, measure
+from experiments.bench.tuner import report, run, tables
+from experiments.bench.tuner.measures import Job, Measures, measure
 from neocarbs_jax import synthetic
 from neocarbs_jax.strategies import STRATEGIES as OURS
 

@@ -1,7 +1,7 @@
 """Time P3O's advantages and value loss against plain jnp, and against the memory bus.
 
-    python -m experiments.bench_advantages            the shapes of the protocol, for a GPU
-    python -m experiments.bench_advantages --short    small shapes, minutes on two CPU cores
+    python -m experiments.bench.kernels.advantages            the shapes of the protocol, for a GPU
+    python -m experiments.bench.kernels.advantages --short    small shapes, minutes on two CPU cores
 
 Ops: the advantage, the value loss with its gradient, and the running spread; each naively in jnp, in one pass of plain
 jnp, and by our implementations. Every variant runs after warm-up on random data, over buffers that together exceed the
@@ -28,7 +28,7 @@ import numpy as np
 import tyro
 from rich.progress import track
 
-from experiments.advantage_ops import Batch, Op, known_share, make_batch, make_ops, moved_bytes
+from experiments.bench.kernels.ops import Batch, Op, known_share, make_batch, make_ops, moved_bytes
 from experiments.common import user_errors
 
 SHAPES = [(128, 4096, 32), (128, 4096, 128), (64, 16384, 64), (1024, 1024, 256)]
@@ -163,7 +163,7 @@ def main() -> None:
     for setting in track(settings, description="measuring"):
         rows += measure(*setting, make_ops(ours), args.rounds)
     context = {
-        "command": " ".join(["python -m experiments.bench_advantages", *sys.argv[1:]]),
+        "command": " ".join(["python -m experiments.bench.kernels.advantages", *sys.argv[1:]]),
         "device": f"{platform_name}, {jax.devices()[0].device_kind}",
         "versions": f"python {platform.python_version()}, jax {version('jax')}, jaxlib {version('jaxlib')}",
     }

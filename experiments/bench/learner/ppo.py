@@ -1,6 +1,6 @@
 """PPO as good as a plain one: the learner with `estimator="gae"` beside a loop in the style of PureJaxRL.
 
-    python -m experiments.bench_ppo
+    python -m experiments.bench.learner.ppo
 
 CartPole and MinAtar Breakout have PureJaxRL's published settings, Pendulum those of Stable-Baselines3's zoo. The loop
 shares nothing with the learner but the environments. It ends all episodes alike, as PureJaxRL does; the learner tells
@@ -26,7 +26,7 @@ from jax import lax
 from envs import registry
 from envs.environment import VectorEnvironment
 from experiments.common import compilation_cache, user_errors
-from experiments.learning_report import with_interval
+from experiments.bench.learner.report import with_interval
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import Config, MinibatchesOf, Params
 from p3o_jax.train import make_train
@@ -265,7 +265,7 @@ def main(tasks: tuple[str, ...] = tuple(SETTINGS), seeds: int = 5, max_steps: fl
         raise ValueError(f"`tasks` must be among {', '.join(SETTINGS)}; got {', '.join(unknown)}.")
     compilation_cache()
     results, steps = {}, {}
-    command = "python -m experiments.bench_ppo " + " ".join(sys.argv[1:])
+    command = "python -m experiments.bench.learner.ppo " + " ".join(sys.argv[1:])
     stem = Path(__file__).parent / "results" / "learning" / "ppo"
     for task in tasks:
         setting = SETTINGS[task]

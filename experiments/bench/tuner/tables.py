@@ -23,8 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from experiments.forest import Forest
-from experiments.front_search import front_of_points, search_front
+from experiments.bench.tuner.forest import Forest
+from experiments.bench.tuner.front_search import front_of_points, search_front
 from neocarbs_jax.space import Integer, Linear, SearchSpace
 from neocarbs_jax.synthetic import Front, Outcome, Task, Values
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments import learning_runs
-from experiments.bench_learning import Args, settings_of
-from experiments.learning_report import (
+from experiments.bench.learner.learning import Args, settings_of
+from experiments.bench.learner.report import (
     area_and_end,
     check_comparable,
     comparison_table,
@@ -17,7 +17,7 @@ from experiments.learning_report import (
     save,
     share,
 )
-from experiments.learning_runs import Record, Setting
+from experiments.bench.learner.runs import Record, Setting
 from p3o_jax.settings import Params
 
 

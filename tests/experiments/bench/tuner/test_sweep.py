@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments import bench_report, bench_run, bench_sweep
-from experiments.bench_metrics import Job, Measures
-from experiments.bench_sweep import Settings, plan
+from experiments.bench.tuner.measures import Job, Measures
+from experiments.bench.tuner.sweep import Settings, plan
 from neocarbs_jax import synthetic
 
 

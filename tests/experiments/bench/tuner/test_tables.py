@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from experiments import tables
-from experiments.bench_metrics import Record, coverage, measure
-from experiments.front_search import front_of_points, search_front
+from experiments.bench.tuner.measures import Record, coverage, measure
+from experiments.bench.tuner.front_search import front_of_points, search_front
 from neocarbs_jax import synthetic
 from neocarbs_jax.synthetic import hypervolume_fraction
 
@@ -75,7 +75,7 @@ def test_divergence_is_drawn_and_noise_comes_from_the_seeds(task):
 def test_forest_equals_scikit_learn():
     from sklearn.ensemble import ExtraTreesRegressor
 
-    from experiments.forest import NUM_TREES, Forest
+    from experiments.bench.tuner.forest import NUM_TREES, Forest
 
     rng = np.random.default_rng(0)
     inputs, targets = rng.uniform(size=(200, 4)), rng.normal(size=200)

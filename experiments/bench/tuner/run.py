@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from threadpoolctl import threadpool_limits
 
-from experiments.bench_metrics import Record
-from experiments.peers import PEERS
+from experiments.bench.tuner.measures import Record
+from experiments.bench.tuner.peers import PEERS
 from neocarbs_jax import sweep
 from neocarbs_jax.strategies import STRATEGIES
 from neocarbs_jax.synthetic import Task

@@ -1,7 +1,7 @@
 """Ablations of the default strategy: each ingredient changed alone, everything else at its default.
 
-    python -m experiments.bench_ablation                                   # every variant: an hour on two cores
-    python -m experiments.bench_ablation --variants default "raw front" --tasks rl log --seeds 3 --trials 100
+    python -m experiments.bench.tuner.ablation                                   # every variant: an hour on two cores
+    python -m experiments.bench.tuner.ablation --variants default "raw front" --tasks rl log --seeds 3 --trials 100
 
 Finished cells are kept in `.cache/bench/ablation.json`; the table is the mean fraction of the true front's hypervolume.
 """
@@ -26,9 +26,9 @@ import tyro
 from jaxtyping import Array
 from rich.console import Console
 
-from experiments import bench_report, bench_run, tables
-from experiments.bench_metrics import measure
-from experiments.bench_sweep import sources_digest
+from experiments.bench.tuner import report, run, tables
+from experiments.bench.tuner.measures import measure
+from experiments.bench.tuner.sweep import sources_digest
 from neocarbs_jax import front, model, pareto, surrogate, synthetic
 from neocarbs_jax.front import Believed
 from neocarbs_jax.model import Model
@@ -142,7 +142,7 @@ def run_cell(variant: Variant, name: str, settings: Settings) -> dict[str, float
 
 def markdown(cells: dict[tuple[str, str], dict[str, float]], settings: Settings) -> str:
     """A row per variant: fraction per task, their mean, mean spend in the top fifth, mean waste."""
-    header = bench_report.context("experiments.bench_ablation")
+    header = bench_report.context("experiments.bench.tuner.ablation")
     lines = [
         f"`{header['command']}`; {settings.seeds} seeds, {settings.trials} trials.",
         "",

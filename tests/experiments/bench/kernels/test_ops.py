@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.advantage_ops import known_share, make_batch, make_ops, moved_bytes
+from experiments.bench.kernels.ops import known_share, make_batch, make_ops, moved_bytes
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """How much of an advantage is signal: its correlation with the true one, which rollouts measure.
 
-    python -m experiments.bench_signal --tasks asterix minatar_breakout
+    python -m experiments.bench.learner.advantage_signal --tasks asterix minatar_breakout
 
 A learning curve needs many seeds to tell one rule for weights or `tau` from another; this needs one training. Where it
 stands after a quarter, a half and three quarters of its budget, segments are collected, and every rule makes its
@@ -31,7 +31,7 @@ from rich.console import Console
 
 from envs import registry
 from experiments.common import compilation_cache, user_errors
-from experiments.learning_runs import TASKS, check_tasks, config_of
+from experiments.bench.learner.runs import TASKS, check_tasks, config_of
 from p3o_jax import learner
 from p3o_jax.advantages import p3o_advantage
 from p3o_jax.normalize import scale_rewards
@@ -232,7 +232,7 @@ def main() -> None:
             looks[task].append(look)
             console.print(f"{task} at a score of {look.score:.3g}: {look.correlation['weights: default']:.3f}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    command = "python -m experiments.bench_signal " + " ".join(sys.argv[1:])
+    command = "python -m experiments.bench.learner.advantage_signal " + " ".join(sys.argv[1:])
     args.out.write_text(f"`{command}`\n\n{table(looks)}\n")
     console.print(table(looks), soft_wrap=True)
 

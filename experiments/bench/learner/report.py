@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from experiments.learning_runs import TASKS, Record
+from experiments.bench.learner.runs import TASKS, Record
 
 DEFAULT_PPO = {"gamma": 0.99, "gae_lambda": 0.95}
 

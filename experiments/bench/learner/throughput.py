@@ -1,7 +1,7 @@
 """Training throughput: environment steps per second of whole trainings (acting and updates), after compilation.
 
-    python -m experiments.bench_train --short
-    python -m experiments.bench_train --envs breakout --num-envs 64 --num-minibatches 4 --learners 256  # for a GPU
+    python -m experiments.bench.learner.throughput --short
+    python -m experiments.bench.learner.throughput --envs breakout --num-envs 64 --num-minibatches 4 --learners 256  # for a GPU
 
 One epoch, 1024 environments, segments of 64. Rows of one table are measured in turns, several rounds, so that other
 load on the machine hits all of them; the median counts, and on a shared machine only ratios do. A CPU second is one of
@@ -178,7 +178,7 @@ def main() -> None:
 
 def report(args: Args, rows: list[dict[str, Any]]) -> None:
     """Writes what is known so far."""
-    command = "python -m experiments.bench_train " + " ".join(sys.argv[1:])
+    command = "python -m experiments.bench.learner.throughput " + " ".join(sys.argv[1:])
     versions = {"python": platform.python_version(), "jax": jax.__version__, "device": jax.devices()[0].device_kind}
     stem = args.out.with_name(args.out.name + ("_short" if args.short else ""))
     stem.parent.mkdir(parents=True, exist_ok=True)

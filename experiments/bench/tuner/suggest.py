@@ -1,7 +1,7 @@
 """Suggestion latency against observations n, batch q and axes d: ours and the peers' in one run.
 
-    python -m experiments.bench_suggest            # n at d = 11, q and d at n = 100: ten minutes
-    python -m experiments.bench_suggest --full     # n to 1000 for everybody
+    python -m experiments.bench.tuner.suggest            # n at d = 11, q and d at n = 100: ten minutes
+    python -m experiments.bench.tuner.suggest --full     # n to 1000 for everybody
 
 Also: 32 whole sweeps in one vmapped call against the same sweeps one after another through `study`, peak memory at
 n = 1000, and the number of compilations while n grows.
@@ -28,8 +28,8 @@ import tyro
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from experiments.bench_report import context
-from experiments.peers import PEERS, BotorchPeer, OptunaPeer, Peer
+from experiments.bench.tuner.report import context
+from experiments.bench.tuner.peers import PEERS, BotorchPeer, OptunaPeer, Peer
 from neocarbs_jax import sweep, synthetic
 from neocarbs_jax.model import last_checkpoint
 from neocarbs_jax.observations import Status
@@ -196,7 +196,7 @@ def peak_memory_gib(n: int) -> float:
     """Peak resident memory of a fresh process that suggests once at n observations of 11 axes."""
     code = (
         "import re, jax; jax.config.update('jax_enable_x64', True);"
-        f"from experiments.bench_suggest import time_ours; time_ours({n}, 1, 11, 1);"
+        f"from experiments.bench.tuner.suggest import time_ours; time_ours({n}, 1, 11, 1);"
         # Not getrusage, whose maximum a child takes over from its parent.
         "print(int(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1]) / 2**20)"
     )
@@ -220,7 +220,7 @@ def compilations_while_growing(num_trials: int = 40) -> int:
 def markdown(cells: list[Cell], others: dict[str, float]) -> str:
     """A row per (d, n), milliseconds per call."""
     columns = [("neocarbs", 1), ("neocarbs", 8), ("neocarbs", 32), *((name, 1) for name in PEER_NAMES)]
-    command = context("experiments.bench_suggest")["command"]
+    command = context("experiments.bench.tuner.suggest")["command"]
     lines = ["# Suggestion latency", "", f"`{command}`, milliseconds per call.", ""]
     lines += ["| d | n | " + " | ".join(f"{s}, q = {q}" for s, q in columns) + " |", "|---" * (2 + len(columns)) + "|"]
     by_key = {(c.strategy, c.n, c.q, c.d): c.seconds for c in cells}
@@ -241,7 +241,7 @@ def main(settings: Settings) -> None:
     text = markdown(cells, others)
     (settings.out / "suggest.md").write_text(text)
     rows = [dataclasses.asdict(cell) for cell in cells]
-    document = {"context": context("experiments.bench_suggest"), "cells": rows, "others": others}
+    document = {"context": context("experiments.bench.tuner.suggest"), "cells": rows, "others": others}
     (settings.out / "suggest.json").write_text(json.dumps(document, indent=1) + "\n")
     sys.stdout.write(text)
 
