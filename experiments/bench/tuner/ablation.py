@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from unittest import mock
@@ -26,10 +26,12 @@ import tyro
 from jaxtyping import Array
 from rich.console import Console
 
-from experiments.bench.tuner import report, run, tables
+from experiments.bench import harness
+from experiments.bench.tuner import runs, tables
 from experiments.bench.tuner.measures import measure
-from experiments.bench.tuner.sweep import sources_digest
-from neocarbs_jax import front, model, pareto, surrogate, synthetic
+from experiments.bench.tuner.sweep import finished, sources_digest
+from experiments.common import user_errors
+from neocarbs_jax import front, model, pareto, surrogate
 from neocarbs_jax.front import Believed
 from neocarbs_jax.model import Model
 from neocarbs_jax.observations import Observations
@@ -55,7 +57,7 @@ class Settings:
     seeds: int = 2
     trials: int = 60
     tables: Path | None = None
-    out: Path = Path("experiments/results/ablation.md")
+    out: Path = harness.RESULTS / "ablation.md"
 
 
 def believe_raw(
@@ -121,14 +123,14 @@ VARIANTS = (
 
 def run_cell(variant: Variant, name: str, settings: Settings) -> dict[str, float]:
     """Mean fraction, top-fifth spend and waste of a variant on one task."""
-    task = synthetic.make(name) if name in synthetic.TASKS else tables.load(name, settings.tables)
+    task = tables.task_of(name, settings.tables)
     true_front = task.front()
     replaced = mock.patch.object(*variant.patch_fn()) if variant.patch_fn else contextlib.nullcontext()
     if variant.patch_fn:
         jax.clear_caches()  # compiled functions do not see the patch
     with replaced:
         records = [
-            bench_run.run("neocarbs", task, seed, settings.trials, **variant.options) for seed in range(settings.seeds)
+            runs.run("neocarbs", task, seed, settings.trials, **variant.options) for seed in range(settings.seeds)
         ]
     if variant.patch_fn:
         jax.clear_caches()
@@ -140,49 +142,44 @@ def run_cell(variant: Variant, name: str, settings: Settings) -> dict[str, float
     }
 
 
-def markdown(cells: dict[tuple[str, str], dict[str, float]], settings: Settings) -> str:
+def markdown(cells: Mapping[tuple[str, str], Mapping[str, float]], measured: harness.Stamp, settings: Settings) -> str:
     """A row per variant: fraction per task, their mean, mean spend in the top fifth, mean waste."""
-    header = bench_report.context("experiments.bench.tuner.ablation")
-    lines = [
-        f"`{header['command']}`; {settings.seeds} seeds, {settings.trials} trials.",
-        "",
-        "| variant | " + " | ".join(settings.tasks) + " | mean | top-fifth spend | waste |",
-        "|---" * (len(settings.tasks) + 4) + "|",
-    ]
+    rows = []
     for variant in VARIANTS:
         row = [cells.get((variant.label, task)) for task in settings.tasks]
-        if all(row):
-            known = [cell for cell in row if cell]
+        known = [cell for cell in row if cell]
+        if len(known) == len(row):
             mean, spend, waste = (np.mean([cell[key] for cell in known]) for key in ("fraction", "spend", "waste"))
-            shown = " | ".join(f"{cell['fraction']:.3f}" for cell in known)
-            lines.append(f"| {variant.label} | {shown} | {mean:.3f} | {spend:.2f} | {waste:.2f} |")
-    return "\n".join([*lines, ""])
+            shown = [f"{cell['fraction']:.3f}" for cell in known]
+            rows.append((variant.label, *shown, f"{mean:.3f}", f"{spend:.2f}", f"{waste:.2f}"))
+    table = harness.table(("variant", *settings.tasks, "mean", "top-fifth spend", "waste"), rows)
+    about = f"{settings.seeds} seeds, {settings.trials} trials; fraction of the true front's hypervolume."
+    return harness.page("Ablations of the tuner", measured, about, table)
 
 
 def main(settings: Settings) -> None:
-    """Runs what is missing and writes the table."""
+    """Run what is missing and write the table."""
     console = Console(stderr=True)
     labels = [variant.label for variant in VARIANTS]
     if unknown := set(settings.variants) - set(labels):
         raise ValueError(f"`variants` must be among {', '.join(labels)}; got {', '.join(sorted(unknown))}.")
-    store = Path(".cache") / "bench" / "ablation.json"
-    done = json.loads(store.read_text()) if store.exists() else {}
+    store = finished("ablation")
+    done = {row["key"]: row["cell"] for row in store.rows}
     cells = {}
     for variant in VARIANTS:
         for name in settings.tasks if variant.label in (settings.variants or labels) else ():
             key = json.dumps([variant.label, name, settings.seeds, settings.trials, sources_digest()])
             if key not in done:
                 done[key] = run_cell(variant, name, settings)
-                store.parent.mkdir(parents=True, exist_ok=True)
-                store.write_text(json.dumps(done))
+                store.merge([{"key": key, "cell": done[key]}])
             cells[variant.label, name] = done[key]
             console.print(variant.label, name, done[key])
-    settings.out.parent.mkdir(parents=True, exist_ok=True)
-    settings.out.write_text(markdown(cells, settings))
-    sys.stdout.write(markdown(cells, settings))
+    text = markdown(cells, harness.stamp("tinygp"), settings)
+    harness.write_text(settings.out, text)
+    sys.stdout.write(text)
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", jax.default_backend() == "cpu")  # as the study does
-    jax.config.update("jax_compilation_cache_dir", str((Path(".cache") / "jax").resolve()))
-    main(tyro.cli(Settings, description=__doc__))
+    runs.configure_jax()
+    with user_errors():
+        main(tyro.cli(Settings, description=__doc__))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +78,17 @@ class Measures:
     coverage_cost: tuple[float, ...]
     failures: float
     seconds: float
+
+    def as_row(self) -> dict[str, Any]:
+        """Plain numbers and lists, for JSON."""
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self:
+        """The measures that `as_row` was called on; other entries of the row are left out."""
+        values = {field.name: row[field.name] for field in dataclasses.fields(cls)}
+        arrays = {name: np.asarray(values[name]) for name in ("fraction", "cumulative_cost", "spend")}
+        return cls(**(values | arrays))
 
 
 def measure(task: Task, front: Front, record: Record) -> Measures:

@@ -12,11 +12,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import json
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +25,7 @@ import tyro
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from experiments.bench.tuner.report import context
+from experiments.bench import harness
 from experiments.bench.tuner.peers import PEERS, BotorchPeer, OptunaPeer, Peer
 from neocarbs_jax import sweep, synthetic
 from neocarbs_jax.model import last_checkpoint
@@ -55,7 +52,7 @@ class Settings:
     repeats: int = 3
     sweeps: int = 32
     trials: int = 100
-    out: Path = Path("experiments/results")
+    out: Path = harness.RESULTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,16 +87,6 @@ def observations_of(n: int, num_axes: int) -> tuple[np.ndarray, np.ndarray, np.n
     return unit, score, np.exp(5 * unit[:, 0] + 0.1 * rng.normal(size=n))
 
 
-def median_seconds(function: Callable[[], object], repeats: int) -> float:
-    """Median wall time of a call."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
 _suggest_batch = jax.jit(sweep.suggest_batch, static_argnums=(0, 3))
 
 
@@ -110,14 +97,15 @@ def time_ours(n: int, q: int, num_axes: int, repeats: int) -> float:
     unit, score, cost = (jnp.asarray(a) for a in observations_of(n, num_axes))
     fitted = sweep.restore(config, unit, score, cost, jnp.full(n, int(Status.SUCCESS)))
     stale = fitted._replace(fit=jax.tree.map(jnp.zeros_like, fitted.fit))
-    keys = iter(jax.random.split(jax.random.key(0), 2 * repeats + 1))
+    keys = jax.random.split(jax.random.key(0), repeats + 1)
 
-    def call(state: sweep.State) -> None:
-        jax.block_until_ready(_suggest_batch(config, state, next(keys), q))
+    def call(state: sweep.State, turn: int) -> None:
+        jax.block_until_ready(_suggest_batch(config, state, keys[turn], q))
 
+    calls = {"without": functools.partial(call, fitted), "with": functools.partial(call, stale)}
     with threadpool_limits(1, "blas"):  # as the study does
-        call(stale)
-        without, with_refit = (median_seconds(functools.partial(call, state), repeats) for state in (fitted, stale))
+        timed = harness.time_in_turns(calls, repeats)
+    without, with_refit = (float(np.median(timing.wall)) for timing in timed.values())
     checkpoints = {int(last_checkpoint(jnp.asarray(count))) for count in range(n, 2 * n)}
     return without + max(with_refit - without, 0.0) * min(1.0, q * len(checkpoints) / n)
 
@@ -127,11 +115,16 @@ def time_peer(name: str, n: int, q: int, num_axes: int, repeats: int) -> float:
     peer = PEERS[name](space_of(num_axes), 0)
     preload(peer, *observations_of(n, num_axes))
 
-    def call() -> None:
+    def call(_: int) -> None:
         for _ in range(q):
             peer.ask()
 
-    return median_seconds(call, repeats)
+    return seconds_of(call, repeats, warm_up=0)
+
+
+def seconds_of(call: Callable[[int], object], repeats: int = 1, warm_up: int = 0) -> float:
+    """Median wall time of a call."""
+    return float(np.median(harness.time_in_turns({"": call}, repeats, warm_up)[""].wall))
 
 
 def preload(peer: Peer, unit: np.ndarray, score: np.ndarray, cost: np.ndarray) -> None:
@@ -174,9 +167,7 @@ def measure_sweeps(settings: Settings) -> dict[str, float]:
     together = jax.jit(jax.vmap(lambda key: sweep.run(config, task, key, settings.trials)[1].score)).lower(keys)
     compiled = together.compile()
     with threadpool_limits(1, "blas"):  # as the study does
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(keys))
-        vmapped = time.perf_counter() - start
+        vmapped = seconds_of(lambda _: jax.block_until_ready(compiled(keys)))
     objective = jax.jit(task)
 
     def through_study(seed: int) -> None:
@@ -187,8 +178,7 @@ def measure_sweeps(settings: Settings) -> dict[str, float]:
             score, cost = objective(values, jax.random.key(trial))
             study.tell(asked, float(score), float(cost))
 
-    through_study(0)
-    one = median_seconds(functools.partial(through_study, 1), 1)
+    one = seconds_of(through_study, warm_up=1)  # round and seed 0 compile
     return {"vmapped": vmapped, "study_extrapolated": one * settings.sweeps, "ratio": one * settings.sweeps / vmapped}
 
 
@@ -217,32 +207,30 @@ def compilations_while_growing(num_trials: int = 40) -> int:
     return suggest._cache_size()  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def markdown(cells: list[Cell], others: dict[str, float]) -> str:
+def markdown(cells: list[Cell], others: dict[str, float], measured: harness.Stamp) -> str:
     """A row per (d, n), milliseconds per call."""
     columns = [("neocarbs", 1), ("neocarbs", 8), ("neocarbs", 32), *((name, 1) for name in PEER_NAMES)]
-    command = context("experiments.bench.tuner.suggest")["command"]
-    lines = ["# Suggestion latency", "", f"`{command}`, milliseconds per call.", ""]
-    lines += ["| d | n | " + " | ".join(f"{s}, q = {q}" for s, q in columns) + " |", "|---" * (2 + len(columns)) + "|"]
     by_key = {(c.strategy, c.n, c.q, c.d): c.seconds for c in cells}
+    rows = []
     for d, n in sorted({(c.d, c.n) for c in cells}):
         row = [by_key.get((s, n, q, d)) for s, q in columns]
-        lines.append(f"| {d} | {n} | " + " | ".join("-" if v is None else f"{1e3 * v:.0f}" for v in row) + " |")
-    return "\n".join([*lines, "", *(f"- {name}: {value:.3g}" for name, value in others.items()), ""])
+        rows.append((d, n, *("-" if v is None else f"{1e3 * v:.0f}" for v in row)))
+    table = harness.table(("d", "n", *(f"{s}, q = {q}" for s, q in columns)), rows)
+    rest = "\n".join(f"- {name}: {value:.3g}" for name, value in others.items())
+    return harness.page("Suggestion latency", measured, "Milliseconds per call.", table, rest)
 
 
 def main(settings: Settings) -> None:
-    """Measures everything and writes `suggest.md` and `suggest.json`."""
-    console = Console(stderr=True)
-    cells = measure_latency(settings, console)
-    others = {f"32 sweeps: {name}": value for name, value in measure_sweeps(settings).items()}
+    """Measure everything and write `suggest.md`."""
+    measured = harness.stamp("tinygp", "optuna", "torch", "botorch")
+    cells = measure_latency(settings, Console(stderr=True))
+    others = {f"{settings.sweeps} sweeps: {name}": value for name, value in measure_sweeps(settings).items()}
     others["peak memory at n = 1000, GiB"] = peak_memory_gib(1000)
     others["compilations of suggest from n = 1 to capacity"] = compilations_while_growing()
-    settings.out.mkdir(parents=True, exist_ok=True)
-    text = markdown(cells, others)
-    (settings.out / "suggest.md").write_text(text)
+    text = markdown(cells, others, measured)
+    harness.write_text(settings.out / "suggest.md", text)
     rows = [dataclasses.asdict(cell) for cell in cells]
-    document = {"context": context("experiments.bench.tuner.suggest"), "cells": rows, "others": others}
-    (settings.out / "suggest.json").write_text(json.dumps(document, indent=1) + "\n")
+    harness.write_record(harness.RAW / "suggest.json", measured, cells=rows, others=others)
     sys.stdout.write(text)
 
 

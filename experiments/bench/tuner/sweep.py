@@ -15,17 +15,18 @@ import hashlib
 import itertools
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import tyro
 from rich.console import Console
 from rich.progress import Progress
 
 import neocarbs_jax
-from experiments.bench.tuner import report, run, tables
+from experiments.bench import harness
+from experiments.bench.tuner import report, runs, tables
 from experiments.bench.tuner.measures import Job, Measures, measure
 from neocarbs_jax import synthetic
 from neocarbs_jax.strategies import STRATEGIES as OURS
@@ -63,7 +64,7 @@ class Settings:
     tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
     strategies: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
     tables: Path | None = None
-    out: Path = Path("experiments/results")
+    out: Path = harness.RESULTS
     name: str | None = None
     limit: float | None = None
     note: str = ""
@@ -87,15 +88,16 @@ def _shortened(job: Job) -> Job | None:
     if job.strategy not in SLOW_PEERS:
         return job
     trials, seeds = SLOW_PEERS[job.strategy]
-    runs = job.task in SLOW_TASKS and job.seed < seeds
-    return dataclasses.replace(job, trials=min(job.trials, trials)) if runs else None
+    if job.task not in SLOW_TASKS or job.seed >= seeds:
+        return None
+    return dataclasses.replace(job, trials=min(job.trials, trials))
 
 
 def main(settings: Settings) -> None:
-    """Runs what is missing, then writes the table, the JSON and the plots."""
+    """Run what is missing, then write the tables and the picture."""
     name = settings.name or ("sweep-full" if settings.full else "sweep-short")
-    store = Path(".cache") / "bench" / f"{name}.json"
-    done = bench_report.read_store(store)
+    store = finished(name)
+    done = {row["key"]: Measures.of_row(row) for row in store.rows}
     jobs = plan(settings)
     limit = settings.limit or (math.inf if settings.full else SHORT_LIMIT)
     start = time.monotonic()
@@ -107,11 +109,16 @@ def main(settings: Settings) -> None:
             if key not in done and not late:
                 progress.update(bar, description=f"{job.strategy} on {job.task}, seed {job.seed}")
                 done[key] = run_job(job, settings.tables)
-                bench_report.write_store(store, done)
+                store.merge([{"key": key} | done[key].as_row()])
             progress.advance(bar)
     results = {job: done[key] for job in jobs if (key := job_key(job)) in done}
     missing = [job for job in jobs if job not in results]
-    bench_report.write(settings.out, name, results, missing, settings.note)
+    sys.stdout.write(report.write(settings.out, name, results, missing, settings.note))
+
+
+def finished(name: str) -> harness.Store:
+    """What earlier calls of a benchmark finished, by the row's `key`."""
+    return harness.Store(Path(".cache") / "bench" / f"{name}.json", key_fn=lambda row: row["key"])
 
 
 def job_key(job: Job) -> str:
@@ -122,19 +129,16 @@ def job_key(job: Job) -> str:
 @functools.cache
 def sources_digest() -> str:
     """Digest of the tuner's sources."""
-    files = sorted(Path(neocarbs_jax.__path__[0]).glob("*.py"))
+    files = sorted(Path(neocarbs_jax.__path__[0]).rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def run_job(job: Job, table_dir: Path | None) -> Measures:
-    """Runs and judges one sweep."""
-    task = synthetic.make(job.task) if job.task in synthetic.TASKS else tables.load(job.task, table_dir)
-    record = bench_run.run(job.strategy, task, job.seed, job.trials)
-    return measure(task, task.front(), record)
+    """Run and judge one sweep."""
+    task = tables.task_of(job.task, table_dir)
+    return measure(task, task.front(), runs.run(job.strategy, task, job.seed, job.trials))
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", jax.default_backend() == "cpu")  # as the study does
-    cache = Path(".cache") / "jax"
-    jax.config.update("jax_compilation_cache_dir", str(cache.resolve()))
+    runs.configure_jax()
     main(tyro.cli(Settings, description=__doc__))

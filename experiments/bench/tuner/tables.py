@@ -25,10 +25,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from experiments.bench.tuner.forest import Forest
 from experiments.bench.tuner.front_search import front_of_points, search_front
+from neocarbs_jax import synthetic
 from neocarbs_jax.space import Integer, Linear, SearchSpace
 from neocarbs_jax.synthetic import Front, Outcome, Task, Values
 
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
+PROJECT_ROOT = Path(__file__).resolve().parents[3]
 GRIDS = {"hpobench": ("hpobench", "val_acc"), "fcnet": ("hpolib", "val_loss")}  # family: (folder, metric)
 LOG_SPAN = 50.0  # an axis is logarithmic where its values are positive and span more than this factor
 CLIP_PERCENTILE = 0.5
@@ -61,6 +62,11 @@ def load(name: str, path: str | Path | None = None) -> Task:
         raise ValueError(f"`name` must be one of {', '.join(known) or 'none (no tables here)'}; got {name!r}.")
     family, _, table = name.partition(":")
     return _load_rl(name, data_dir(path) / f"{table}.npz") if family == "rl" else _load_grid(name)
+
+
+def task_of(name: str, path: str | Path | None = None) -> Task:
+    """The synthetic task or the table of that name."""
+    return synthetic.make(name) if name in synthetic.TASKS else load(name, path)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

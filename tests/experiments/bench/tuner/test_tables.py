@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import tables
-from experiments.bench.tuner.measures import Record, coverage, measure
+from experiments.bench.tuner import tables
 from experiments.bench.tuner.front_search import front_of_points, search_front
+from experiments.bench.tuner.measures import Record, coverage, measure
 from neocarbs_jax import synthetic
 from neocarbs_jax.synthetic import hypervolume_fraction
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +23,16 @@ from neocarbs_jax import sweep
 from neocarbs_jax.strategies import STRATEGIES
 from neocarbs_jax.synthetic import Task
 
-PEER_NAMES = tuple(PEERS)
 SMALLEST_CAPACITY = 128
 
 _suggest = jax.jit(sweep.suggest, static_argnums=0)
 _observe = jax.jit(sweep.observe, static_argnums=0)
+
+
+def configure_jax() -> None:
+    """Compute in float64 on a CPU, as the study does, and keep compiled programs in the project's cache."""
+    jax.config.update("jax_enable_x64", jax.default_backend() == "cpu")
+    jax.config.update("jax_compilation_cache_dir", str((Path(".cache") / "jax").resolve()))
 
 
 def run(strategy: str, task: Task, seed: int, num_trials: int, **options: object) -> Record:
