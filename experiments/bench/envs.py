@@ -11,12 +11,6 @@ Processor time, which other programs disturb less, is there beside it; the cost 
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import importlib.metadata
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 from envs.environment import VectorEnvironment
 from envs.registry import ENVIRONMENTS, make
+from experiments.bench import harness
 
 PEERS = ("gymnax:CartPole-v1", "gymnax:Breakout-MinAtar")
 COPIES = {"snake": (1, 2), "boids": (4, 32), "agar": (4, 32)}
@@ -48,8 +42,8 @@ class Settings:
     repeats: int = 5
     """Rollouts timed; the fastest counts."""
     save: bool = False
-    """Write JSON and a table under `out`, beside what other runs wrote for other environments."""
-    out: Path = Path("experiments/results")
+    """Write a table under `out`, and the records beside what other runs wrote for other environments."""
+    out: Path = harness.RESULTS
     """Folder of the results."""
 
 
@@ -104,7 +98,9 @@ def measure(name: str, num_envs: int, settings: Settings) -> Row:
     state = vector.reset(jax.random.key(0), params)[1]
     full = compiled(with_reset, state, params, settings.steps)
     alone = compiled(bare, state.env, params, settings.steps)
-    (seconds, cpu), (bare_seconds, bare_cpu) = timed((full, state), (alone, state.env), params, settings.repeats)
+    calls = {"full": repeated(full, state, params), "bare": repeated(alone, state.env, params)}
+    timed = harness.time_in_turns(calls, settings.repeats)
+    (seconds, cpu), (bare_seconds, bare_cpu) = ((timing.wall.min(), timing.cpu.min()) for timing in timed.values())
     total = settings.steps * vector.batch_size
     return Row(
         name=name,
@@ -151,80 +147,53 @@ def compiled(step: Callable, state: Any, params: Any, num_steps: int) -> Program
     return Program(program, time.perf_counter() - begin)
 
 
-def timed(first: tuple, second: tuple, params: Any, repeats: int) -> list[tuple[float, float]]:
-    """Least wall and processor seconds of two (program, state), run in turn after one run each to warm up."""
-    least = [(float("inf"), float("inf")), (float("inf"), float("inf"))]
-    states = [first[1], second[1]]
-    for repeat in range(repeats + 1):
-        for i, (program, _) in enumerate((first, second)):
-            wall, cpu = time.perf_counter(), time.process_time()
-            states[i], _ = jax.block_until_ready(program.run(states[i], jax.random.key(repeat), params))
-            spent = time.perf_counter() - wall, time.process_time() - cpu
-            if repeat:
-                least[i] = (min(least[i][0], spent[0]), min(least[i][1], spent[1]))
-    return least
+def repeated(program: Program, state: Any, params: Any) -> Callable[[int], None]:
+    """Rollouts that go on from one another, as a function of the seed."""
+
+    def call(seed: int) -> None:
+        nonlocal state
+        state, _ = jax.block_until_ready(program.run(state, jax.random.key(seed), params))
+
+    return call
 
 
-def context(command: str) -> dict[str, str]:
-    """Where and with what this was measured."""
-    device = jax.devices()[0]
-    versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "gymnax")}
-    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    cores = len(os.sched_getaffinity(0))
-    where = {"date": date, "last command": command, "device": device.device_kind, "cores": str(cores)}
-    where["load at start"] = f"{os.getloadavg()[0]:.1f} processes"
-    return {**where, "python": platform.python_version(), **versions}
-
-
-def table(rows: list[Row], where: dict[str, str]) -> str:
+def table(rows: list[Row]) -> str:
     """The measurements as Markdown."""
-    lines = [
-        "# Environments: steps per second",
-        "",
-        *(f"* {key}: {value}" for key, value in where.items()),
-        "",
-    ]
-    lines.append(
-        "| environment | copies | agents | M steps/s | step_env alone | CPU ns/step | auto-reset | compile s | MB |"
-    )
-    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for row in rows:
-        cells = [row.name, str(row.num_envs), str(row.num_agents), f"{row.vector / 1e6:.2f}", f"{row.bare / 1e6:.2f}"]
-        cells += [f"{row.cpu_ns:.0f}", f"{100 * row.reset_cost:+.0f}%", f"{row.compile:.1f}", f"{row.megabytes:.1f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    columns = "environment, copies, agents, M steps/s, step_env alone, CPU ns/step, auto-reset, compile s, MB"
+    return harness.table(columns.split(", "), map(cells_of, rows))
 
 
-def save(folder: Path, rows: list[Row], where: dict[str, str]) -> None:
-    """Write JSON and a table; measurements of other environments that are there already stay."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"bench_envs_{jax.default_backend()}"
-    record = stem.with_suffix(".json")
-    earlier = json.loads(record.read_text(encoding="utf-8"))["rows"] if record.exists() else []
-    measured = {row.name for row in rows}
-    kept = [Row(**row) for row in earlier if row["name"] not in measured]
-    rows = sorted([*kept, *rows], key=lambda row: (row.name, row.num_envs))
-    content = {"context": where, "rows": [dataclasses.asdict(row) for row in rows]}
-    record.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    stem.with_suffix(".md").write_text(table(rows, where), encoding="utf-8")
+def cells_of(row: Row) -> tuple[object, ...]:
+    """The row in the table."""
+    speeds = f"{row.vector / 1e6:.2f}", f"{row.bare / 1e6:.2f}", f"{row.cpu_ns:.0f}"
+    rest = f"{100 * row.reset_cost:+.0f}%", f"{row.compile:.1f}", f"{row.megabytes:.1f}"
+    return row.name, row.num_envs, row.num_agents, *speeds, *rest
+
+
+def save(folder: Path, rows: list[Row], measured: harness.Stamp) -> None:
+    """Write records and a table; measurements of other environments that are there already stay."""
+    name = f"bench_envs_{jax.default_backend()}"
+    store = harness.Store(folder / f"{name}.json.gz", key_fn=lambda row: row["name"])
+    merged = [Row(**row) for row in store.merge([dataclasses.asdict(row) for row in rows])]
+    merged = sorted(merged, key=lambda row: (row.name, row.num_envs))
+    about = "The command is the last one; rows of environments that it did not name are from earlier runs."
+    text = harness.page("Environments: steps per second", measured, about, table(merged))
+    harness.write_text(folder / f"{name}.md", text)
 
 
 def main() -> None:
     """Entry point."""
     settings = tyro.cli(Settings, description=__doc__)
     console = Console()
-    where = context("python -m experiments.bench.envs " + " ".join(sys.argv[1:]))
+    measured = harness.stamp("gymnax")
     rows = []
     for name in settings.only or (*sorted(ENVIRONMENTS), *PEERS):
         for num_envs in COPIES.get(name, settings.num_envs):
             rows.append(measure(name, num_envs, settings))
             console.print(f"{name} x {num_envs}: {rows[-1].vector / 1e6:.2f}M steps/s", highlight=False)
         if settings.save:
-            save(settings.out, rows, where)
-    show = Table(*(field.name for field in dataclasses.fields(Row)))
-    for row in rows:
-        show.add_row(*(f"{v:,.2f}" if isinstance(v, float) else str(v) for v in dataclasses.astuple(row)))
-    console.print(show)
+            save(settings.out, rows, measured)
+    console.print(table(rows), soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

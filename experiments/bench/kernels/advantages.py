@@ -12,14 +12,8 @@ On a CPU only ratios within one table mean anything.
 """
 
 import dataclasses
-import json
-import platform
-import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -28,13 +22,13 @@ import numpy as np
 import tyro
 from rich.progress import track
 
+from experiments.bench import harness
 from experiments.bench.kernels.ops import Batch, Op, known_share, make_batch, make_ops, moved_bytes
 from experiments.common import user_errors
 
 SHAPES = [(128, 4096, 32), (128, 4096, 128), (64, 16384, 64), (1024, 1024, 256)]
 SHORT_SHAPES = [(64, 256, 32), (64, 256, 128)]
 CACHE_BYTES = 60e6  # the L2 of an H200; more than a CPU's
-RESULTS = Path(__file__).parent / "results"
 
 
 class Row(NamedTuple):
@@ -64,20 +58,14 @@ class Row(NamedTuple):
 
 
 def time_calls(functions: Sequence[Callable[[Any], Any]], inputs: Sequence[Any], rounds: int, calls: int) -> np.ndarray:
-    """Returns microseconds per call, a row for each function and a column for each round.
-
-    All functions take turns within a round, so that whatever else the machine does meets all of them alike.
-    """
+    """Return microseconds per call, a row for each function and a column for each round."""
     compiled = [jax.jit(function).lower(inputs[0]).compile() for function in functions]
-    times = np.zeros((len(compiled), rounds + 1))
-    for turn in range(rounds + 1):
-        for row, function in zip(times, compiled, strict=True):
-            start = time.perf_counter()
-            results = [function(inputs[(turn + i) % len(inputs)]) for i in range(calls)]
-            jax.block_until_ready(results)
-            row[turn] = (time.perf_counter() - start) / calls * 1e6
-            del results
-    return times[:, 1:]  # the first round warms up
+
+    def run(function: Callable[[Any], Any], turn: int) -> None:
+        jax.block_until_ready([function(inputs[(turn + i) % len(inputs)]) for i in range(calls)])
+
+    timed = harness.time_in_turns({str(i): partial(run, function) for i, function in enumerate(compiled)}, rounds)
+    return np.stack([timing.wall for timing in timed.values()]) / calls * 1e6
 
 
 def measure(shape: tuple[int, int, int], dtype: Any, end_every: int, ops: Sequence[Op], rounds: int) -> list[Row]:
@@ -111,25 +99,18 @@ def _row(
     return Row(shape, name, end_every, op.name, op.variant, median, (low, high), float(of_copy), rho)
 
 
-def markdown(rows: Sequence[Row], context: dict[str, str]) -> str:
-    """Returns the table, one line a measurement, with each variant's speed relative to naive jnp."""
+def markdown(rows: Sequence[Row], measured: harness.Stamp) -> str:
+    """Return the page, one line a measurement, with each variant's speed relative to naive jnp."""
     naive = {row[:4]: row.median_us for row in rows if row.variant == "jnp, naive"}
-    lines = [
-        "# Advantages and value loss",
-        "",
-        *(f"* {name}: {value}" for name, value in context.items()),
-        "",
-        "| T x B x H | dtype | ends every | op | variant | us (quartiles) | x naive | of copy | rho |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for row in rows:
         speed = f"{naive[row[:4]] / row.median_us:.2f}" if row[:4] in naive else ""
         share = f"{row.of_copy:.2f}" if row.of_copy else ""
         quartiles = f"{row.median_us:,.0f} ({row.quartiles_us[0]:,.0f} to {row.quartiles_us[1]:,.0f})"
         shape, ends = " x ".join(map(str, row.shape)), row.end_every or "never"
-        cells = [shape, row.dtype, ends, row.op, row.variant, quartiles, speed, share, f"{row.rho:.2f}"]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines) + "\n"
+        lines.append((shape, row.dtype, ends, row.op, row.variant, quartiles, speed, share, f"{row.rho:.2f}"))
+    columns = ("T x B x H", "dtype", "ends every", "op", "variant", "us (quartiles)", "x naive", "of copy", "rho")
+    return harness.page("Advantages and value loss", measured, harness.table(columns, lines))
 
 
 @dataclasses.dataclass
@@ -147,10 +128,10 @@ class Args:
 
 
 def main() -> None:
-    """Measures, prints the table, and writes it as Markdown and JSON under experiments/results."""
+    """Measure, print the page, and write it under experiments/results."""
     with user_errors():
         args = tyro.cli(Args, description=__doc__)
-    platform_name = jax.default_backend()
+    measured, platform_name = harness.stamp(), jax.default_backend()
     ours = ["reference", "xla", "pallas"] if platform_name == "gpu" else ["reference", "xla"]
     dtypes = [jnp.float32] if args.short else [jnp.float32, jnp.bfloat16]
     settings = [
@@ -162,16 +143,10 @@ def main() -> None:
     rows = []
     for setting in track(settings, description="measuring"):
         rows += measure(*setting, make_ops(ours), args.rounds)
-    context = {
-        "command": " ".join(["python -m experiments.bench.kernels.advantages", *sys.argv[1:]]),
-        "device": f"{platform_name}, {jax.devices()[0].device_kind}",
-        "versions": f"python {platform.python_version()}, jax {version('jax')}, jaxlib {version('jaxlib')}",
-    }
-    text = markdown(rows, context)
-    file = RESULTS / f"bench_advantages_{platform_name}{'_short' if args.short else ''}"
-    file.with_suffix(".md").write_text(text)
-    document = {"context": context, "rows": [row._asdict() for row in rows]}
-    file.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+    text = markdown(rows, measured)
+    name = f"bench_advantages_{platform_name}{'_short' if args.short else ''}"
+    harness.write_text(harness.RESULTS / f"{name}.md", text)
+    harness.write_record(harness.RAW / f"{name}.json", measured, rows=[row._asdict() for row in rows])
     print(text)
 
 

@@ -3,7 +3,8 @@
 Checked for each op: one kernel of ours in the program, no register spills, 16-byte loads and stores where the layout
 allows them, and no all-gather when environments are sharded over devices.
 
-    python -m experiments.bench.kernels.gpu_compile        needs: pip install jax-cuda13-plugin nvidia-cuda-nvcc nvidia-nvvm
+    pip install jax-cuda13-plugin nvidia-cuda-nvcc nvidia-nvvm
+    python -m experiments.bench.kernels.gpu_compile
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The ops of `bench_advantages`: ours, their naive and one-pass forms in plain jnp, and the bytes each must move."""
+"""The ops that `advantages` times: ours, their naive and one-pass forms in plain jnp, and the bytes each must move."""
 
 from collections.abc import Callable
 from functools import partial

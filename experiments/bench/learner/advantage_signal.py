@@ -15,7 +15,6 @@ two rules less. A rule that made the predictions, too, could differ from what it
 """
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -30,8 +29,9 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from rich.console import Console
 
 from envs import registry
-from experiments.common import compilation_cache, user_errors
+from experiments.bench import harness
 from experiments.bench.learner.runs import TASKS, check_tasks, config_of
+from experiments.common import compilation_cache, user_errors
 from p3o_jax import learner
 from p3o_jax.advantages import p3o_advantage
 from p3o_jax.normalize import scale_rewards
@@ -60,7 +60,7 @@ class Args:
     """Steps of a rollout, discounted by .99."""
     seed: int = 0
     """Of the training."""
-    out: Path = Path("experiments/results/learning/signal.md")
+    out: Path = harness.RESULTS / "learning" / "signal.md"
     """Table."""
 
     def __post_init__(self) -> None:
@@ -209,14 +209,14 @@ def true_advantage(
 
 def table(looks: dict[str, list[Look]]) -> str:
     """Correlations, the mean over a training's looks, one column per task."""
-    head = ["rule", *(f"{task} ({found[-1].score:.3g})" for task, found in looks.items())]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    columns = ["rule", *(f"{task} ({found[-1].score:.3g})" for task, found in looks.items())]
+    rows = []
     for rule in rules_of(init_spread(1)):
         means = [np.mean([look.correlation[rule] for look in found]) for found in looks.values()]
-        lines.append(f"| {rule} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+        rows.append((rule, *(f"{mean:.3f}" for mean in means)))
     num_actions = next(iter(looks.values()))[0].num_actions
     about = f"Mean of {len(FRACTIONS)} looks at {num_actions} actions each; in brackets the score at the last."
-    return "\n".join([*lines, "", about])
+    return f"{harness.table(columns, rows)}\n\n{about}"
 
 
 def main() -> None:
@@ -225,16 +225,16 @@ def main() -> None:
         args = tyro.cli(Args, description=__doc__)
     compilation_cache()
     console = Console()
+    measured = harness.stamp()
     looks: dict[str, list[Look]] = {}
     for task in args.tasks:
         looks[task] = []
         for look in looks_at(task, args):
             looks[task].append(look)
             console.print(f"{task} at a score of {look.score:.3g}: {look.correlation['weights: default']:.3f}")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    command = "python -m experiments.bench.learner.advantage_signal " + " ".join(sys.argv[1:])
-    args.out.write_text(f"`{command}`\n\n{table(looks)}\n")
-    console.print(table(looks), soft_wrap=True)
+    text = harness.page("Advantages against the truth", measured, table(looks))
+    harness.write_text(args.out, text)
+    console.print(text, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -12,24 +12,17 @@ task and seeds. Records of tasks and settings that a run does not repeat stay in
 
 import dataclasses
 import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tyro
 from rich.console import Console
 
+from experiments.bench import harness
+from experiments.bench.learner.report import DEFAULT_PPO, ablation_table, check_comparable, comparison_table, pictures
+from experiments.bench.learner.runs import TASKS, Record, Setting, check_tasks, config_of, make_records
 from experiments.common import compilation_cache, user_errors
-from experiments.bench.learner.report import (
-    DEFAULT_PPO,
-    ablation_table,
-    check_comparable,
-    comparison_table,
-    draw,
-    load,
-    merge,
-    save,
-)
-from experiments.bench.learner.runs import TASKS, Setting, check_tasks, config_of, make_records
 from experiments.objective import CONFIG_NAMES, assignments
 from p3o_jax.settings import PARAM_NAMES, Params
 
@@ -37,7 +30,7 @@ Estimator = Literal["p3o", "original", "gae"]
 USUAL = {"value": 0.5, "entropy": 0.01}
 """Coefficients of the losses of PPO and the original P3O, where P3O has its defaults."""
 
-OUT = Path("experiments/results/learning")
+OUT = harness.RESULTS / "learning"
 SHORT_TASKS = ("cartpole", "catch")
 GRID = tuple(itertools.product((0.9, 0.97, 0.99, 0.997), (0.8, 0.95, 1.0)))
 COARSE_GRID = ((0.95, 0.8), (0.99, 0.8), (0.99, 0.95), (0.997, 0.95))
@@ -85,7 +78,7 @@ class Args:
     ablation: str | None = None
     """Compare settings of P3O instead; a name in `ABLATIONS`."""
     out: Path = OUT
-    """Directory of the tables, the JSON and the pictures."""
+    """Directory of the tables, the records and the pictures."""
 
     def __post_init__(self) -> None:
         check_tasks(self.tasks)
@@ -115,10 +108,12 @@ class Args:
         return assignments(self.set)
 
     @property
-    def stem(self) -> Path:
-        """Path of the results, without a suffix."""
-        parts = ["short" if self.short else "full"] if self.ablation is None else ["ablation", self.ablation]
-        return self.out / "_".join([*parts, "short"] if self.short and self.ablation else parts)
+    def name(self) -> str:
+        """Name of the results in `out`."""
+        parts = ["full"] if self.ablation is None else ["ablation", self.ablation]
+        if not self.short:
+            return "_".join(parts)
+        return "short" if self.ablation is None else "_".join([*parts, "short"])
 
     @property
     def budgets(self) -> dict[str, float]:
@@ -137,31 +132,58 @@ def settings_of(args: Args) -> dict[str, tuple[Setting, ...]]:
     return {name: grid if name == "gae" else (Setting(name, {}),) for name in args.estimators}
 
 
+class Records:
+    """The records of earlier runs and this one, in one file that keeps them for later runs."""
+
+    def __init__(self, file: Path) -> None:
+        self._store = harness.Store(file, key_fn=lambda row: Record(**row).key)
+
+    @property
+    def all(self) -> list[Record]:
+        """All records, sorted by task."""
+        records = [Record(**row) for row in self._store.rows]
+        return sorted(records, key=lambda record: list(TASKS).index(record.task))
+
+    def merge(self, new: Iterable[Record]) -> None:
+        """Keep new records, in the place of old ones of the same task and setting."""
+        self._store.merge([dataclasses.asdict(record) for record in new])
+
+
+def page_of(records: Sequence[Record], ablation: str | None, drawn: Iterable[str] = ()) -> str:
+    """The table below the commands that made its records, and the pictures that were drawn."""
+    commands = dict.fromkeys(record.command for record in records)
+    table = comparison_table(records) if ablation is None else ablation_table(records)
+    shown = "\n".join(f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in drawn)
+    return "\n\n".join(filter(None, ["\n".join(f"* `{command}`" for command in commands), table, shown])) + "\n"
+
+
 def main() -> None:
     """Entry point."""
     with user_errors():
         args = tyro.cli(Args, description=__doc__)
         if args.short:
             args = dataclasses.replace(args, tasks=SHORT_TASKS, seeds=min(args.seeds, 3))
-        check_comparable(load(args.stem.with_suffix(".json")), args.budgets, args.fixed)
+        records = Records(args.out / f"{args.name}.json.gz")
+        check_comparable(records.all, args.budgets, args.fixed)
     compilation_cache()
     console = Console()
-    args.out.mkdir(parents=True, exist_ok=True)
+    page = ""
     for task, steps in args.budgets.items():
         for name, settings in settings_of(args).items():
             own = USUAL if name in ("gae", "original") else {}
             new = make_records(task, settings, Params(**own, total_steps=steps), args.seeds, args.seed, args.fixed)
             console.print(f"{task} {name}: {sum(record.seconds for record in new):.0f} s, compilation included")
             # Written at once: a run that is stopped keeps what it has finished.
-            records = merge(load(args.stem.with_suffix(".json")), new)
-            save(args.stem.with_suffix(".json"), records)
-            table = comparison_table(records) if args.ablation is None else ablation_table(records)
-            commands = dict.fromkeys(record.command for record in records)
-            head = "\n".join(f"* `{command}`" for command in commands)
-            args.stem.with_suffix(".md").write_text(f"{head}\n\n{table}\n")
+            records.merge(new)
+            page = page_of(records.all, args.ablation)
+            harness.write_text(args.out / f"{args.name}.md", page)
     if args.ablation is None:
-        draw(args.out, records, prefix="short_" if args.short else "")
-    console.print(table, soft_wrap=True)
+        figures = pictures(records.all, prefix="short_" if args.short else "")
+        for name, figure in figures.items():
+            harness.save_figure(figure, args.out / name)
+        page = page_of(records.all, args.ablation, figures)
+        harness.write_text(args.out / f"{args.name}.md", page)
+    console.print(page, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The peer of `bench_train`: PufferLib 3.0's own training, in an environment of its own.
+"""The peer of `throughput`: PufferLib 3.0's own training, in an environment of its own.
 
     pip install pufferlib==3.0.0        # with PyTorch; from source, as its C environments have to be built
     taskset -c 0 python experiments/bench/learner/puffer.py pong --minibatch 16384

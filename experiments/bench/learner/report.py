@@ -1,28 +1,15 @@
-"""Tables and pictures of `bench_learning`'s records; kept records and new ones in one file."""
+"""Statistics, tables and pictures of the records of the learning benchmark."""
 
-import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
 
+from experiments.bench import harness
 from experiments.bench.learner.runs import TASKS, Record
 
 DEFAULT_PPO = {"gamma": 0.99, "gae_lambda": 0.95}
-
-
-def load(path: Path) -> list[Record]:
-    """The records of an earlier run, none if there is no such file."""
-    return [Record(**row) for row in json.loads(path.read_text())] if path.exists() else []
-
-
-def merge(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
-    """All records, new ones in the place of old ones of the same task and setting; sorted by task."""
-    by_key = {record.key: record for record in (*old, *new)}
-    return sorted(by_key.values(), key=lambda record: list(TASKS).index(record.task))
 
 
 def check_comparable(records: Iterable[Record], budgets: Mapping[str, float], fixed: Mapping[str, Any]) -> None:
@@ -41,12 +28,6 @@ def check_comparable(records: Iterable[Record], budgets: Mapping[str, float], fi
             raise ValueError(
                 f"`out` must hold no records of other settings, which cannot be compared; got {there} there, {now} now."
             )
-
-
-def save(path: Path, records: Sequence[Record]) -> None:
-    """Writes one record a line."""
-    lines = [json.dumps(dataclasses.asdict(record)) for record in records]
-    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def area_and_end(record: Record) -> tuple[np.ndarray, np.ndarray]:
@@ -99,8 +80,7 @@ def by_task(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 def comparison_table(records: Sequence[Record]) -> str:
     """Every estimator on every task, and the mean over tasks of its share of tuned PPO."""
-    columns = ("task", "steps", "seeds", "estimator", "area, IQM [95%]", "of tuned PPO", "last tenth, IQM [95%]")
-    lines, shares = [_row(columns), "|---" * len(columns) + "|"], {}
+    rows, shares = [], {}
     for task, group in by_task(records).items():
         names = labelled(group)
         for label, record in names.items():
@@ -109,51 +89,47 @@ def comparison_table(records: Sequence[Record]) -> str:
             shares.setdefault(label, []).append(ratio)
             pairs = sum(r.estimator == "gae" for r in group)
             shown = f"{label} {tuple(record.values.values())} of {pairs}" if label == "ppo tuned" else label
-            size = f"{record.steps[-1]:.3g}", str(len(area))
-            lines.append(_row((task, *size, shown, with_interval(area), f"{ratio:.2f}", with_interval(end))))
-    lines += ["", "Mean over tasks of the share of tuned PPO:", ""]
-    lines += [f"* {label}: {np.mean(x):.3f}, worst {np.min(x):.2f}, {len(x)} tasks" for label, x in shares.items()]
-    return "\n".join(lines)
+            size = f"{record.steps[-1]:.3g}", len(area)
+            rows.append((task, *size, shown, with_interval(area), f"{ratio:.2f}", with_interval(end)))
+    columns = ("task", "steps", "seeds", "estimator", "area, IQM [95%]", "of tuned PPO", "last tenth, IQM [95%]")
+    means = [f"* {label}: {np.mean(x):.3f}, worst {np.min(x):.2f}, {len(x)} tasks" for label, x in shares.items()]
+    heading = "Mean over tasks of the share of tuned PPO:"
+    return "\n\n".join([harness.table(columns, rows), heading, "\n".join(means)])
 
 
 def ablation_table(records: Sequence[Record]) -> str:
     """Area of every setting on every task; the last column is the mean of its share of the task's best."""
     tasks = by_task(records)
-    settings = list(dict.fromkeys(record.key[1:] for record in records))
-    lines = [_row(("setting", *tasks, "mean share of the best")), "|---" * (len(tasks) + 2) + "|"]
-    for setting in settings:
+    rows = []
+    for setting in dict.fromkeys(record.key[1:] for record in records):
         cells, shares = [], []
         for group in tasks.values():
             mine = [record for record in group if record.key[1:] == setting]
             cells.append(with_interval(area_and_end(mine[0])[0]) if mine else "")
             shares += [share(mine[0], best(group))] if mine else []
         name = ", ".join([f"{k} {v}" for k, v in setting[1:]]) or "default"
-        mean = f"{np.mean(shares):.3f} ({len(shares)} tasks)"
-        lines.append(_row((name, *cells, mean)))
+        rows.append((name, *cells, f"{np.mean(shares):.3f} ({len(shares)} tasks)"))
     steps = ", ".join(f"{task} {group[0].steps[-1]:.3g}" for task, group in tasks.items())
-    seeds = sorted({len(record.score) for record in records})
-    return "\n".join([*lines, "", f"Steps: {steps}. Seeds: {', '.join(map(str, seeds))}."])
+    seeds = ", ".join(map(str, sorted({len(record.score) for record in records})))
+    table = harness.table(("setting", *tasks, "mean share of the best"), rows)
+    return f"{table}\n\nSteps: {steps}. Seeds: {seeds}."
 
 
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def draw(folder: Path, records: Sequence[Record], prefix: str = "") -> None:
-    """A picture of each task's curves, and one of the horizon that P3O learnt there; `prefix` begins their names."""
-    mpl.use("Agg")
+def pictures(records: Sequence[Record], prefix: str = "") -> dict[str, Figure]:
+    """Each task's curves, and the horizon that P3O learnt there, by file name; `prefix` begins the names."""
+    figures = {}
     for task, group in by_task(records).items():
         names = labelled(group)
-        draw_curves(folder / f"{prefix}{task}.png", task, names)
+        figures[f"{prefix}{task}.png"] = curves_figure(task, names)
         if "p3o" in names:
-            draw_horizon(folder / f"{prefix}{task}_horizon.png", names["p3o"])
+            figures[f"{prefix}{task}_horizon.png"] = horizon_figure(names["p3o"])
+    return figures
 
 
-def draw_curves(path: Path, title: str, records: dict[str, Record]) -> None:
+def curves_figure(title: str, records: Mapping[str, Record]) -> Figure:
     """Mean score over seeds against steps, one line per estimator, the range of the seeds shaded."""
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
     for label, record in records.items():
         score, steps = np.array(record.score, float), np.array(record.steps)
         seen = ~np.isnan(score).all(axis=0)  # short trainings have fewer updates than intervals
@@ -162,20 +138,17 @@ def draw_curves(path: Path, title: str, records: dict[str, Record]) -> None:
         axes.fill_between(steps, np.nanmin(score, axis=0), np.nanmax(score, axis=0), alpha=0.15, color=line.get_color())
     axes.set(title=title, xlabel="environment steps", ylabel="score")
     axes.legend()
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
+    return figure
 
 
-def draw_horizon(path: Path, record: Record) -> None:
+def horizon_figure(record: Record) -> Figure:
     """Explained variance against lag over training: the horizon that was learnt."""
-    from matplotlib import pyplot as plt
-
     explained, steps = np.array(record.explained, float), np.array(record.steps)
     seen = ~np.isnan(explained[:, 0])
     explained, steps = explained[seen], steps[seen]
-    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
     image = axes.pcolormesh(np.arange(explained.shape[1]), steps, np.clip(explained, 0, 1), vmin=0, vmax=1)
     axes.set(xlabel="lag", ylabel="environment steps")
     figure.colorbar(image, label="explained variance, negative as 0")
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
+    return figure

@@ -1,8 +1,6 @@
-"""What `bench_learning` trains: its tasks, its one setting, and runs of many seeds as plain records."""
+"""What the learning benchmark trains: tasks, the one setting, and runs of many seeds as plain records."""
 
 import dataclasses
-import platform
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from envs import registry
+from experiments.bench import harness
 from p3o_jax.metrics import Metrics
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import PARAM_NAMES, Config, Params
@@ -77,7 +76,7 @@ class Record:
       explained: explained variance per interval and lag, mean over seeds, of the default setting of P3O.
       seconds: of all seeds together, compilation included.
       command: that made it.
-      versions: of python and jax, and the device.
+      versions: of Python and packages, and the device.
       seed: where the random keys came from; None in older records, whose `command` tells.
       params: every number of `Params`, None for infinity, so that a record outlives their defaults; empty in older
         records.
@@ -169,6 +168,7 @@ def _record(
     seed: int,
     fixed: dict[str, Any],
 ) -> Record:
+    measured = harness.stamp()
     is_default = setting.estimator == "p3o" and not setting.values
     explained = np.asarray(metrics.explained_variance).mean(axis=0) if is_default else np.zeros((0, 0))
     return Record(
@@ -180,8 +180,8 @@ def _record(
         score=_plain(np.asarray(metrics.score)),
         explained=_plain(explained),
         seconds=round(seconds, 1),
-        command="python -m experiments.bench.learner.learning " + " ".join(sys.argv[1:]),
-        versions=f"python {platform.python_version()}, jax {jax.__version__}, {jax.devices()[0].device_kind}",
+        command=measured.command,
+        versions=measured.environment,
         seed=seed,
         params={name: _plain(np.asarray(getattr(params, name), float)) for name in PARAM_NAMES},
         fixed=fixed,

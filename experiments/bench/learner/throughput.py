@@ -1,7 +1,8 @@
-"""Training throughput: environment steps per second of whole trainings (acting and updates), after compilation.
+r"""Training throughput: environment steps per second of whole trainings (acting and updates), after compilation.
 
     python -m experiments.bench.learner.throughput --short
-    python -m experiments.bench.learner.throughput --envs breakout --num-envs 64 --num-minibatches 4 --learners 256  # for a GPU
+    python -m experiments.bench.learner.throughput --envs breakout --num-envs 64 --num-minibatches 4 \
+      --learners 256                                                 # for a GPU
 
 One epoch, 1024 environments, segments of 64. Rows of one table are measured in turns, several rounds, so that other
 load on the machine hits all of them; the median counts, and on a shared machine only ratios do. A CPU second is one of
@@ -9,12 +10,8 @@ any core, however long the wait for it; as on one core: `taskset -c 0 python -m 
 """
 
 import dataclasses
-import json
-import platform
-import statistics
-import sys
-import time
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ import tyro
 from rich.console import Console
 
 from envs import registry
+from experiments.bench import harness
 from experiments.common import compilation_cache, user_errors
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import Config, Params
@@ -70,8 +68,8 @@ class Args:
     """Trainings of each row."""
     short: bool = False
     """Pong, two networks, three rounds of four updates: minutes on two cores."""
-    out: Path = Path("experiments/results/train")
-    """Stem of the table and the JSON."""
+    out: Path = harness.RESULTS / "train"
+    """Stem of the table."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.networks if name not in NETWORKS]
@@ -119,46 +117,47 @@ def prepare(args: Args, env: Any, network: str, estimator: str) -> Callable[[int
     return run
 
 
-def measure(args: Args, env_name: str, network: str, console: Console) -> list[dict[str, Any]]:
+def measure(args: Args, env_name: str, network: str) -> list[dict[str, Any]]:
     """One row per estimator, measured in turns."""
     env = registry.make(env_name)
     runs = {estimator: prepare(args, env, network, estimator) for estimator in ESTIMATORS}
-    wall: dict[str, list[float]] = {name: [] for name in runs}
-    cpu: dict[str, list[float]] = {name: [] for name in runs}
-    scores: dict[str, list[float]] = {name: [] for name in runs}
-    for seed in range(args.rounds):
-        for name, train in runs.items():
-            wall_start, cpu_start = time.perf_counter(), time.process_time()
-            scores[name].append(train(seed))
-            wall[name].append(time.perf_counter() - wall_start)
-            cpu[name].append(time.process_time() - cpu_start)
-    rows = []
-    for name in runs:
-        steps = args.learners * args.steps
-        row = {
+    timed = harness.time_in_turns(runs, args.rounds, warm_up=0)
+    steps = args.learners * args.steps
+    return [
+        {
             "env": env_name,
             "network": network,
             "estimator": name,
-            "steps_per_second": steps / statistics.median(wall[name]),
-            "steps_per_cpu_second": steps / statistics.median(cpu[name]),
-            "of_gae": statistics.median(cpu["gae"]) / statistics.median(cpu[name]),
-            "wall": wall[name],
-            "cpu": cpu[name],
-            "score": scores[name],
+            "steps_per_second": steps / np.median(timing.wall),
+            "steps_per_cpu_second": steps / np.median(timing.cpu),
+            "of_gae": np.median(timed["gae"].cpu) / np.median(timing.cpu),
+            "wall": timing.wall.tolist(),
+            "cpu": timing.cpu.tolist(),
+            "score": timing.results,
             "pufferlib": PUFFERLIB.get((env_name, network)),
         }
-        rows.append(row)
-        console.print(line_of(row), soft_wrap=True)
-    return rows
+        for name, timing in timed.items()
+    ]
 
 
-def line_of(row: dict[str, Any]) -> str:
-    """The row in Markdown."""
+def cells_of(row: dict[str, Any]) -> tuple[str, ...]:
+    """The row in the table."""
     peer = row["pufferlib"]
     ratio = f"{row['steps_per_cpu_second'] / peer:.2f}" if peer else ""
-    speeds = f"{row['steps_per_second'] / 1e3:.0f}k | {row['steps_per_cpu_second'] / 1e3:.0f}k | {row['of_gae']:.2f}"
-    end = f"{statistics.median(row['wall']):.1f} | {statistics.median(row['score']):.3g}"
-    return f"| {row['env']} | {row['network']} | {row['estimator']} | {speeds} | {ratio} | {end} |"
+    speeds = f"{row['steps_per_second'] / 1e3:.0f}k", f"{row['steps_per_cpu_second'] / 1e3:.0f}k"
+    end = f"{np.median(row['wall']):.1f}", f"{np.median(row['score']):.3g}"
+    return row["env"], row["network"], row["estimator"], *speeds, f"{row['of_gae']:.2f}", ratio, *end
+
+
+def report(args: Args, measured: harness.Stamp, rows: Sequence[dict[str, Any]]) -> str:
+    """Write what is known so far, and return the page."""
+    columns = "environment, network, estimator, steps / s, steps / cpu s, of our GAE (cpu), of PufferLib's figure"
+    table = harness.table([*columns.split(", "), "seconds", "score at the end"], map(cells_of, rows))
+    name = args.out.name + ("_short" if args.short else "")
+    text = harness.page("Training throughput", measured, table)
+    harness.write_text(args.out.with_name(f"{name}.md"), text)
+    harness.write_record(harness.RAW / f"{name}.json", measured, rows=rows)
+    return text
 
 
 def main() -> None:
@@ -168,29 +167,15 @@ def main() -> None:
         if args.short:
             networks = ("mlp 64x2", "mlp 128x1 shared")
             args = dataclasses.replace(args, envs=("pong",), networks=networks, updates=4, rounds=3)
-        rows = []
+        console, measured = Console(), harness.stamp()
         compilation_cache()
-        for env in args.envs:
-            for network in args.networks:
-                rows += measure(args, env, network, Console())
-                report(args, rows)
-
-
-def report(args: Args, rows: list[dict[str, Any]]) -> None:
-    """Writes what is known so far."""
-    command = "python -m experiments.bench.learner.throughput " + " ".join(sys.argv[1:])
-    versions = {"python": platform.python_version(), "jax": jax.__version__, "device": jax.devices()[0].device_kind}
-    stem = args.out.with_name(args.out.name + ("_short" if args.short else ""))
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    content = {"command": command, "versions": versions, "rows": rows}
-    stem.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
-    head = [
-        f"`{command}`, jax {jax.__version__}, {jax.devices()[0].device_kind}\n",
-        "| environment | network | estimator | steps / s | steps / cpu s | of our GAE (cpu) | of PufferLib's figure "
-        "| seconds | score at the end |",
-        "|---" * 9 + "|",
-    ]
-    stem.with_suffix(".md").write_text("\n".join(head + [line_of(row) for row in rows]) + "\n")
+        rows: list[dict[str, Any]] = []
+        text = ""
+        for env, network in itertools.product(args.envs, args.networks):
+            rows += measure(args, env, network)
+            console.print(f"measured {env} with {network}", highlight=False)
+            text = report(args, measured, rows)
+        console.print(text, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

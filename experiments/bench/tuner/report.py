@@ -26,7 +26,7 @@ def write(folder: Path, name: str, results: Results, missing: Sequence[Job], not
         The page.
     """
     measured = harness.stamp(*PACKAGES)
-    text = markdown(results, missing, measured, note)
+    text = markdown(results, missing, measured, note, picture=f"{name}.png" if results else "")
     harness.write_text(folder / f"{name}.md", text)
     sweeps = [dataclasses.asdict(job) | _summary(measures) for job, measures in results.items()]
     left = [dataclasses.asdict(job) for job in missing]
@@ -36,8 +36,10 @@ def write(folder: Path, name: str, results: Results, missing: Sequence[Job], not
     return text
 
 
-def markdown(results: Results, missing: Sequence[Job], measured: harness.Stamp, note: str = "") -> str:
-    """All tables of the report."""
+def markdown(
+    results: Results, missing: Sequence[Job], measured: harness.Stamp, note: str = "", picture: str = ""
+) -> str:
+    """All tables of the report, and a link to its picture."""
     tasks = _order(job.task for job in results)
     sections = {
         f"Fraction of the true front's hypervolume after {number} trials": _grid(
@@ -66,6 +68,7 @@ def markdown(results: Results, missing: Sequence[Job], measured: harness.Stamp, 
         "Median over seeds (lower and upper quartile). Only ratios of times count.",
         note,
         *(f"## {title}\n\n{body}" for title, body in sections.items()),
+        f"![fraction of the front against trials and cost]({picture})" if picture else "",
     )
 
 

@@ -1,24 +1,25 @@
 """Statistics and records of the learning benchmark."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments import learning_runs
-from experiments.bench.learner.learning import Args, settings_of
+from experiments.bench.learner import runs
+from experiments.bench.learner.learning import Args, Records, settings_of
 from experiments.bench.learner.report import (
     area_and_end,
     check_comparable,
     comparison_table,
     interquartile_mean,
-    load,
-    merge,
-    save,
+    pictures,
     share,
 )
 from experiments.bench.learner.runs import Record, Setting
 from p3o_jax.settings import Params
+
+RESULTS = Path(__file__).parents[4] / "experiments" / "results" / "learning"
 
 
 def record(task="pong", estimator="gae", score=((-21.0, 0.0), (-21.0, 2.0)), **values):
@@ -45,11 +46,23 @@ def test_shares_count_from_the_lowest_score():
 def test_a_new_record_replaces_the_old_one_of_its_setting(tmp_path):
     pairs = [record(gamma=0.99, gae_lambda=0.95), record(gamma=0.9, gae_lambda=0.8, score=((-21.0, -21.0),))]
     again = record(gamma=0.9, gae_lambda=0.8, score=((21.0, 21.0),))
-    merged = merge([*pairs, record("cartpole", "p3o")], [again])
-    assert len(merged) == 3
-    save(tmp_path / "records.json", merged)
-    assert load(tmp_path / "records.json") == merged
+    records = Records(tmp_path / "records.json.gz")
+    records.merge([*pairs, record("cartpole", "p3o")])
+    records.merge([again])
+    merged = Records(tmp_path / "records.json.gz").all
+    assert merged == records.all
+    assert [r.task for r in merged] == ["cartpole", "pong", "pong"]
     assert "ppo tuned (0.9, 0.8) of 2" in comparison_table(merged)
+
+
+@pytest.mark.parametrize("name", ["ablation_tau", "breakout_long/full"])
+def test_kept_pages_are_what_the_kept_records_give(name):
+    file = RESULTS / f"{name}.json.gz"
+    records = Records(file).all
+    drawn = list(pictures(records)) if file.name == "full.json.gz" else []
+    ablation = None if drawn else file.name.removeprefix("ablation_").removesuffix(".json.gz")
+    assert page_of(records, ablation, drawn) == (RESULTS / f"{name}.md").read_text()
+    assert all((file.parent / picture).exists() for picture in drawn)
 
 
 def test_records_of_other_budgets_are_refused():
@@ -73,10 +86,10 @@ def test_what_is_fixed_reaches_every_training(monkeypatch):
         seen.append((config, settings))
         raise InterruptedError
 
-    monkeypatch.setattr(learning_runs, "train_all", train_all)
+    monkeypatch.setattr(runs, "train_all", train_all)
     for setting in (Setting("p3o", {"tau": 0.3}), Setting("gae", {"gamma": 0.9})):
         with pytest.raises(InterruptedError):
-            learning_runs.make_records("catch", [setting], Params(), 1, 0, {"num_envs": 128, "clip": 0.1})
+            runs.make_records("catch", [setting], Params(), 1, 0, {"num_envs": 128, "clip": 0.1})
     (p3o, [its]), (gae, [others]) = seen
     assert (p3o.estimator, p3o.num_envs, its.tau, its.clip) == ("p3o", 128, 0.3, 0.1)
     assert (gae.estimator, gae.num_envs, others.gamma, others.clip) == ("gae", 128, 0.9, 0.1)
