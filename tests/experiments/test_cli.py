@@ -1,10 +1,8 @@
 """`p3o`: an agent is trained, kept, resumed, evaluated and watched; bad input is one line."""
 
-import sys
-
 import pytest
 
-from experiments import p3o, saved
+from experiments import cli, evaluate, saved, train, watch
 from experiments.objective import assignments
 
 SMALL = ["num_envs=8", "segment_length=8", "horizon=4", "num_minibatches=1", "update_epochs=1"]
@@ -12,17 +10,17 @@ SMALL = ["num_envs=8", "segment_length=8", "horizon=4", "num_minibatches=1", "up
 
 def run(monkeypatch, folder, *args):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(p3o, "compilation_cache", lambda: None)
-    monkeypatch.setattr(sys, "argv", ["p3o", *map(str, args)])
-    p3o.main()
+    for module in (train, evaluate, watch):
+        monkeypatch.setattr(module, "compilation_cache", lambda: None)
+    cli.main(args)
 
 
 def test_an_agent_is_kept_resumed_evaluated_and_watched(monkeypatch, tmp_path, capsys):
-    train = ["train", "--out", "agent", "--reports", "2", "--episodes", "2", "--set", *SMALL]
-    run(monkeypatch, tmp_path, *train, "total_steps=256")
+    command = ["train", "--out", "agent", "--reports", "2", "--episodes", "2", "--set", *SMALL]
+    run(monkeypatch, tmp_path, *command, "total_steps=256")
     assert "kept in agent" in capsys.readouterr().out
     assert int(saved.load(tmp_path / "agent").state.num_updates) == 4
-    run(monkeypatch, tmp_path, *train, "total_steps=512")
+    run(monkeypatch, tmp_path, *command, "total_steps=512")
     assert "going on from update 4" in capsys.readouterr().out
     assert int(saved.load(tmp_path / "agent").state.num_updates) == 8
     run(monkeypatch, tmp_path, "eval", "agent", "--episodes", "2")

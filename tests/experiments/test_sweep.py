@@ -16,8 +16,8 @@ BUDGETS = ["--bounds", "total_steps=1e3,4e3", "num_envs=8,16"]
 
 def run_main(monkeypatch, folder, *args):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["sweep", "--storage", "sqlite:///runs/sweep.db", *args])
-    sweep.main()
+    monkeypatch.setattr(sweep, "compilation_cache", lambda: None)
+    sweep.main(["--storage", "sqlite:///runs/sweep.db", *args])
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, cap
     made, other = (["tau=.1", "value_clip=inf", f"optimizer={optimizer}"] for optimizer in ("muon", "adam"))
     study = Study.create(sweep.search_space([], sweep.assignments(made)), storage, name="pong")
     for _ in range(2):
-        sweep.keep_settings(study, "pong", sweep.prepare(sweep.Args(set=tuple(made)), sweep.Progress(1)))
+        sweep.keep_settings(study, "pong", sweep.prepare(sweep.Sweep(set=tuple(made)), sweep.Progress(1)))
     kept = study.optuna_study.user_attrs["settings"]
     study.optuna_study.set_user_attr("settings", {k: v for k, v in kept.items() if k != "squash"})  # an older study
     with pytest.raises(SystemExit) as refusal:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.bench.learner import runs
-from experiments.bench.learner.learning import Args, Records, settings_of
+from experiments.bench.learner.learning import Args, Records, page_of, settings_of
 from experiments.bench.learner.report import (
     area_and_end,
     check_comparable,
