@@ -1,11 +1,8 @@
 """Train, evaluate and watch agents, and sweep trainings.
 
 * `p3o train` trains P3O, or PPO, on an environment and keeps the agent.
-
 * `p3o eval` evaluates a kept agent.
-
 * `p3o watch` plays an environment by an agent or a simple policy, and draws it.
-
 * `p3o sweep` tunes trainings and shows the Pareto front of score against cost.
 """
 

@@ -47,10 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def score(run: saved.Saved, episodes: int, seed: int = 1, *, deterministic: bool = False) -> Evaluation:
     """Evaluate an agent over `episodes` episodes."""
+    key = jax.random.key(seed)
     program = jax.jit(
         lambda state, key: evaluate(run.config, run.env, state, key, episodes, deterministic=deterministic)
     )
-    return jax.block_until_ready(program(run.state, jax.random.key(seed)))
+    return jax.block_until_ready(program.lower(*saved.shapes((run.state, key))).compile()(run.state, key))
 
 
 def describe(result: Evaluation) -> str:

@@ -79,3 +79,11 @@ def load(folder: Path) -> Saved:
 def as_arrays(params: Params) -> Params:
     """The same settings as float32 arrays, so that another value is no new compilation."""
     return jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), params)
+
+
+def shapes(tree: Any) -> Any:
+    """Shapes and types of the arrays; a program that is compiled for them is the same for a new and a restored state.
+
+    Arrays themselves tell whether they are bound to a device, as restored ones are, which the compilation cache heeds.
+    """
+    return jax.eval_shape(lambda: tree)

@@ -91,7 +91,7 @@ def train(run: saved.Saved, folder: Path, reports: int, console: Console) -> sav
     chunk = -(-total // reports)
     console.print("compiling ...")
     step = jax.jit(lambda state, params: advance(config, env, state, params, num_updates=chunk))
-    step = step.lower(run.state, params).compile()
+    step = step.lower(*saved.shapes((run.state, params))).compile()
     while (before := int(run.state.num_updates)) < total:
         start = time.perf_counter()
         state, metrics = jax.block_until_ready(step(run.state, params))

@@ -1,6 +1,7 @@
 """True advantages by rollouts, where they are known, and the table."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -46,22 +47,31 @@ class BanditState(EnvState):
     first_action: jax.Array
 
 
-def test_true_advantage_is_what_the_action_changes():
-    config, env = Config(num_envs=64, segment_length=8, horizon=4), Bandit()
-    state = learner.init(config, env, jax.random.key(0), Params())
-    actor = make_actor(config, env, env.default_params)
+CONFIG = Config(num_envs=64, segment_length=8, horizon=4)
+
+
+@pytest.fixture(scope="module")
+def actor():
+    env = Bandit()
+    return make_actor(CONFIG, env, env.default_params)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return jax.jit(lambda key: learner.init(CONFIG, Bandit(), key, Params()))(jax.random.key(0))
+
+
+def test_true_advantage_is_what_the_action_changes(actor, state):
     action = jnp.arange(64) % 2
-    found = true_advantage(actor, 400, 8, state, state.position, action, jax.random.key(1), gamma=0.5)
+    measure = jax.jit(partial(true_advantage, actor, 400, 8, gamma=0.5))
+    found = measure(state, state.position, action, jax.random.key(1))
     # 1 + 1/2 + 1/4 until the episode ends, against the same with the chance of an untrained policy, a half
     np.testing.assert_allclose(found, 1.75 * (np.asarray(action) - 0.5), atol=0.2)
 
 
-def test_positions_actions_and_advantages_of_a_segment_belong_together():
-    config, env = Config(num_envs=64, segment_length=8, horizon=4), Bandit()
-    state = learner.init(config, env, jax.random.key(0), Params())
-    actor = make_actor(config, env, env.default_params)
-    starts = (0, 1, 3)
-    end, at_starts, advantages = collect_and_estimate(config, actor, starts, state, state.position, jax.random.key(1))
+def test_positions_actions_and_advantages_of_a_segment_belong_together(actor, state):
+    estimate = jax.jit(partial(collect_and_estimate, CONFIG, actor, (0, 1, 3)))
+    end, at_starts, advantages = estimate(state, state.position, jax.random.key(1))
     (first, action), (second, _), (third, action_of_third) = at_starts
     np.testing.assert_array_equal(first.obs, state.position.obs)
     np.testing.assert_array_equal(second.obs[:, 0], action)  # the first action is what is seen until the episode ends
