@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import tyro
 from rich.console import Console
 
-from envs.environment import VectorEnvironment
 from envs.registry import ENVIRONMENTS, make
 from experiments.bench import harness
+from p3o_jax.vector import VectorEnvironment
 
 PEERS = ("gymnax:CartPole-v1", "gymnax:Breakout-MinAtar")
 COPIES = {"snake": (1, 2), "boids": (4, 32), "agar": (4, 32)}

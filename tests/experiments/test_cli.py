@@ -20,7 +20,9 @@ def test_an_agent_is_kept_resumed_evaluated_and_watched(monkeypatch, tmp_path, c
     run(monkeypatch, tmp_path, *command, "total_steps=256", "--reports", "2")
     assert "kept in agent" in capsys.readouterr().out
     assert int(saved.load(tmp_path / "agent").state.num_updates) == 4
-    run(monkeypatch, tmp_path, *command, "total_steps=512", "--reports", "4")  # two updates a report again: the same program
+    run(
+        monkeypatch, tmp_path, *command, "total_steps=512", "--reports", "4"
+    )  # two updates a report again: the same program
     assert "going on from update 4" in capsys.readouterr().out
     assert int(saved.load(tmp_path / "agent").state.num_updates) == 8
     run(monkeypatch, tmp_path, "eval", "agent", "--episodes", "2")

@@ -24,9 +24,9 @@ from jax.sharding import AbstractDevice, AbstractMesh, Mesh, NamedSharding, Part
 from rich.console import Console
 from rich.table import Table
 
-from p3o_jax.advantages import p3o_advantage
-from p3o_jax.kernels.sharding import sharded_advantage
-from p3o_jax.value_loss import gaussian_nll, p3o_value_loss
+from p3o_jax.ops.advantages import p3o_advantage
+from p3o_jax.ops.sharding import sharded_advantage
+from p3o_jax.ops.value_loss import gaussian_nll, p3o_value_loss
 
 # What the compiler must know of the device; figures of its data sheet and of compute capability 9.0.
 H200 = """

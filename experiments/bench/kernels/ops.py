@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from p3o_jax.advantages import gae, p3o_advantage
-from p3o_jax.horizon import extent, reward_windows
-from p3o_jax.spread import init_spread, update_spread
-from p3o_jax.value_loss import p3o_terms, p3o_value_loss
+from p3o_jax.ops.advantages import gae, p3o_advantage
+from p3o_jax.ops.spread import init_spread, update_spread
+from p3o_jax.ops.value_loss import p3o_factors, p3o_value_loss
+from p3o_jax.segment import extent, make_segment, reward_windows
 
 
 class Batch(NamedTuple):
@@ -102,7 +102,8 @@ def _gae(batch: Batch) -> object:
 def _monte_carlo(batch: Batch) -> object:
     """The least an advantage over lags can cost in plain jnp: one fused sum, unknown lags left out."""
     horizon = batch.mean.shape[2]
-    window, known = reward_windows(batch.rewards, extent(batch.terminated, batch.truncated, horizon), horizon)
+    segment = make_segment(batch.mean, batch.rewards, batch.terminated, batch.truncated)
+    window, known = reward_windows(segment, horizon)
     error = jnp.where(known, window - batch.mean.astype(jnp.float32), 0.0)
     return jnp.sum(batch.weights[None, None, :] * error, axis=2) / jnp.max(batch.weights)
 
@@ -125,14 +126,12 @@ def _gradient(batch: Batch, implementation: str) -> object:
 def _one_pass_gradient(batch: Batch) -> object:
     """The loss and its gradient in closed form: nothing is saved for a backward pass."""
     horizon = batch.mean.shape[2]
-    reach = extent(batch.terminated, batch.truncated, horizon)
-    terms = p3o_terms(batch.weights, batch.std, batch.returns, reach, 3.0, 1.0)
-    window, known = reward_windows(batch.rewards, reach, horizon)
-    assert terms.total is not None
-    weights, aggregate, returns = terms.total
+    segment = make_segment(batch.mean, batch.rewards, batch.terminated, batch.truncated)
+    by_lag, (weights, aggregate, returns) = p3o_factors(batch.weights, batch.std, batch.returns, segment, 3.0, 1.0)
+    window, known = reward_windows(segment, horizon)
     error = jnp.where(known, batch.mean.astype(jnp.float32) - window, 0.0)
     excess = jnp.sum(weights[None, None, :] * batch.mean.astype(jnp.float32), axis=2) - returns
-    precision = terms.precision[None, None, :]
+    precision = by_lag[None, None, :]
     loss = 0.5 * jnp.sum(precision * error**2) + 0.5 * aggregate * jnp.sum(excess**2)
     from_sum = weights[None, None, :] * (aggregate * excess)[:, :, None]
     return loss, (precision * error + from_sum).astype(batch.mean.dtype)

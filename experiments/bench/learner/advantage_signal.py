@@ -33,11 +33,11 @@ from experiments.bench import harness
 from experiments.bench.learner.runs import TASKS, check_tasks, config_of
 from experiments.common import compilation_cache, user_errors
 from p3o_jax import learner
-from p3o_jax.advantages import p3o_advantage
 from p3o_jax.normalize import scale_rewards
+from p3o_jax.ops.advantages import p3o_advantage
+from p3o_jax.ops.spread import Spread, init_spread, lag_taus, lag_weights
 from p3o_jax.rollout import Actor, Position, apply, collect, make_actor, observe, policy_outputs, step
 from p3o_jax.settings import Config, Params
-from p3o_jax.spread import Spread, init_spread, lag_taus, lag_weights
 from p3o_jax.train import advance
 
 FRACTIONS = (0.25, 0.5, 0.75)

@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax import lax
 
 from envs import registry
-from envs.environment import VectorEnvironment
+from p3o_jax.vector import VectorEnvironment
 
 LAMBDA, CLIP, VALUE, MAX_NORM, EPS = 0.95, 0.2, 0.5, 0.5, 1e-5
 

@@ -86,9 +86,10 @@ class Measures:
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:
         """The measures that `as_row` was called on; other entries of the row are left out."""
-        values = {field.name: row[field.name] for field in dataclasses.fields(cls)}
-        arrays = {name: np.asarray(values[name]) for name in ("fraction", "cumulative_cost", "spend")}
-        return cls(**(values | arrays))
+        values: dict[str, Any] = {field.name: row[field.name] for field in dataclasses.fields(cls)}
+        for name in ("fraction", "cumulative_cost", "spend"):
+            values[name] = np.asarray(values[name])
+        return cls(**values)
 
 
 def measure(task: Task, front: Front, record: Record) -> Measures:

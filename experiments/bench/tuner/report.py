@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -154,7 +155,7 @@ def _order(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _summary(measures: Measures) -> dict[str, object]:
+def _summary(measures: Measures) -> dict[str, Any]:
     """A sweep in the raw record: the curve at the checkpoints only."""
     reached = [n for n in CHECKPOINTS if n <= len(measures.fraction)]
     return measures.as_row() | {

@@ -11,9 +11,9 @@ import pytest
 from envs.environment import Box, Discrete, Environment, EnvParams, EnvState
 from experiments.bench.learner.advantage_signal import Args, Look, collect_and_estimate, rules_of, table, true_advantage
 from p3o_jax import learner
+from p3o_jax.ops.spread import init_spread
 from p3o_jax.rollout import make_actor
 from p3o_jax.settings import Config, Params
-from p3o_jax.spread import init_spread
 
 
 @dataclass(frozen=True)

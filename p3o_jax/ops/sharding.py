@@ -12,16 +12,16 @@ from typing import Any
 import jax
 from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
-from p3o_jax.advantages import Advantage, p3o_advantage
+from p3o_jax.ops.advantages import Advantage, p3o_advantage
 
 
 def sharded_advantage(mesh: Mesh | AbstractMesh, axis_name: str, **options: Any) -> Callable[..., Advantage]:
-    """Returns `p3o_advantage` of (mean, weights, rewards, terminated, truncated, last_mean), environments sharded.
+    """Return `p3o_advantage` of (mean, weights, rewards, terminated, truncated, last_mean), environments sharded.
 
     Args:
-      mesh: devices to spread over.
-      axis_name: axis of `mesh` that the environments are split along.
-      **options: passed on to `p3o_advantage`.
+        mesh: Devices to spread over.
+        axis_name: Axis of `mesh` that the environments are split along.
+        **options: Passed on to `p3o_advantage`.
     """
     whole, by_step, by_env = PartitionSpec(), PartitionSpec(None, axis_name), PartitionSpec(axis_name)
     return jax.shard_map(

@@ -12,13 +12,15 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
+
+from p3o_jax.segment import Segment
 
 ANYWHERE = pl.BlockSpec(memory_space=pl.ANY)
 
 
 def _call(kernel, interpret: bool, num_warps: int, grid: tuple[int, ...], out_shape: list, *operands: Array) -> list:
-    """Runs `kernel` over `grid` with every operand whole: the kernels address them themselves."""
+    """Run `kernel` over `grid` with every operand whole: the kernels address them themselves."""
     return pl.pallas_call(
         kernel,
         out_shape=out_shape,
@@ -31,33 +33,29 @@ def _call(kernel, interpret: bool, num_warps: int, grid: tuple[int, ...], out_sh
 
 
 def _divisor(number: int, largest: int) -> int:
-    """Returns the largest power of two that divides `number` and is at most `largest`."""
+    """Return the largest power of two that divides `number` and is at most `largest`."""
     return next(2**k for k in range(largest.bit_length() - 1, -1, -1) if number % 2**k == 0)
 
 
 def advantage_pass(
     mean: Float[Array, "T B H"],
     weights: Float[Array, " H"],
-    rewards: Float[Array, "T B"],
-    terminated: Bool[Array, "T B"],
-    truncated: Bool[Array, "T B"],
+    segment: Segment,
     last_mean: Float[Array, "B H"],
     decay: Float[Array, ""] | Float[Array, " H"],
     truncated_mean: Float[Array, "T B H"] | None,
     interpret: bool,
 ) -> tuple[Float[Array, "T B"], Float[Array, "T B"]]:
-    """Returns advantages and returns; every prediction is read once, and two numbers per step are written.
+    """Return advantages and returns, reading every prediction once and writing two numbers per step.
 
     Args:
-      mean: reward predicted at each lag.
-      weights: weight of each lag.
-      rewards: reward of the action at t.
-      terminated: whether that action ended the episode.
-      truncated: whether the episode was cut after it.
-      last_mean: prediction at the observation that follows the segment.
-      decay: share of the error at lag j that lag j + 1 of the step before keeps, for all lags or for each.
-      truncated_mean: predictions at the final observations of truncated episodes, or None.
-      interpret: whether to run the kernel without a GPU.
+        mean: Reward predicted at each lag.
+        weights: Weight of each lag.
+        segment: Rewards and ends.
+        last_mean: Prediction at the observation that follows the segment.
+        decay: Share of the error at lag j that lag j + 1 of the step before keeps, for all lags or for each.
+        truncated_mean: Predictions at the final observations of truncated episodes, or None.
+        interpret: Whether to run the kernel without a GPU.
     """
     num_steps, num_envs, horizon = mean.shape
     num_slots = pl.next_power_of_2(horizon)
@@ -66,9 +64,9 @@ def advantage_pass(
     num_rows = _divisor(num_envs, max(1, min(256 // num_slots, num_envs // 4096)))
     resident = min(32, pl.cdiv(num_envs // num_rows, 132))
     ahead = pl.next_power_of_2(pl.cdiv(48 * 1024 // 4, resident * num_rows * num_slots))
-    ends = jnp.where(terminated, 2, truncated.astype(jnp.int32))
+    ends = jnp.where(segment.terminated, 2, segment.truncated.astype(jnp.int32))
     operands = [mean, weights.astype(jnp.float32), decay.reshape(-1)]
-    operands += [rewards.astype(jnp.float32).T, ends.T, last_mean]
+    operands += [segment.rewards.T, ends.T, last_mean]
     operands += [] if truncated_mean is None else [truncated_mean]
     kernel = partial(
         _advantage_kernel,
@@ -86,7 +84,7 @@ def advantage_pass(
 def _advantage_kernel(
     mean, weights, decay, rewards, ends, last_mean, *refs, shape, num_slots, num_rows, unroll, has_final
 ):
-    """Goes back in time over a block of environments, the target of reward k held in slot k mod `num_slots`."""
+    """Go back in time over a block of environments, the target of reward k held in slot k mod `num_slots`."""
     num_steps, _, horizon = shape
     *final, advantages, returns = refs
     slot = jnp.arange(num_slots)
@@ -95,13 +93,13 @@ def _advantage_kernel(
     common_decay = plgpu.load(decay.at[jnp.arange(1)])
 
     def load(ref: Any, index: tuple, lag: Array, mask: Array | None = None) -> Array:
-        """Returns `ref` at `index` and each of the lags, 0 where there is no such lag."""
+        """Return `ref` at `index` and each of the lags, 0 where there is no such lag."""
         inside = None if whole else lag < horizon
         mask = inside if mask is None else mask if inside is None else mask & inside
         return plgpu.load(ref.at[(*index, lag)], mask=mask, other=None if mask is None else 0.0).astype(jnp.float32)
 
     def advance(target: Array, t: Array, mean_t: Array, reward: Array, end: Array) -> tuple[Array, Array, Array]:
-        """Returns the slots for the step before, and what is written for this one."""
+        """Return the slots for the step before, and what is written for this one."""
         lag = (slot - t) & (num_slots - 1)
         first = lag[None, :] == 0
         beyond = mean_t
@@ -117,7 +115,7 @@ def _advantage_kernel(
         return mean_t + kept[None, :] * error, jnp.sum(weight * error, axis=1), jnp.sum(weight * target, axis=1)
 
     def block(i: Array, target: Array) -> Array:
-        """Loads several steps before the first is used: the time of a load is several steps' work."""
+        """Load several steps before the first is used: the time of a load is several steps' work."""
         steps = [num_steps - 1 - i * unroll - k for k in range(unroll)]
         loaded = [
             (
@@ -139,28 +137,24 @@ def _advantage_kernel(
 
 def value_pass(
     mean: Float[Array, "T B H"],
-    rewards: Float[Array, "T B"],
-    num_rewards: Int[Array, "T B"],
-    num_known: Int[Array, "T B"],
+    segment: Segment,
     precision: Float[Array, " H"],
     total: tuple[Float[Array, " H"], Float[Array, ""], Float[Array, "T B"]] | None,
     with_gradient: bool,
     interpret: bool,
 ) -> tuple[Float[Array, " H"], Float[Array, ""], Float[Array, "T B H"] | None]:
-    """Returns each lag's sum of squared errors, the sum of (s - returns)^2, and the gradient if asked for.
+    """Return each lag's sum of squared errors, the sum of (s - returns)^2, and the gradient if asked for.
 
     With e = mean - reward at known lags, 0 at others, and s = sum_j weights_j mean_j over all lags, the gradient of a
     prediction is precision_j e + aggregate (s - returns) weights_j.
 
     Args:
-      mean: reward predicted at each lag.
-      rewards: reward of the action at t.
-      num_rewards: lags below it hold a reward.
-      num_known: lags below it are known; without `total`, predictions beyond it are not read.
-      precision: factor of the squared errors.
-      total: weight of each lag in s, the factor of (s - returns)^2, and returns; or None for no such term.
-      with_gradient: whether to write the gradient, in the dtype of `mean`.
-      interpret: whether to run the kernel without a GPU.
+        mean: Reward predicted at each lag.
+        segment: Rewards, and how many lags are known; without `total`, predictions of the others are not read.
+        precision: Factor of the squared errors.
+        total: Weight of each lag in s, the factor of (s - returns)^2, and returns; or None for no such term.
+        with_gradient: Whether to write the gradient, in the dtype of `mean`.
+        interpret: Whether to run the kernel without a GPU.
     """
     num_steps, num_envs, horizon = mean.shape
     num_lanes = pl.next_power_of_2(horizon)
@@ -181,7 +175,7 @@ def value_pass(
         jax.ShapeDtypeStruct(grid, jnp.float32),
         jax.ShapeDtypeStruct(mean.shape, mean.dtype),
     ][: 3 if with_gradient else 2]
-    operands = [mean, rewards.astype(jnp.float32).T, num_rewards.T, num_known.T, precision]
+    operands = [mean, segment.rewards.T, segment.num_rewards.T, segment.num_known.T, precision]
     if total is not None:
         weights, aggregate, returns = total
         operands += [weights, aggregate.reshape(1), returns.astype(jnp.float32).T]
@@ -192,7 +186,7 @@ def value_pass(
 def _value_kernel(
     mean, rewards, num_rewards, num_known, precision, *refs, shape, num_lanes, num_rows, num_tiles, sector, has_total
 ):
-    """Takes one environment through `num_tiles` tiles of `num_rows` steps, so that windows overlap in the cache."""
+    """Take one environment through `num_tiles` tiles of `num_rows` steps, so that windows overlap in the cache."""
     num_steps, _, horizon = shape
     num_total = 3 if has_total else 0
     total, (squares, excesses, *gradient) = refs[:num_total], refs[num_total:]

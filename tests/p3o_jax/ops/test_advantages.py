@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from p3o_jax import advantages
+from p3o_jax.ops import advantages
 
 IMPLEMENTATIONS = ["reference", "xla", "interpret"]
 SHAPES = [(12, 5, 7), (4, 3, 9), (1, 2, 1)]
@@ -58,8 +58,8 @@ def estimate(segment, implementation, tau=0.1, with_final=False, weights=None):
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("with_final", [False, True])
-def test_p3o_is_the_double_loop(make_segment, shape, implementation, with_final):
-    segment = make_segment(*shape)
+def test_p3o_is_the_double_loop(make_example, shape, implementation, with_final):
+    segment = make_example(*shape)
     for tau in (0.0, 0.05, 1.0):
         out = estimate(segment, implementation, tau, with_final)
         for actual, truth in zip(out, true_p3o(segment, tau, with_final), strict=True):
@@ -67,8 +67,8 @@ def test_p3o_is_the_double_loop(make_segment, shape, implementation, with_final)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_tau_may_differ_by_lag(make_segment, implementation):
-    segment = make_segment()
+def test_tau_may_differ_by_lag(make_example, implementation):
+    segment = make_example()
     tau = np.linspace(0, 1, 7, dtype=np.float32)
     out = estimate(segment, implementation, jnp.asarray(tau))
     for actual, truth in zip(out, true_p3o(segment, tau), strict=True):
@@ -76,8 +76,8 @@ def test_tau_may_differ_by_lag(make_segment, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_tau_one_is_the_one_step_error(make_segment, implementation):
-    segment = make_segment(end_rate=0.0)
+def test_tau_one_is_the_one_step_error(make_example, implementation):
+    segment = make_example(end_rate=0.0)
     following = jnp.concatenate([segment.mean[1:], segment.last_mean[None]])
     target = jnp.concatenate([segment.rewards[..., None], following[..., :-1]], axis=2)
     advantage = (target - segment.mean) @ segment.weights
@@ -85,18 +85,18 @@ def test_tau_one_is_the_one_step_error(make_segment, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_long_horizon_with_equal_weights_is_the_plain_return(make_segment, implementation):
+def test_a_long_horizon_with_equal_weights_is_the_plain_return(make_example, implementation):
     """H >= T, no ends, nothing predicted beyond the segment: the advantage is return minus summed prediction."""
-    segment = make_segment(5, 4, 8, end_rate=0.0)._replace(last_mean=jnp.zeros((4, 8)))
+    segment = make_example(5, 4, 8, end_rate=0.0)._replace(last_mean=jnp.zeros((4, 8)))
     out = estimate(segment, implementation, 0.0, weights=jnp.ones(8))
     plain_return = jnp.cumsum(segment.rewards[::-1], axis=0)[::-1]
     np.testing.assert_allclose(out.advantages, plain_return - jnp.sum(segment.mean, axis=2), **TOLERANCE)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_monte_carlo_returns_are_the_rewards_and_the_bootstrap_whatever_was_predicted(make_segment, implementation):
+def test_monte_carlo_returns_are_the_rewards_and_the_bootstrap_whatever_was_predicted(make_example, implementation):
     """R_t = sum_j w_j y with y the reward at t + j, or the prediction after the segment: no mean within it."""
-    segment = make_segment(end_rate=0.0)
+    segment = make_example(end_rate=0.0)
     num_steps, horizon = 12, 7
     future = jnp.concatenate([segment.rewards, segment.last_mean.T])
     expected = jnp.stack([segment.weights @ future[t : t + horizon] for t in range(num_steps)])
@@ -106,8 +106,8 @@ def test_monte_carlo_returns_are_the_rewards_and_the_bootstrap_whatever_was_pred
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_nothing_after_a_terminal_matters(make_segment, implementation):
-    segment, other = make_segment(end_rate=0.0), make_segment(end_rate=0.0, seed=1)
+def test_nothing_after_a_terminal_matters(make_example, implementation):
+    segment, other = make_example(end_rate=0.0), make_example(end_rate=0.0, seed=1)
     terminated = segment.terminated.at[6].set(True)
     changed = segment._replace(
         mean=segment.mean.at[7:].set(other.mean[7:]),
@@ -121,9 +121,9 @@ def test_nothing_after_a_terminal_matters(make_segment, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_truncation_is_not_a_terminal(make_segment, implementation):
+def test_a_truncation_is_not_a_terminal(make_example, implementation):
     """Predictions stand for the rewards that a truncation hides, and zeros for those that a terminal denies."""
-    segment = make_segment(end_rate=0.0)
+    segment = make_example(end_rate=0.0)
     cut = segment.terminated.at[6].set(True)
     terminal = estimate(segment._replace(terminated=cut), implementation, 0.0)
     truncation = estimate(segment._replace(truncated=cut), implementation, 0.0)
@@ -134,8 +134,8 @@ def test_a_truncation_is_not_a_terminal(make_segment, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_results_do_not_depend_on_the_batchs_layout(make_segment, implementation):
-    segment = make_segment()
+def test_results_do_not_depend_on_the_batchs_layout(make_example, implementation):
+    segment = make_example()
     order = jnp.array([3, 0, 4, 1, 2])
     shuffled = segment._replace(
         **{name: getattr(segment, name)[:, order] for name in ("mean", "rewards", "terminated", "truncated")},
@@ -147,7 +147,9 @@ def test_results_do_not_depend_on_the_batchs_layout(make_segment, implementation
 
     def one(mean, rewards, terminated, truncated, last_mean):
         single = [x[:, None] for x in (mean, rewards, terminated, truncated)]
-        out = p3o_advantage(single[0], segment.weights, *single[1:], last_mean[None], implementation=implementation)
+        out = p3o_advantage(
+            single[0], segment.weights, *single[1:], last_mean[None], tau=0.1, implementation=implementation
+        )
         return jax.tree.map(lambda x: x[:, 0], out)
 
     mapped = jax.vmap(one, in_axes=(1, 1, 1, 1, 0), out_axes=1)
@@ -156,8 +158,8 @@ def test_results_do_not_depend_on_the_batchs_layout(make_segment, implementation
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_bfloat16_inputs_are_summed_in_float32(make_segment, implementation):
-    segment = make_segment()
+def test_bfloat16_inputs_are_summed_in_float32(make_example, implementation):
+    segment = make_example()
     low = segment._replace(mean=segment.mean.astype(jnp.bfloat16), last_mean=segment.last_mean.astype(jnp.bfloat16))
     rounded = low._replace(mean=low.mean.astype(jnp.float32), last_mean=low.last_mean.astype(jnp.float32))
     for actual, expected in zip(estimate(low, implementation), estimate(rounded, implementation), strict=True):
@@ -166,8 +168,8 @@ def test_bfloat16_inputs_are_summed_in_float32(make_segment, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_an_advantage_is_a_constant_to_gradients(make_segment, implementation):
-    segment = make_segment()
+def test_an_advantage_is_a_constant_to_gradients(make_example, implementation):
+    segment = make_example()
 
     def total(mean):
         return jnp.sum(estimate(segment._replace(mean=mean), implementation).returns)
@@ -197,15 +199,15 @@ def true_original(segment, r_std, puf):
 
 
 @pytest.mark.parametrize("puf", [0.0, 1.0])
-def test_original_is_the_double_loop_with_its_early_stop(make_segment, puf):
-    segment = make_segment(30, 2, 24, end_rate=0.02)
+def test_original_is_the_double_loop_with_its_early_stop(make_example, puf):
+    segment = make_example(30, 2, 24, end_rate=0.02)
     segment = segment._replace(std=jnp.where(jnp.arange(24) < 19, jnp.minimum(segment.std, 1.1), 1.4))
     actual = original_advantage(segment.mean, jnp.log(segment.std), *segment.outcome, 1.3, puf)
     np.testing.assert_allclose(actual, true_original(segment, 1.3, puf), rtol=1e-4, atol=1e-4)
 
 
-def test_original_is_zero_where_no_lag_beats_the_rewards_own_spread(make_segment):
-    segment = make_segment()
+def test_original_is_zero_where_no_lag_beats_the_rewards_own_spread(make_example):
+    segment = make_example()
     log_std = jnp.full(7, 0.1)
     np.testing.assert_array_equal(original_advantage(segment.mean, log_std, *segment.outcome, 1.0, 1.0), 0.0)
 
@@ -229,8 +231,8 @@ def true_gae(values, segment, last, final, gamma, lam):
 
 
 @pytest.mark.parametrize("with_final", [False, True])
-def test_gae_is_the_double_loop(make_segment, with_final):
-    segment = make_segment()
+def test_gae_is_the_double_loop(make_example, with_final):
+    segment = make_example()
     values, last = segment.mean[..., 0], segment.last_mean[:, 0]
     final = segment.truncated_mean[..., 0] if with_final else None
     truth = true_gae(values, segment, last, final, 0.9, 0.8)
@@ -239,16 +241,16 @@ def test_gae_is_the_double_loop(make_segment, with_final):
     np.testing.assert_allclose(out.returns, truth + np.asarray(values), **TOLERANCE)
 
 
-def test_one_lag_is_gae_without_a_future(make_segment):
-    segment = make_segment(12, 5, 1)
+def test_one_lag_is_gae_without_a_future(make_example):
+    segment = make_example(12, 5, 1)
     out = estimate(segment, "xla", weights=jnp.ones(1))
     values = segment.mean[..., 0]
     one_step = gae(values, *segment.outcome, segment.last_mean[:, 0], 0.0, 0.0, jnp.zeros_like(values))
     np.testing.assert_allclose(out.advantages, one_step.advantages, **TOLERANCE)
 
 
-def test_wrong_shapes_and_names_are_refused(make_segment):
-    segment = make_segment()
+def test_wrong_shapes_and_names_are_refused(make_example):
+    segment = make_example()
     with pytest.raises(ValueError, match=r"`weights` must have shape \(7,\); got \(6,\)"):
         estimate(segment._replace(weights=segment.weights[1:]), "xla")
     with pytest.raises(ValueError, match=r"`last_mean` must have shape \(5, 7\); got \(5, 6\)"):

@@ -1,68 +1,16 @@
-"""Extents, windows and the running spread, against loops over steps and lags in float64."""
+"""The running spread, the weights and the taus, against loops over steps and lags in float64."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis.extra.numpy import arrays
 
-from p3o_jax import horizon as horizons
-from p3o_jax import spread as spreads
-from p3o_jax.horizon import episode_age, resolve_implementation
-from p3o_jax.spread import Spread, init_spread, lag_taus, lag_weights
+from p3o_jax.ops import spread as spreads
+from p3o_jax.ops.spread import Spread, init_spread, lag_taus, lag_weights
 
 SHAPES = [(12, 5, 7), (4, 3, 9), (1, 2, 1)]
 
-extent = jax.jit(horizons.extent, static_argnums=2)
-reward_windows = jax.jit(horizons.reward_windows, static_argnums=2)
 update_spread = jax.jit(spreads.update_spread, static_argnames="implementation")
-
-
-def known_rewards(rewards, terminated, truncated, horizon):
-    """Returns {(t, b, j): reward at lag j of step t} of all that are known, step by step."""
-    known = {}
-    rewards, terminated, truncated = np.asarray(rewards), np.asarray(terminated), np.asarray(truncated)
-    num_steps, num_envs = rewards.shape
-    for t, b in np.ndindex(num_steps, num_envs):
-        step, dead = t, False
-        for lag in range(horizon):
-            if not dead and step == num_steps:
-                break
-            known[t, b, lag] = 0.0 if dead else float(rewards[step, b])
-            dead = dead or bool(terminated[step, b])
-            if not dead and truncated[step, b]:
-                break
-            step += 1
-    return known
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_windows_hold_the_known_rewards_and_nothing_else(make_segment, shape):
-    segment = make_segment(*shape)
-    horizon = shape[2]
-    reach = extent(segment.terminated, segment.truncated, horizon)
-    window, known = reward_windows(segment.rewards, reach, horizon)
-    truth = known_rewards(*segment.outcome, horizon)
-    window = np.asarray(window)
-    assert {tuple(index) for index in np.argwhere(known).tolist()} == set(truth)
-    for index, reward in truth.items():
-        assert window[index] == reward
-
-
-@settings(max_examples=50, deadline=None)
-@given(arrays(bool, (8, 3)), arrays(bool, (8, 3)))
-def test_extent_agrees_with_walking_forward(terminated, truncated):
-    reach = extent(jnp.asarray(terminated), jnp.asarray(truncated), 5)
-    truth = known_rewards(np.ones((8, 3)), terminated, truncated, 5)
-    for t, b in np.ndindex(8, 3):
-        seen = [truth[t, b, j] for j in range(5) if (t, b, j) in truth]
-        assert (int(reach.num_known[t, b]), int(reach.num_rewards[t, b])) == (len(seen), sum(seen))
-
-
-def test_age_counts_from_the_start_of_the_episode():
-    done = jnp.array([0, 0, 1, 0, 1, 1, 0], bool)[:, None]
-    np.testing.assert_array_equal(episode_age(done, jnp.zeros_like(done))[:, 0], [0, 1, 2, 0, 1, 0, 0])
 
 
 def true_spread(mean, known, horizon):
@@ -78,8 +26,8 @@ def true_spread(mean, known, horizon):
 
 @pytest.mark.parametrize("implementation", ["reference", "xla", "pallas"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_first_spread_is_the_segments_own(make_segment, shape, implementation):
-    segment = make_segment(*shape)
+def test_first_spread_is_the_segments_own(make_example, known_rewards, shape, implementation):
+    segment = make_example(*shape)
     spread = update_spread(init_spread(shape[2]), segment.mean, *segment.outcome, implementation=implementation)
     truth = true_spread(segment.mean, known_rewards(*segment.outcome, shape[2]), shape[2])
     np.testing.assert_allclose(jnp.stack(spread), truth, rtol=2e-5, atol=2e-5)  # float32 sums of <= 60 terms
@@ -89,10 +37,10 @@ def test_first_spread_is_the_segments_own(make_segment, shape, implementation):
 
 
 @pytest.mark.parametrize("implementation", ["reference", "xla"])
-def test_spread_over_updates_is_that_of_the_weighted_pool(make_segment, implementation):
+def test_spread_over_updates_is_that_of_the_weighted_pool(make_example, known_rewards, implementation):
     spread, pool = init_spread(7), []
     for seed in range(3):
-        segment = make_segment(seed=seed)
+        segment = make_example(seed=seed)
         spread = update_spread(spread, segment.mean, *segment.outcome, decay=0.5, implementation=implementation)
         known, mean = known_rewards(*segment.outcome, 7), np.asarray(segment.mean)
         pool += [(key[2], 0.5 ** (2 - seed), y, y - mean[key]) for key, y in known.items()]
@@ -104,16 +52,16 @@ def test_spread_over_updates_is_that_of_the_weighted_pool(make_segment, implemen
         np.testing.assert_allclose([x[lag] for x in spread], truth, rtol=2e-5, atol=2e-5)
 
 
-def test_a_lag_that_is_never_known_keeps_its_spread(make_segment):
-    segment = make_segment(4, 3, 9, end_rate=0.0)
+def test_a_lag_that_is_never_known_keeps_its_spread(make_example):
+    segment = make_example(4, 3, 9, end_rate=0.0)
     before = init_spread(9)._replace(count=jnp.full(9, 3.0))
     after = update_spread(before, segment.mean, *segment.outcome, implementation="xla")
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(new[4:], old[4:])
 
 
-def test_rewards_that_never_vary_explain_nothing(make_segment):
-    segment = make_segment(end_rate=0.0)
+def test_rewards_that_never_vary_explain_nothing(make_example):
+    segment = make_example(end_rate=0.0)
     rewards = jnp.full_like(segment.rewards, 1e3)
     spread = update_spread(init_spread(7), segment.mean, rewards, *segment.outcome[1:], implementation="xla")
     np.testing.assert_array_equal(spread.explained_variance, 0.0)
@@ -171,8 +119,8 @@ def test_tau_is_bounded_before_anything_is_known():
     np.testing.assert_allclose(lag_taus(perfect, 0.4, "precision"), 0.4)
 
 
-def test_spread_is_the_same_under_vmap_and_jit(make_segment):
-    segments = [make_segment(seed=seed) for seed in (0, 1)]
+def test_spread_is_the_same_under_vmap_and_jit(make_example):
+    segments = [make_example(seed=seed) for seed in (0, 1)]
 
     def update(mean, rewards, terminated, truncated):
         return update_spread(init_spread(7), mean, rewards, terminated, truncated, implementation="xla")
@@ -184,16 +132,15 @@ def test_spread_is_the_same_under_vmap_and_jit(make_segment):
             np.testing.assert_allclose(batched[i], single, rtol=1e-5, atol=1e-6)
 
 
-def test_unknown_implementation_is_named():
-    with pytest.raises(ValueError, match=r"`implementation` must be None or one of .*; got 'cuda'"):
-        resolve_implementation("cuda")
-
-
-def test_wrong_shapes_are_named(make_segment):
-    segment = make_segment()
+def test_wrong_shapes_are_named(make_example):
+    segment = make_example()
     with pytest.raises(ValueError, match=r"`rewards` must have shape \(12, 5\); got \(11, 5\)"):
         update_spread(init_spread(7), segment.mean, segment.rewards[1:], segment.terminated, segment.truncated)
     with pytest.raises(ValueError, match=r"`spread.count` must have shape \(7,\); got \(8,\)"):
         update_spread(init_spread(8), segment.mean, *segment.outcome)
     with pytest.raises(ValueError, match=r"`mean` must have shape \[T, B, H\]"):
         update_spread(init_spread(7), segment.mean[0], *segment.outcome)
+
+
+def test_a_fixed_tau_is_itself():
+    assert lag_taus(init_spread(5), 0.4, "fixed") == np.float32(0.4)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType, Mesh, PartitionSpec, use_abstract_mesh
 
-from p3o_jax.advantages import Advantage, p3o_advantage
-from p3o_jax.kernels import triton
-from p3o_jax.kernels.sharding import sharded_advantage
-from p3o_jax.value_loss import gaussian_nll, p3o_value_loss
+from p3o_jax.ops import triton
+from p3o_jax.ops.advantages import Advantage, p3o_advantage
+from p3o_jax.ops.sharding import sharded_advantage
+from p3o_jax.ops.value_loss import gaussian_nll, p3o_value_loss
 
-# jax 0.11 announces that this backend will go; kernels/triton.py is the file to replace then.
+# jax 0.11 announces that this backend will go; ops/triton.py is the file to replace then.
 pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated:DeprecationWarning")
 
 GPU = AbstractDevice(device_kind="NVIDIA H200", num_cores=132, platform="gpu")
@@ -56,8 +56,8 @@ def arguments_of(segment):
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_op_is_one_kernel_forward_and_with_gradients(make_segment, shape, dtype):
-    segment = make_segment(*shape)
+def test_each_op_is_one_kernel_forward_and_with_gradients(make_example, shape, dtype):
+    segment = make_example(*shape)
     segment = segment._replace(mean=segment.mean.astype(dtype), last_mean=segment.last_mean.astype(dtype))
     for_advantage, for_loss, for_nll = arguments_of(segment)
     assert num_kernels(lower_for_cuda(advantage, *for_advantage)) == 1
@@ -66,22 +66,22 @@ def test_each_op_is_one_kernel_forward_and_with_gradients(make_segment, shape, d
     assert num_kernels(lower_for_cuda(jax.value_and_grad(nll, (0, 1)), *for_nll)) == 1
 
 
-def test_optional_operands_lower_too(make_segment):
-    segment = make_segment(*SHAPES[1])
+def test_optional_operands_lower_too(make_example):
+    segment = make_example(*SHAPES[1])
     by_lag = jnp.full(SHAPES[1][2], 0.05)
     arguments = (*arguments_of(segment)[0], by_lag, segment.truncated_mean)
     assert num_kernels(lower_for_cuda(advantage, *arguments)) == 1
 
 
-def test_kernels_lower_under_vmap(make_segment):
-    segments = [make_segment(*SHAPES[1], seed=seed) for seed in (0, 1)]
+def test_kernels_lower_under_vmap(make_example):
+    segments = [make_example(*SHAPES[1], seed=seed) for seed in (0, 1)]
     for_advantage, for_loss, _ = arguments_of(jax.tree.map(lambda *x: jnp.stack(x), *segments))
     assert num_kernels(lower_for_cuda(jax.vmap(advantage), *for_advantage)) == 1
     assert num_kernels(lower_for_cuda(jax.vmap(jax.grad(loss)), *for_loss)) == 1
 
 
-def test_under_shard_map_each_device_runs_its_own_environments(make_segment):
-    segment = make_segment(*SHAPES[1])
+def test_under_shard_map_each_device_runs_its_own_environments(make_example):
+    segment = make_example(*SHAPES[1])
     sharded = sharded_advantage(make_mesh((2,), ("env",)), "env", implementation="pallas")
     text = lower_for_cuda(sharded, *arguments_of(segment)[0], mesh_shape=(2,), mesh_axes=("env",))
     assert num_kernels(text) == 1
@@ -89,8 +89,8 @@ def test_under_shard_map_each_device_runs_its_own_environments(make_segment):
 
 
 @pytest.mark.parametrize("implementation", ["xla", "interpret"])
-def test_sharded_results_are_the_plain_ones(make_segment, implementation):
-    segment = make_segment()
+def test_sharded_results_are_the_plain_ones(make_example, implementation):
+    segment = make_example()
     arguments, for_loss, _ = arguments_of(segment)
     mesh = Mesh(np.array(jax.devices()[:1]), ("env",))
     actual = jax.jit(sharded_advantage(mesh, "env", implementation=implementation))(*arguments)
@@ -106,9 +106,9 @@ def test_sharded_results_are_the_plain_ones(make_segment, implementation):
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 5), (70, 3, 40)])
-def test_several_tiles_and_programs_add_up(make_segment, shape):
+def test_several_tiles_and_programs_add_up(make_example, shape):
     """T beyond one tile, H that is no power of two, more than one program per environment."""
-    segment = make_segment(*shape)
+    segment = make_example(*shape)
     _, arguments, _ = arguments_of(segment)
     value_and_grad = jax.jit(jax.value_and_grad(p3o_value_loss), static_argnames="implementation")
     expected = value_and_grad(*arguments, implementation="reference")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from p3o_jax import value_loss
-from p3o_jax.spread import init_spread, update_spread
+from p3o_jax.ops import value_loss
+from p3o_jax.ops.spread import init_spread, update_spread
 
 IMPLEMENTATIONS = ["reference", "xla", "interpret"]
 SHAPES = [(12, 5, 7), (4, 3, 9), (1, 2, 1)]
@@ -72,8 +72,8 @@ def finite_difference(function, x, index, step=1e-5):
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_p3o_loss_and_gradient_are_the_double_loops(make_segment, shape, implementation):
-    segment = make_segment(*shape)
+def test_p3o_loss_and_gradient_are_the_double_loops(make_example, shape, implementation):
+    segment = make_example(*shape)
     returns = make_returns(segment)
     arguments = segment.mean, segment.weights, segment.std, returns, *segment.outcome
     loss, gradient = p3o_gradient(*arguments, implementation=implementation)
@@ -87,8 +87,8 @@ def test_p3o_loss_and_gradient_are_the_double_loops(make_segment, shape, impleme
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_nll_and_gradients_are_the_double_loops(make_segment, shape, implementation):
-    segment = make_segment(*shape)
+def test_nll_and_gradients_are_the_double_loops(make_example, shape, implementation):
+    segment = make_example(*shape)
     log_std = jnp.log(segment.std)
     arguments = segment.mean, log_std, *segment.outcome
     loss, (mean_gradient, std_gradient) = nll_gradients(*arguments, implementation=implementation)
@@ -103,16 +103,16 @@ def test_nll_and_gradients_are_the_double_loops(make_segment, shape, implementat
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_the_spread_of_the_residuals_is_the_nlls_optimum(make_segment, implementation):
-    segment = make_segment()
+def test_the_spread_of_the_residuals_is_the_nlls_optimum(make_example, implementation):
+    segment = make_example()
     spread = update_spread(init_spread(7), segment.mean, *segment.outcome, implementation="xla")
     _, (_, gradient) = nll_gradients(segment.mean, jnp.log(spread.std), *segment.outcome, implementation=implementation)
     np.testing.assert_allclose(gradient, 0.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_coefficient_inside_is_a_factor_outside(make_segment, implementation):
-    segment = make_segment()
+def test_a_coefficient_inside_is_a_factor_outside(make_example, implementation):
+    segment = make_example()
     returns = make_returns(segment)
     arguments = segment.weights, segment.std, returns, *segment.outcome
 
@@ -133,8 +133,8 @@ UNKNOWN = np.arange(7)[None, :] >= 12 - np.arange(12)[:, None]
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_lag_by_lag_the_unknown_ones_have_no_gradient_and_are_not_read(make_segment, implementation):
-    segment = make_segment(end_rate=0.0)
+def test_lag_by_lag_the_unknown_ones_have_no_gradient_and_are_not_read(make_example, implementation):
+    segment = make_example(end_rate=0.0)
     arguments = segment.weights, segment.std, make_returns(segment), *segment.outcome
     _, by_lag = p3o_gradient(segment.mean, *arguments, aggregate=0.0, implementation=implementation)
     unread = jnp.where(UNKNOWN[:, None, :], jnp.nan, segment.mean)
@@ -146,8 +146,8 @@ def test_lag_by_lag_the_unknown_ones_have_no_gradient_and_are_not_read(make_segm
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_the_sum_pulls_at_all_lags_by_their_weights(make_segment, implementation):
-    segment = make_segment(end_rate=0.0)
+def test_the_sum_pulls_at_all_lags_by_their_weights(make_example, implementation):
+    segment = make_example(end_rate=0.0)
     arguments = segment.mean, segment.weights, segment.std, make_returns(segment), *segment.outcome
     _, gradient = p3o_gradient(*arguments, implementation=implementation)
     pull = np.asarray(gradient / segment.weights[None, None, :]).swapaxes(0, 1)
@@ -157,9 +157,9 @@ def test_the_sum_pulls_at_all_lags_by_their_weights(make_segment, implementation
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_tilt_along_the_lags_is_no_error_of_the_sum(make_segment, implementation):
+def test_a_tilt_along_the_lags_is_no_error_of_the_sum(make_example, implementation):
     """A tilt of weighted sum zero changes no sum over all lags, but every sum over some: it must not feed on itself."""
-    segment = make_segment()
+    segment = make_example()
     tilt = jnp.linspace(3.0, -3.0, 7)
     tilt -= segment.weights * (segment.weights @ tilt) / (segment.weights @ segment.weights)
     arguments = segment.weights, segment.std, make_returns(segment), *segment.outcome
@@ -175,8 +175,8 @@ def test_a_tilt_along_the_lags_is_no_error_of_the_sum(make_segment, implementati
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_masking_after_terminals_is_passing_them_as_truncations(make_segment, implementation):
-    segment = make_segment()
+def test_masking_after_terminals_is_passing_them_as_truncations(make_example, implementation):
+    segment = make_example()
     done = segment.terminated | segment.truncated
     masked = segment._replace(terminated=jnp.zeros_like(done), truncated=done)
     log_std = jnp.log(segment.std)
@@ -185,8 +185,8 @@ def test_masking_after_terminals_is_passing_them_as_truncations(make_segment, im
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_bfloat16_predictions_have_bfloat16_gradients_of_float32_sums(make_segment, implementation):
-    segment = make_segment()
+def test_bfloat16_predictions_have_bfloat16_gradients_of_float32_sums(make_example, implementation):
+    segment = make_example()
     low = segment.mean.astype(jnp.bfloat16)
     arguments = segment.weights, segment.std, make_returns(segment), *segment.outcome
     loss, gradient = p3o_gradient(low, *arguments, implementation=implementation)
@@ -197,8 +197,8 @@ def test_bfloat16_predictions_have_bfloat16_gradients_of_float32_sums(make_segme
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_losses_are_the_same_under_vmap(make_segment, implementation):
-    segments = [make_segment(seed=seed) for seed in (0, 1)]
+def test_losses_are_the_same_under_vmap(make_example, implementation):
+    segments = [make_example(seed=seed) for seed in (0, 1)]
 
     def gradients(segment):
         arguments = segment.weights, segment.std, make_returns(segment), *segment.outcome
@@ -213,17 +213,17 @@ def test_losses_are_the_same_under_vmap(make_segment, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_constant_returns_and_certain_rewards_stay_finite(make_segment, implementation):
-    segment = make_segment()
+def test_constant_returns_and_certain_rewards_stay_finite(make_example, implementation):
+    segment = make_example()
     arguments = segment.weights, jnp.zeros(7), jnp.ones((12, 5)), *segment.outcome
     loss, gradient = p3o_gradient(segment.mean, *arguments, implementation=implementation)
     assert np.isfinite(loss)
     assert np.all(np.isfinite(gradient))
 
 
-def test_windows_are_never_stored(make_segment):
+def test_windows_are_never_stored(make_example):
     """Beside the gradient itself the loss takes a fraction of the predictions' memory, the definition a multiple."""
-    segment = make_segment(32, 16, 64)
+    segment = make_example(32, 16, 64)
     arguments = segment.mean, segment.weights, segment.std, make_returns(segment), *segment.outcome
 
     def scratch(implementation):
@@ -234,8 +234,8 @@ def test_windows_are_never_stored(make_segment):
     assert scratch("reference") > 1.0
 
 
-def test_wrong_shapes_and_names_are_refused(make_segment):
-    segment = make_segment()
+def test_wrong_shapes_and_names_are_refused(make_example):
+    segment = make_example()
     returns = make_returns(segment)
     with pytest.raises(ValueError, match=r"`std` must have shape \(7,\); got \(6,\)"):
         p3o_value_loss(segment.mean, segment.weights, segment.std[1:], returns, *segment.outcome)
