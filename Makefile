@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sweep sweep-short test lint check clean gpu-compile \
+.PHONY: help install sweep sweep-short test test-slow test-all lint check clean gpu-compile \
   bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-gpu
 
 help:  ## list the targets
@@ -23,8 +23,15 @@ sweep: install  ## the main job: sweep P3O on Pong, show the front of score agai
 sweep-short: install  ## the main job in two minutes: a few trials of small budgets
 	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/short.db --name short --trials 4 --bounds total_steps=5e4,4e5
 
-test: install  ## the test suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
+test: install  ## the test suite without its slow tests
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: install  ## the slow tests alone
+	$(PYTEST) -m slow $(ARGS)
+
+test-all: install  ## the whole test suite
+	$(PYTEST) $(ARGS)
 
 bench-sweep: $(VENV)/.bench  ## tuner quality against the peers, 20 minutes on two cores; all of it: ARGS=--full
 	$(BIN)/python -m experiments.bench.tuner.sweep $(ARGS)
@@ -74,7 +81,7 @@ lint: install  ## ruff and pyright
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/pyright
 
-check: lint test  ## what CI runs
+check: lint test-all  ## what CI runs, but for a short sweep
 
 clean:  ## remove .venv and caches, keep runs/
 	rm -rf $(VENV) .venv-gpu .pytest_cache .ruff_cache .hypothesis build *.egg-info

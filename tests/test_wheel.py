@@ -112,8 +112,7 @@ def pip(*args):
 def run(elsewhere, program, *args, **variables):
     """Run an installed program in the user's repository."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment = inherited | {"JAX_COMPILATION_CACHE_DIR": str(elsewhere / "cache")} | variables
-    return subprocess.run([program, *args], cwd=elsewhere, env=environment, capture_output=True, text=True)
+    return subprocess.run([program, *args], cwd=elsewhere, env=inherited | variables, capture_output=True, text=True)
 
 
 def test_the_wheel_has_the_packages_but_no_benchmarks_and_no_results(wheel):
@@ -150,9 +149,7 @@ def test_a_package_that_hides_ours_is_named_in_one_line(scripts, elsewhere, tmp_
 
 @pytest.mark.slow
 def test_an_agent_is_trained_in_a_users_repository(scripts, elsewhere):
-    done = run(
-        elsewhere, scripts / "p3o", "train", "--env", "pong", "--out", "agent", *SMALL, "total_steps=256"
-    )
+    done = run(elsewhere, scripts / "p3o", "train", "--env", "pong", "--out", "agent", *SMALL, "total_steps=256")
     assert done.returncode == 0, done.stderr
     assert "kept in agent" in done.stdout
     assert (elsewhere / "agent" / "settings.json").exists()

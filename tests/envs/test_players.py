@@ -41,6 +41,7 @@ def test_pong_is_won_21_to_nothing(continuous):
     assert (won == 21).all()
 
 
+@pytest.mark.slow  # a player that searches compiles for ten seconds
 def test_connect_four_is_won():
     won = scores("connect4", 4, 21)
     assert len(won) >= 4
