@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.snake import CORPSE, EMPTY, FOOD, SNAKE, WALL, Snake
+from envs.snake import CORPSE, EMPTY, FOOD, SNAKE, WALL, EnvState, Snake
 
 UP, DOWN, LEFT, RIGHT = range(4)
 STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1)]
@@ -85,8 +85,7 @@ def begin(env, heads, food=(), corpses=()):
         grid[head] = 7 if i == 0 else 4 + i % 4
     at = jnp.array([cell(env, *head) for head in heads], jnp.int32)
     zero = jnp.zeros(len(heads), jnp.int32)
-    state = env.start(env._cell(jnp.zeros(env.num_snakes + env.num_food, jnp.int32)))
-    return state.replace(grid=jnp.asarray(grid.reshape(-1)), head=at, tail=at, length=zero + 1, heading=zero)
+    return EnvState(jnp.int32(0), jnp.asarray(grid.reshape(-1)), head=at, tail=at, length=zero + 1, heading=zero)
 
 
 @pytest.mark.parametrize("parallel", [True, False])

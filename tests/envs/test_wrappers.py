@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from envs import connect4_duel as duel
-from envs.environment import VectorEnvironment
 from envs.interop import gymnasium_vector, register_with_gymnax
 from envs.registry import make
 from envs.wrappers import EpisodeStatistics, FrameStack, LegacyView, NormalizedVector, RunningMoments
+from p3o_jax.vector import VectorEnvironment
 
 SNAKE = {"width": 16, "height": 14, "num_snakes": 3, "num_food": 8, "vision": 2}
 
@@ -45,8 +45,10 @@ def test_frames_are_stacked_oldest_first_and_fresh_after_a_reset(name, arguments
     np.testing.assert_array_equal(np.asarray(obs)[alive][..., 2], second[alive])
     np.testing.assert_array_equal(np.asarray(obs)[alive][..., 1], np.asarray(first)[alive])
     vector = VectorEnvironment(env, 2)
-    obs, state = vector.reset(jax.random.key(2), params)
-    assert vector.step(jax.random.key(3), state, jnp.zeros(vector.batch_size, jnp.int32), params)[0].shape == obs.shape
+    first, state = jax.eval_shape(vector.reset, jax.random.key(2), params)
+    action = jax.ShapeDtypeStruct((vector.batch_size,), jnp.int32)
+    assert jax.eval_shape(vector.step, jax.random.key(3), state, action, params)[0] == first
+    assert first.shape == (vector.batch_size, *env.observation_space(params).shape)
 
 
 def test_running_moments_equal_those_of_all_batches_together():

@@ -1,4 +1,4 @@
-"""Random rollout segments that the tests of estimators, losses and kernels share."""
+"""Random segments, and the truth about them, that the tests of estimators, losses and kernels share."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 
-class Segment(NamedTuple):
+class Example(NamedTuple):
     """One segment and everything a value head may be asked about it."""
 
     mean: jnp.ndarray
@@ -26,7 +26,7 @@ class Segment(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def make_segment():
+def make_example():
     """Returns a maker of segments; terminals and truncations fall anywhere, also together."""
 
     def make(num_steps=12, num_envs=5, horizon=7, seed=0, end_rate=0.12):
@@ -35,7 +35,7 @@ def make_segment():
         def normal(*shape):
             return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
-        return Segment(
+        return Example(
             mean=normal(num_steps, num_envs, horizon),
             weights=jnp.asarray(rng.uniform(0.3, 1.0, horizon), jnp.float32),
             std=jnp.asarray(rng.uniform(0.5, 1.5, horizon), jnp.float32),
@@ -47,3 +47,27 @@ def make_segment():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def known_rewards():
+    """Returns a function: {(t, b, j): reward at lag j of step t} of all that are known, step by step."""
+
+    def walk(rewards, terminated, truncated, horizon):
+        """Returns {(t, b, j): reward at lag j of step t} of all that are known, step by step."""
+        known = {}
+        rewards, terminated, truncated = np.asarray(rewards), np.asarray(terminated), np.asarray(truncated)
+        num_steps, num_envs = rewards.shape
+        for t, b in np.ndindex(num_steps, num_envs):
+            step, dead = t, False
+            for lag in range(horizon):
+                if not dead and step == num_steps:
+                    break
+                known[t, b, lag] = 0.0 if dead else float(rewards[step, b])
+                dead = dead or bool(terminated[step, b])
+                if not dead and truncated[step, b]:
+                    break
+                step += 1
+        return known
+
+    return walk

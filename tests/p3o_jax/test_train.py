@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
+from p3o_jax.estimate import Outcome, Targets
 
 from envs.environment import Environment, EnvParams, EnvState
 from envs.spaces import Box, Discrete, MultiDiscrete
 from p3o_jax import checkpoint, learner
-from p3o_jax.estimate import Outcome, Targets
 from p3o_jax.evaluate import evaluate
 from p3o_jax.gradient import Batch, _shuffle
 from p3o_jax.learner import Config, Params
