@@ -13,7 +13,8 @@ import tyro
 from rich.console import Console
 
 from experiments import saved
-from experiments.common import compilation_cache, user_errors
+from experiments.common import user_errors
+from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.evaluate import Evaluation, evaluate
 
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Of the command line, by default the process's own.
     """
     args = tyro.cli(Eval, prog="p3o eval", description=__doc__, args=arguments)
-    compilation_cache()
+    keep_on_disk()
     with user_errors():
         run = saved.load(args.checkpoint)
         result = score(run, args.episodes, args.seed, deterministic=args.deterministic)

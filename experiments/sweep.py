@@ -17,13 +17,13 @@ import optuna
 import tyro
 from rich.console import Console
 
-from experiments.common import compilation_cache, user_errors
+from experiments.common import user_errors
 from experiments.objective import Training, assignments, make_env
-from neocarbs_jax import report
-from neocarbs_jax.ledger import Trial
-from neocarbs_jax.progress import Progress, front_details
+from neocarbs_jax.report import report
+from neocarbs_jax.report.progress import Progress, front_details
 from neocarbs_jax.space import Bounded, Integer, Linear, Log, Pow2, SearchSpace
-from neocarbs_jax.study import Study
+from neocarbs_jax.study import Study, Trial
+from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Config, Params
 
 AXES: dict[str, Bounded] = {
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     args = tyro.cli(Sweep, prog="p3o sweep", description=__doc__, args=arguments)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    compilation_cache()
+    keep_on_disk()
     with user_errors():
         progress = Progress(args.trials)
         objective = prepare(args, progress)

@@ -17,9 +17,10 @@ import tyro
 from rich.console import Console
 
 from experiments import saved
-from experiments.common import compilation_cache, user_errors
+from experiments.common import user_errors
 from experiments.evaluate import describe, score
 from experiments.objective import Training, assignments, make_env
+from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.learner import init, num_total_updates, steps_per_update
 from p3o_jax.metrics import Metrics, init_log
 from p3o_jax.settings import Config, Params
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     args = tyro.cli(Train, prog="p3o train", description=__doc__, args=arguments)
     console = Console()
-    compilation_cache()
+    keep_on_disk()
     folder = args.out or Path("runs") / f"train-{args.env.replace(':', '-')}"
     with user_errors():
         run = begin(args, folder, console)

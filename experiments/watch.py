@@ -22,7 +22,8 @@ from envs.players import scripted
 from envs.registry import make
 from envs.render import render, save_gif, save_png
 from experiments import saved
-from experiments.common import compilation_cache, user_errors
+from experiments.common import user_errors
+from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax import rollout
 from p3o_jax.vector import VectorEnvironment
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Of the command line, by default the process's own.
     """
     args = tyro.cli(Watch, prog="p3o watch", description=__doc__, args=arguments)
-    compilation_cache()
+    keep_on_disk()
     watch(args, Console())
 
 

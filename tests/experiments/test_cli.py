@@ -11,7 +11,7 @@ SMALL = ["num_envs=8", "segment_length=8", "horizon=4", "num_minibatches=1", "up
 def run(monkeypatch, folder, *args):
     monkeypatch.chdir(folder)
     for module in (train, evaluate, watch):
-        monkeypatch.setattr(module, "compilation_cache", lambda: None)
+        monkeypatch.setattr(module, "keep_on_disk", lambda: None)
     cli.main(args)
 
 

@@ -16,7 +16,7 @@ BUDGETS = ["--bounds", "total_steps=1e3,4e3"]
 
 def run_main(monkeypatch, folder, *args):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sweep, "compilation_cache", lambda: None)
+    monkeypatch.setattr(sweep, "keep_on_disk", lambda: None)
     sweep.main(["--storage", "sqlite:///runs/sweep.db", *args])
 
 

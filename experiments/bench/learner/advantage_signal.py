@@ -31,7 +31,8 @@ from rich.console import Console
 from envs import registry
 from experiments.bench import harness
 from experiments.bench.learner.runs import TASKS, check_tasks, config_of
-from experiments.common import compilation_cache, user_errors
+from experiments.common import user_errors
+from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax import learner
 from p3o_jax.normalize import scale_rewards
 from p3o_jax.ops.advantages import p3o_advantage
@@ -223,7 +224,7 @@ def main() -> None:
     """Entry point."""
     with user_errors():
         args = tyro.cli(Args, description=__doc__)
-    compilation_cache()
+    keep_on_disk()
     console = Console()
     measured = harness.stamp()
     looks: dict[str, list[Look]] = {}

@@ -22,8 +22,9 @@ from rich.console import Console
 from experiments.bench import harness
 from experiments.bench.learner.report import DEFAULT_PPO, ablation_table, check_comparable, comparison_table, pictures
 from experiments.bench.learner.runs import TASKS, Record, Setting, check_tasks, config_of, make_records
-from experiments.common import compilation_cache, user_errors
+from experiments.common import user_errors
 from experiments.objective import CONFIG_NAMES, assignments
+from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import PARAM_NAMES, Params
 
 Estimator = Literal["p3o", "original", "gae"]
@@ -165,7 +166,7 @@ def main() -> None:
             args = dataclasses.replace(args, tasks=SHORT_TASKS, seeds=min(args.seeds, 3))
         records = Records(args.out / f"{args.name}.json.gz")
         check_comparable(records.all, args.budgets, args.fixed)
-    compilation_cache()
+    keep_on_disk()
     console = Console()
     page = ""
     for task, steps in args.budgets.items():

@@ -22,7 +22,8 @@ from experiments.bench import harness
 from experiments.bench.learner import plain_ppo
 from experiments.bench.learner.plain_ppo import VALUE, Setting
 from experiments.bench.learner.report import with_interval
-from experiments.common import compilation_cache, user_errors
+from experiments.common import user_errors
+from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import Config, MinibatchesOf, Params
 from p3o_jax.train import make_train
@@ -102,7 +103,7 @@ def main(tasks: tuple[str, ...] = tuple(SETTINGS), seeds: int = 5, max_steps: fl
     unknown = [task for task in tasks if task not in SETTINGS]
     if unknown:
         raise ValueError(f"`tasks` must be among {', '.join(SETTINGS)}; got {', '.join(unknown)}.")
-    compilation_cache()
+    keep_on_disk()
     measured = harness.stamp("optax", "flax")
     results, steps = {}, {}
     for task in tasks:

@@ -23,7 +23,8 @@ from rich.console import Console
 
 from envs import registry
 from experiments.bench import harness
-from experiments.common import compilation_cache, user_errors
+from experiments.common import user_errors
+from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import Config, Params
 from p3o_jax.train import make_train
@@ -168,7 +169,7 @@ def main() -> None:
             networks = ("mlp 64x2", "mlp 128x1 shared")
             args = dataclasses.replace(args, envs=("pong",), networks=networks, updates=4, rounds=3)
         console, measured = Console(), harness.stamp()
-        compilation_cache()
+        keep_on_disk()
         rows: list[dict[str, Any]] = []
         text = ""
         for env, network in itertools.product(args.envs, args.networks):

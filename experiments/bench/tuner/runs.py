@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,8 @@ from threadpoolctl import threadpool_limits
 from experiments.bench.tuner.measures import Record
 from experiments.bench.tuner.peers import PEERS
 from neocarbs_jax import sweep
-from neocarbs_jax.strategies import STRATEGIES
+from neocarbs_jax.strategies import STRATEGIES, Strategy
+from neocarbs_jax.study.programs import keep_on_disk
 from neocarbs_jax.synthetic import Task
 
 SMALLEST_CAPACITY = 128
@@ -30,14 +30,22 @@ _observe = jax.jit(sweep.observe, static_argnums=0)
 
 
 def configure_jax() -> None:
-    """Compute in float64 on a CPU, as the study does, and keep compiled programs in the project's cache."""
+    """Compute in float64 on a CPU, as the study does, and keep compiled programs on disk."""
     jax.config.update("jax_enable_x64", jax.default_backend() == "cpu")
-    jax.config.update("jax_compilation_cache_dir", str((Path(".cache") / "jax").resolve()))
+    keep_on_disk()
 
 
-def run(strategy: str, task: Task, seed: int, num_trials: int, **options: object) -> Record:
-    """One sweep; `options` go to our `sweep.Config`."""
-    if strategy in STRATEGIES:
+def run(strategy: str | Strategy, task: Task, seed: int, num_trials: int, **options: object) -> Record:
+    """Run one sweep.
+
+    Args:
+        strategy: one of ours or its name, or the name of a peer.
+        task: what is tuned.
+        seed: of the suggestions and of the noise.
+        num_trials: trials of the sweep.
+        **options: fields of our `sweep.Config`.
+    """
+    if isinstance(strategy, Strategy) or strategy in STRATEGIES:
         capacity = max(SMALLEST_CAPACITY, num_trials)
         config = sweep.Config(task.space, capacity=capacity, strategy=strategy, **options)  # pyright: ignore[reportArgumentType]
         return _run_ours(config, task, seed, num_trials)

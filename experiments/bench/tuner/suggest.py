@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from experiments.bench import harness
 from experiments.bench.tuner.peers import PEERS, BotorchPeer, OptunaPeer, Peer
 from neocarbs_jax import sweep, synthetic
-from neocarbs_jax.model import last_checkpoint
+from neocarbs_jax.beliefs import last_checkpoint
 from neocarbs_jax.observations import Status
 from neocarbs_jax.space import Linear, SearchSpace
 from neocarbs_jax.study import Study
@@ -95,8 +95,8 @@ def time_ours(n: int, q: int, num_axes: int, repeats: int) -> float:
     capacity = max(64, 2 ** int(np.ceil(np.log2(n + q))))
     config = sweep.Config(space_of(num_axes), capacity=capacity)
     unit, score, cost = (jnp.asarray(a) for a in observations_of(n, num_axes))
-    fitted = sweep.restore(config, unit, score, cost, jnp.full(n, int(Status.SUCCESS)))
-    stale = fitted._replace(fit=jax.tree.map(jnp.zeros_like, fitted.fit))
+    stale = sweep.restore(config, unit, score, cost, jnp.full(n, int(Status.SUCCESS)))
+    fitted = jax.jit(sweep.refit, static_argnums=0)(config, stale)
     keys = jax.random.split(jax.random.key(0), repeats + 1)
 
     def call(state: sweep.State, turn: int) -> None:
