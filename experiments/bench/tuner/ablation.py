@@ -21,6 +21,7 @@ import tinygp
 import tyro
 from jaxtyping import Array
 from rich.console import Console
+from tinygp.kernels.distance import L2Distance
 
 from experiments.bench import harness
 from experiments.bench.tuner import runs, tables
@@ -70,7 +71,7 @@ class RawFront(NeoCARBS):
 def _matern32(parameters: Mapping[str, Array]) -> tinygp.kernels.Kernel:
     lengthscale, amplitude, linear = (jnp.exp(parameters[f"log_{n}"]) for n in ("lengthscale", "amplitude", "linear"))
     one = jnp.ones_like(amplitude)
-    rough = tinygp.kernels.Matern32(scale=one, distance=tinygp.kernels.distance.L2Distance())
+    rough = tinygp.kernels.Matern32(scale=one, distance=L2Distance())
     slopes = tinygp.transforms.Transform(lambda unit: unit - 0.5, tinygp.kernels.DotProduct())
     smooth = tinygp.transforms.Linear(1 / lengthscale, rough)
     return amplitude * smooth + linear * slopes + tinygp.kernels.Constant(one)
