@@ -4,8 +4,8 @@
     python -m experiments.bench.tuner.startup --trees /path/to/before .    # two checkouts, in turns
 
 Each round starts fresh processes with a study of 10 axes: the first with an empty cache of compiled programs, the
-second with what the first one left there. A third tells 300 trials that take no time: its longest wait is the worst that
-a study of any pace meets. Processes are timed as a user's script is, so nothing is warmed up.
+second with what the first one left there. A third tells 300 trials that take no time: its longest wait is the worst
+that a study of any pace meets. Processes are timed as a user's script is, so nothing is warmed up.
 """
 
 import dataclasses
