@@ -35,15 +35,15 @@ class Row(NamedTuple):
     """One measurement.
 
     Attributes:
-      shape: T, B, H.
-      dtype: of the predictions.
-      end_every: mean length of an episode, 0 for no ends.
-      op: what was computed.
-      variant: how.
-      median_us: microseconds of a call, its median over rounds.
-      quartiles_us: and its quartiles.
-      of_copy: rate of the least bytes moved, as a share of the copy's.
-      rho: share of the sectors that hold a known lag.
+        shape: T, B, H.
+        dtype: Of the predictions.
+        end_every: Mean length of an episode, 0 for no ends.
+        op: What was computed.
+        variant: How.
+        median_us: Microseconds of a call, its median over rounds.
+        quartiles_us: And its quartiles.
+        of_copy: Rate of the least bytes moved, as a share of the copy's.
+        rho: Share of the sectors that hold a known lag.
     """
 
     shape: tuple[int, int, int]
@@ -69,7 +69,7 @@ def time_calls(functions: Sequence[Callable[[Any], Any]], inputs: Sequence[Any],
 
 
 def measure(shape: tuple[int, int, int], dtype: Any, end_every: int, ops: Sequence[Op], rounds: int) -> list[Row]:
-    """Returns a row for each op, and one for the copy that they are compared with."""
+    """Return a row for each op, and one for the copy that they are compared with."""
     num_bytes = float(np.prod(shape)) * jnp.dtype(dtype).itemsize
     num_buffers = max(2, int(np.ceil(3 * CACHE_BYTES / num_bytes)))
     make = jax.jit(partial(make_batch, shape=shape, dtype=dtype, end_every=end_every))

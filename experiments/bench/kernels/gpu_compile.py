@@ -77,7 +77,7 @@ class Report(NamedTuple):
 
 
 def describe(shape: Shape, dtype: jnp.dtype, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns the arguments' types, environments sharded over `mesh`."""
+    """Return the arguments' types, environments sharded over `mesh`."""
     num_steps, num_envs, horizon = shape
 
     def array(dims: tuple[int, ...], kind: jnp.dtype, *spec: str | None) -> jax.ShapeDtypeStruct:
@@ -94,7 +94,7 @@ def describe(shape: Shape, dtype: jnp.dtype, mesh: Mesh) -> dict[str, jax.ShapeD
 
 
 def make_cases(shape: Shape, dtype: jnp.dtype, mesh: Mesh) -> list[Case]:
-    """Returns the forward passes and the losses with their gradients, for one shape and one device."""
+    """Return the forward passes and the losses with their gradients, for one shape and one device."""
     x = describe(shape, dtype, mesh)
     outcome = x["number"], x["flag"], x["flag"]
     loss, nll, advantage = (partial(f, implementation="pallas") for f in (p3o_value_loss, gaussian_nll, p3o_advantage))
@@ -110,7 +110,7 @@ def make_cases(shape: Shape, dtype: jnp.dtype, mesh: Mesh) -> list[Case]:
 
 
 def make_sharded_case(shape: Shape, mesh: Mesh) -> Case:
-    """Returns the advantage with its environments spread over several devices."""
+    """Return the advantage with its environments spread over several devices."""
     x = describe(shape, jnp.float32, mesh)
     arguments = x["mean"], x["by_lag"], x["number"], x["flag"], x["flag"], x["last_mean"]
     sharded = sharded_advantage(abstract(mesh), "env", implementation="pallas")
@@ -118,12 +118,12 @@ def make_sharded_case(shape: Shape, mesh: Mesh) -> Case:
 
 
 def abstract(mesh: Mesh) -> AbstractMesh:
-    """Returns the mesh as the backend wants it: from the one in force it takes which device to lower for."""
+    """Return the mesh as the backend wants it: from the one in force it takes which device to lower for."""
     return mesh.abstract_mesh.update(abstract_device=H200_DEVICE)
 
 
 def compile_case(case: Case, mesh: Mesh) -> Report:
-    """Returns what was compiled; raises if registers are spilled."""
+    """Return what was compiled; a compiler error says if registers are spilled."""
     with tempfile.TemporaryDirectory() as folder:
         options = {
             "xla_gpu_fail_ptx_compilation_on_register_spilling": True,
@@ -144,25 +144,25 @@ def compile_case(case: Case, mesh: Mesh) -> Report:
 
 
 def is_sound(case: Case, report: Report) -> bool:
-    """Returns whether the compiled program is what the kernels are written for."""
+    """Return whether the compiled program is what the kernels are written for."""
     stores = report.vector_stores > 0 or "gradient" not in case.name
     vectors = not case.vectors or (report.vector_loads > 0 and stores)
     return report.kernels == 1 and report.collectives == 0 and vectors
 
 
 def mesh_of(num_devices: int) -> Mesh:
-    """Returns a mesh of devices that exist only for the compiler."""
+    """Return a mesh of devices that exist only for the compiler."""
     name = f"{num_devices}x1x1"
     topology = topologies.get_topology_desc(platform="cuda", topology=name, target_config=H200)
     return Mesh(np.array(topology.devices).reshape(num_devices), ("env",))
 
 
 def main(num_devices: int = 2, short: bool = False) -> None:
-    """Compiles every op for every shape and dtype of the benchmark.
+    """Compile every op for every shape and dtype of the benchmark.
 
     Args:
-      num_devices: number of devices that the sharded program is compiled for.
-      short: only the first shape.
+        num_devices: Number of devices that the sharded program is compiled for.
+        short: Only the first shape.
     """
     jax.config.update("jax_platforms", "cpu")
     table = Table("op", "T x B x H", "dtype", "kernels", "16-byte loads", "16-byte stores", "collectives", "")

@@ -31,11 +31,11 @@ class Op(NamedTuple):
     """One variant of one op.
 
     Attributes:
-      name: what is computed.
-      variant: how.
-      function: of a `Batch`.
-      passes: how often the predictions cross the memory bus at least, all of them.
-      known_passes: and how often only their known lags, in whole sectors.
+        name: What is computed.
+        variant: How.
+        function: Of a `Batch`.
+        passes: How often the predictions cross the memory bus at least, all of them.
+        known_passes: And how often only their known lags, in whole sectors.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Op(NamedTuple):
 
 
 def make_batch(key: Array, shape: tuple[int, int, int], dtype: jnp.dtype, end_every: int) -> Batch:
-    """Returns random data; episodes end every `end_every` steps on average, half of them cut, or never for 0."""
+    """Return random data; episodes end every `end_every` steps on average, half of them cut, or never for 0."""
     keys = jax.random.split(key, 6)
     num_steps, num_envs, horizon = shape
     by_step = num_steps, num_envs
@@ -66,7 +66,7 @@ def make_batch(key: Array, shape: tuple[int, int, int], dtype: jnp.dtype, end_ev
 
 
 def known_share(batch: Batch) -> float:
-    """Returns rho, the share of the predictions' 32-byte sectors that hold a known lag."""
+    """Return rho, the share of the predictions' 32-byte sectors that hold a known lag."""
     horizon, width = batch.mean.shape[2], 32 // batch.mean.dtype.itemsize
     num_known = extent(batch.terminated, batch.truncated, horizon).num_known
     sectors = jnp.minimum(-(-num_known // width) * width, horizon)
@@ -74,12 +74,12 @@ def known_share(batch: Batch) -> float:
 
 
 def moved_bytes(op: Op, batch: Batch) -> float:
-    """Returns the bytes that an op must move at least."""
+    """Return the bytes that an op must move at least."""
     return batch.mean.nbytes * (op.passes + op.known_passes * known_share(batch))
 
 
 def make_ops(implementations: list[str]) -> list[Op]:
-    """Returns every op in every variant; `implementations` are ours ("reference" is the naive jnp)."""
+    """Return every op in every variant; `implementations` are ours ("reference" is the naive jnp)."""
     names = {"reference": "jnp, naive"}
     ops = [
         Op("advantage", "GAE, for scale", _gae, 0, 0),

@@ -82,9 +82,9 @@ class Look(NamedTuple):
     """What was found at one point of a training.
 
     Attributes:
-      score: of the latest episodes.
-      num_actions: that were measured.
-      correlation: of each rule's advantages with the true ones.
+        score: Of the latest episodes.
+        num_actions: That were measured.
+        correlation: Of each rule's advantages with the true ones.
     """
 
     score: float
@@ -116,7 +116,7 @@ def rules_of(spread: Spread) -> dict[str, Rule]:
 
 
 def looks_at(task: str, args: Args) -> Iterator[Look]:
-    """Trains on a task, and looks at each of `FRACTIONS`."""
+    """Train on a task, and yield what is found at each of `FRACTIONS`."""
     config, env = config_of("p3o"), registry.make(TASKS[task].env)
     params = Params(total_steps=min(TASKS[task].steps, args.max_steps))
     actor = make_actor(config, env, env.default_params)
@@ -148,7 +148,7 @@ def looks_at(task: str, args: Args) -> Iterator[Look]:
 def collect_and_estimate(
     config: Config, actor: Actor, starts: tuple[int, ...], state: learner.State, position: Position, key: PRNGKeyArray
 ) -> tuple[Position, list[tuple[Position, Array]], dict[str, Float[Array, "s B"]]]:
-    """Collects one segment; returns its end, and at each of `starts` (position, action) and each rule's advantages."""
+    """Collect one segment: its end, and at each of `starts` (position, action) and each rule's advantages."""
     pieces, before = [], []
     env_params = actor.environments.env.default_params
     for begin, end in zip(starts, (*starts[1:], config.segment_length), strict=True):
@@ -184,7 +184,7 @@ def true_advantage(
     key: PRNGKeyArray,
     gamma: float = 0.99,
 ) -> Float[Array, " B"]:
-    """Returns what `action` brings beyond an action of the policy, the mean over rollouts of `reach` steps."""
+    """Return what `action` brings beyond an action of the policy, the mean over rollouts of `reach` steps."""
     env_params = actor.environments.env.default_params
 
     def discounted_return(key: PRNGKeyArray, first_action: Array | None) -> Float[Array, " B"]:

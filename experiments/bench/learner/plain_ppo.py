@@ -121,52 +121,81 @@ def advantages_of(gamma: float, steps: Step, last_value: jax.Array) -> jax.Array
     return lax.scan(back, (jnp.zeros_like(last_value), last_value), steps, reverse=True)[1]
 
 
-def train(setting: Setting, num_updates: int, key: jax.Array) -> jax.Array:
-    """Sum of the returns of the episodes that end in each update, and their number, [update, 2]."""
+class Loop(NamedTuple):
+    """What stays the same during a training."""
+
+    setting: Setting
+    envs: VectorEnvironment
+    env_params: Any
+    network: ActorCritic
+    optimizer: optax.GradientTransformation
+
+
+class Carry(NamedTuple):
+    """What a training carries from update to update."""
+
+    variables: Any
+    opt_state: Any
+    obs: jax.Array
+    env_state: Any
+
+
+def make_loop(setting: Setting, num_updates: int) -> Loop:
+    """Environments, network and optimizer of a setting."""
     env = registry.make(setting.env)
     envs, env_params = VectorEnvironment(env, setting.num_envs), env.default_params
     space = env.action_space(env_params)
     size = space.n if hasattr(space, "n") else int(np.prod(space.shape))
     network = ActorCritic(size, setting.activation, continuous=not hasattr(space, "n"))
-    per_update = setting.num_epochs * setting.num_minibatches
     last_rate = setting.learning_rate * (1 - setting.anneal)
-    rate = optax.linear_schedule(setting.learning_rate, last_rate, num_updates * per_update)
+    num_steps = num_updates * setting.num_epochs * setting.num_minibatches
+    rate = optax.linear_schedule(setting.learning_rate, last_rate, num_steps)
     optimizer = optax.chain(optax.clip_by_global_norm(MAX_NORM), optax.adam(rate, eps=EPS))
+    return Loop(setting, envs, env_params, network, optimizer)
+
+
+def act(loop: Loop, carry: Carry, key: jax.Array) -> tuple[Carry, Step]:
+    """One step of all environments."""
+    action_key, step_key = jax.random.split(key)
+    policy, value = apply(loop.network, carry.variables, carry.obs)
+    action = draw(action_key, policy)
+    obs, env_state, reward, terminated, truncated, info = loop.envs.step(
+        step_key, carry.env_state, action, loop.env_params
+    )
+    done = (terminated | truncated).astype(jnp.float32)
+    step = Step(carry.obs, action, of_action(policy, action), value, reward, done, info["episode_return"])
+    return carry._replace(obs=obs, env_state=env_state), step
+
+
+def update(loop: Loop, carry: Carry, key: jax.Array) -> tuple[Carry, jax.Array]:
+    """Collect and descend; also the sum of the returns of the episodes that ended, and their number."""
+    setting = loop.setting
+    act_key, *epoch_keys = jax.random.split(key, 1 + setting.num_epochs)
+    carry, steps = lax.scan(partial(act, loop), carry, jax.random.split(act_key, setting.num_steps))
+    last_value = apply(loop.network, carry.variables, carry.obs)[1]
+    advantage = advantages_of(setting.gamma, steps, last_value)
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (steps, advantage, advantage + steps.value))
+
+    def descend(weights: tuple[Any, Any], chosen: jax.Array) -> tuple[tuple[Any, Any], None]:
+        variables, opt_state = weights
+        minibatch = jax.tree.map(lambda x: x[chosen], flat)
+        gradient = jax.grad(partial(loss_of, loop.network, setting))(variables, minibatch)
+        with jax.numpy_dtype_promotion("standard"):
+            change, opt_state = loop.optimizer.update(gradient, opt_state)
+        return (optax.apply_updates(variables, change), opt_state), None
+
+    orders = jnp.stack([jax.random.permutation(k, setting.num_steps * setting.num_envs) for k in epoch_keys])
+    orders = orders.reshape(setting.num_epochs * setting.num_minibatches, -1)
+    (variables, opt_state), _ = lax.scan(descend, (carry.variables, carry.opt_state), orders)
+    ended = jnp.stack([jnp.sum(steps.episode_return * steps.done), jnp.sum(steps.done)])
+    return carry._replace(variables=variables, opt_state=opt_state), ended
+
+
+def train(setting: Setting, num_updates: int, key: jax.Array) -> jax.Array:
+    """Sum of the returns of the episodes that end in each update, and their number, [update, 2]."""
+    loop = make_loop(setting, num_updates)
     key, network_key, reset_key = jax.random.split(key, 3)
-    obs, env_state = envs.reset(reset_key, env_params)
-    variables = network.init(network_key, obs)
-
-    def act(carry: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], Step]:
-        variables, obs, env_state = carry
-        action_key, step_key = jax.random.split(key)
-        policy, value = apply(network, variables, obs)
-        action = draw(action_key, policy)
-        following, env_state, reward, terminated, truncated, info = envs.step(step_key, env_state, action, env_params)
-        done = (terminated | truncated).astype(jnp.float32)
-        step = Step(obs, action, of_action(policy, action), value, reward, done, info["episode_return"])
-        return (variables, following, env_state), step
-
-    def update(carry: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], jax.Array]:
-        variables, opt_state, obs, env_state = carry
-        act_key, *epoch_keys = jax.random.split(key, 1 + setting.num_epochs)
-        act_keys = jax.random.split(act_key, setting.num_steps)
-        (_, obs, env_state), steps = lax.scan(act, (variables, obs, env_state), act_keys)
-        last_value = apply(network, variables, obs)[1]
-        advantage = advantages_of(setting.gamma, steps, last_value)
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (steps, advantage, advantage + steps.value))
-
-        def descend(carry: tuple[Any, Any], chosen: jax.Array) -> tuple[tuple[Any, Any], None]:
-            variables, opt_state = carry
-            minibatch = jax.tree.map(lambda x: x[chosen], flat)
-            gradient = jax.grad(partial(loss_of, network, setting))(variables, minibatch)
-            with jax.numpy_dtype_promotion("standard"):
-                change, opt_state = optimizer.update(gradient, opt_state)
-            return (optax.apply_updates(variables, change), opt_state), None
-
-        orders = jnp.stack([jax.random.permutation(k, setting.num_steps * setting.num_envs) for k in epoch_keys])
-        (variables, opt_state), _ = lax.scan(descend, (variables, opt_state), orders.reshape(per_update, -1))
-        ended = jnp.stack([jnp.sum(steps.episode_return * steps.done), jnp.sum(steps.done)])
-        return (variables, opt_state, obs, env_state), ended
-
-    carry = (variables, optimizer.init(variables), obs, env_state)
-    return lax.scan(update, carry, jax.random.split(key, num_updates))[1]
+    obs, env_state = loop.envs.reset(reset_key, loop.env_params)
+    variables = loop.network.init(network_key, obs)
+    carry = Carry(variables, loop.optimizer.init(variables), obs, env_state)
+    return lax.scan(partial(update, loop), carry, jax.random.split(key, num_updates))[1]

@@ -29,7 +29,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Trains and prints."""
+    """Train and print."""
     args = parse()
     import torch  # pyright: ignore[reportMissingImports]
     from pufferlib import pufferl  # pyright: ignore[reportMissingImports]

@@ -13,7 +13,11 @@ DEFAULT_PPO = {"gamma": 0.99, "gae_lambda": 0.95}
 
 
 def check_comparable(records: Iterable[Record], budgets: Mapping[str, float], fixed: Mapping[str, Any]) -> None:
-    """Raises a ValueError where a task was trained with another budget, or all with other settings."""
+    """Check that records may stand in one table with a run of these budgets and settings.
+
+    Raises:
+        ValueError: If a task was trained with another budget, or all with other settings.
+    """
     for record in records:
         trained = record.params.get("total_steps") or record.steps[-1]  # which is rounded up to whole updates
         budget = budgets.get(record.task, trained)

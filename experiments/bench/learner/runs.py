@@ -22,10 +22,10 @@ class Task(NamedTuple):
     """One environment and how long to train on it.
 
     Attributes:
-      env: name for `registry.make`.
-      steps: environment steps of a training.
-      short_steps: the same in the short form.
-      lowest: score from which ratios count, the least that the task gives.
+        env: Name for `registry.make`.
+        steps: Environment steps of a training.
+        short_steps: The same in the short form.
+        lowest: Score from which ratios count, the least that the task gives.
     """
 
     env: str
@@ -49,7 +49,11 @@ TASKS = {
 
 
 def check_tasks(names: Sequence[str]) -> None:
-    """Raises a ValueError unless all are in `TASKS`."""
+    """Check that all are in `TASKS`.
+
+    Raises:
+        ValueError: If one is not.
+    """
     unknown = [name for name in names if name not in TASKS]
     if unknown:
         raise ValueError(f"`tasks` must be among {', '.join(TASKS)}; got {', '.join(unknown)}.")
@@ -67,20 +71,20 @@ class Record:
     """All that is kept of one setting's trainings on one task.
 
     Attributes:
-      task: name in `TASKS`.
-      estimator: of the learner.
-      values: what differs from the one setting.
-      learning_rate: at the start of a training.
-      steps: environment steps at the end of each interval.
-      score: mean score of the episodes that ended in each interval, one row per seed; None where none ended.
-      explained: explained variance per interval and lag, mean over seeds, of the default setting of P3O.
-      seconds: of all seeds together, compilation included.
-      command: that made it.
-      versions: of Python and packages, and the device.
-      seed: where the random keys came from; None in older records, whose `command` tells.
-      params: every number of `Params`, None for infinity, so that a record outlives their defaults; empty in older
-        records.
-      fixed: fields of `Config` and `Params` that were given for all trainings of the run.
+        task: Name in `TASKS`.
+        estimator: Of the learner.
+        values: What differs from the one setting.
+        learning_rate: At the start of a training.
+        steps: Environment steps at the end of each interval.
+        score: Mean score of the episodes that ended in each interval, one row per seed; None where none ended.
+        explained: Explained variance per interval and lag, mean over seeds, of the default setting of P3O.
+        seconds: Of all seeds together, compilation included.
+        command: That made it.
+        versions: Of Python and packages, and the device.
+        seed: Where the random keys came from; None in older records, whose `command` tells.
+        params: Every number of `Params`, None for infinity, so that a record outlives their defaults; empty in older
+          records.
+        fixed: Fields of `Config` and `Params` that were given for all trainings of the run.
     """
 
     task: str
@@ -129,15 +133,15 @@ def train_all(env: Any, config: Config, settings: Sequence[Params], num_seeds: i
 def make_records(
     task: str, settings: Sequence[Setting], params: Params, num_seeds: int, seed: int, fixed: Mapping[str, Any]
 ) -> list[Record]:
-    """Trains every setting on a task; those that share a `Config` share a compilation.
+    """Train every setting on a task; those that share a `Config` share a compilation.
 
     Args:
-      task: name in `TASKS`.
-      settings: what differs from the rest, field by field of `Params` and `Config`.
-      params: traced values of the others.
-      num_seeds: trainings of each.
-      seed: where their random keys come from.
-      fixed: fields of `Config` and `Params` for all of them.
+        task: Name in `TASKS`.
+        settings: What differs from the rest, field by field of `Params` and `Config`.
+        params: Traced values of the others.
+        num_seeds: Trainings of each.
+        seed: Where their random keys come from.
+        fixed: Fields of `Config` and `Params` for all of them.
     """
     env = registry.make(TASKS[task].env)
     params = dataclasses.replace(params, **{name: value for name, value in fixed.items() if name in PARAM_NAMES})

@@ -32,7 +32,7 @@ class Forest:
 
     @classmethod
     def fit(cls, inputs: Float[np.ndarray, "n d"], targets: Float[np.ndarray, " n"], seed: int = 0) -> Forest:
-        """Fits `NUM_TREES` extremely randomised trees of scikit-learn (extra `bench`)."""
+        """Fit `NUM_TREES` extremely randomised trees of scikit-learn (extra `bench`)."""
         from sklearn.ensemble import ExtraTreesRegressor
 
         trees = [e.tree_ for e in ExtraTreesRegressor(NUM_TREES, random_state=seed).fit(inputs, targets).estimators_]

@@ -31,7 +31,7 @@ def front_of_points(score: Float[Array, " n"], cost: Float[Array, " n"], floor: 
 
 
 def search_front(noiseless_fn: Callable[[Values], Outcome], space: SearchSpace, floor: float, seed: int = 0) -> Front:
-    """Evolves the best point in each of `NUM_BINS` bins of log cost for `NUM_GENERATIONS` generations.
+    """Evolve the best point in each of `NUM_BINS` bins of log cost for `NUM_GENERATIONS` generations.
 
     Args:
         noiseless_fn: values -> (score, cost), traceable.

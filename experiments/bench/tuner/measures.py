@@ -93,7 +93,7 @@ class Measures:
 
 
 def measure(task: Task, front: Front, record: Record) -> Measures:
-    """Judges one record by the task's noiseless outcomes."""
+    """Judge one record by the task's noiseless outcomes."""
     score, cost = (np.asarray(a) for a in _noiseless(task, record.unit))
     fraction = hypervolume_fraction(jnp.asarray(score), jnp.asarray(cost), front, task.floor)
     edges = np.geomspace(float(front.cost[0]), float(front.cost[-1]), NUM_FIFTHS + 1)[1:-1]

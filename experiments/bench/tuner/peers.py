@@ -67,7 +67,7 @@ class OptunaPeer:
     def enter(
         self, unit: Float[np.ndarray, "n d"], score: Float[np.ndarray, " n"], cost: Float[np.ndarray, " n"]
     ) -> None:
-        """Adds finished trials on continuous axes that somebody else suggested."""
+        """Add finished trials on continuous axes that somebody else suggested."""
         names = [f"u{i}" for i in range(len(self._levels))]
         distributions: dict[str, optuna.distributions.BaseDistribution] = {
             name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in names

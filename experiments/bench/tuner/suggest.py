@@ -128,7 +128,7 @@ def seconds_of(call: Callable[[int], object], repeats: int = 1, warm_up: int = 0
 
 
 def preload(peer: Peer, unit: np.ndarray, score: np.ndarray, cost: np.ndarray) -> None:
-    """Gives a peer its observations."""
+    """Give a peer its observations."""
     if isinstance(peer, BotorchPeer):
         for row in zip(unit, score, cost, strict=True):
             peer.tell(row[0], float(row[1]), float(row[2]))
