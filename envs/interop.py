@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.environment import Box, Discrete, MultiDiscrete, VectorEnvironment
+from envs.environment import Box, Discrete, MultiDiscrete
 from envs.registry import ENVIRONMENTS, make
+from p3o_jax.vector import VectorEnvironment
 
 
 def _extra(name: str, error: ModuleNotFoundError) -> ModuleNotFoundError:

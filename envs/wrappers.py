@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from envs.environment import Box, Environment, VectorEnvironment, VectorState, select
+from envs.environment import Box, Environment
+from p3o_jax.vector import VectorEnvironment, VectorState, select
 
 
 @dataclass(frozen=True)

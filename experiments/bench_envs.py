@@ -28,8 +28,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs.environment import VectorEnvironment
 from envs.registry import ENVIRONMENTS, make
+from p3o_jax.vector import VectorEnvironment
 
 PEERS = ("gymnax:CartPole-v1", "gymnax:Breakout-MinAtar")
 COPIES = {"snake": (1, 2), "boids": (4, 32), "agar": (4, 32)}

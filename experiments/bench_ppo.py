@@ -24,12 +24,12 @@ from flax import linen as nn
 from jax import lax
 
 from envs import registry
-from envs.environment import VectorEnvironment
 from experiments.common import compilation_cache, user_errors
 from experiments.learning_report import with_interval
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import Config, MinibatchesOf, Params
 from p3o_jax.train import make_train
+from p3o_jax.vector import VectorEnvironment
 
 NUM_INTERVALS = 32
 LAMBDA, CLIP, VALUE, MAX_NORM, EPS = 0.95, 0.2, 0.5, 0.5, 1e-5

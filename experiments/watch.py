@@ -14,11 +14,11 @@ import tyro
 from jaxtyping import PRNGKeyArray
 from rich.console import Console
 
-from envs.environment import VectorEnvironment
 from envs.players import scripted
 from envs.registry import make
 from envs.render import render, save_gif, save_png
 from experiments.common import user_errors
+from p3o_jax.vector import VectorEnvironment
 
 
 @dataclass(frozen=True)

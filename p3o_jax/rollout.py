@@ -8,11 +8,11 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from envs.environment import VectorEnvironment
 from p3o_jax.distributions import Distribution, from_space
 from p3o_jax.networks import ActorCritic, Memory
 from p3o_jax.normalize import Moments, normalize
 from p3o_jax.settings import Config
+from p3o_jax.vector import VectorEnvironment
 
 Trainable = dict[str, Any]
 

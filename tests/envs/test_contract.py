@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.environment import NO_TIME_LIMIT, Discrete, VectorEnvironment
+from envs.environment import NO_TIME_LIMIT, Discrete
 from envs.players import scripted
 from envs.registry import ENVIRONMENTS, make
+from p3o_jax.vector import VectorEnvironment
 
 NUM_STEPS = 10_000
 SMALL = {

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.environment import Box, Discrete, MultiDiscrete, VectorEnvironment
+from envs.environment import Box, Discrete, MultiDiscrete
 from envs.registry import make
+from p3o_jax.vector import VectorEnvironment
 
 NUM_ENVS = 6
 

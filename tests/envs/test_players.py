@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.environment import VectorEnvironment
 from envs.players import scripted
 from envs.registry import ENVIRONMENTS, make
 from envs.render import render, save_gif, save_png
 from envs.wrappers import FrameStack
+from p3o_jax.vector import VectorEnvironment
 
 SMALL = {
     "maze": {"size": 9, "num_maps": 4, "doors": True},

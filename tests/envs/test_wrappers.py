@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from envs import connect4_duel as duel
-from envs.environment import VectorEnvironment
 from envs.interop import gymnasium_vector, register_with_gymnax
 from envs.registry import make
 from envs.wrappers import EpisodeStatistics, FrameStack, LegacyView, NormalizedVector, RunningMoments
+from p3o_jax.vector import VectorEnvironment
 
 SNAKE = {"width": 16, "height": 14, "num_snakes": 3, "num_food": 8, "vision": 2}
 
