@@ -1,27 +1,31 @@
-"""The console script `p3o`: check that the packages it needs are ours, then hand over to `experiments.cli`.
+"""The console script `p3o`: check that the packages it needs are ours, then hand over to the installed command line.
 
-`p3o_jax` imports nothing of `envs` and `experiments`; only this script needs them, which are installed beside it. Their
-names are common ones, so that a path searched earlier may hold other packages of the same names.
+`p3o_jax` knows nothing of the packages that its command line is made of: what is installed beside it registers the
+function to call as the entry point `p3o` of the group `p3o_jax.commands`. Their names are common ones, so that a path
+searched earlier may hold other packages of the same names.
 """
 
-import importlib
+import importlib.metadata
 import importlib.util
 import os
 import sys
 from pathlib import Path
 
+GROUP = "p3o_jax.commands"
 PACKAGES = ("envs", "experiments")
 
 
 def main() -> None:
     """Run the command line, or exit with code 2 and one line that says which package is in the way."""
     home = Path(__file__).resolve().parent.parent
-    for package in PACKAGES:
-        complaint = complain(package, home)
-        if complaint is not None:
-            print(f"p3o: {complaint}", file=sys.stderr)
-            raise SystemExit(2)
-    importlib.import_module("experiments.cli").main()
+    complaints = [complaint for package in PACKAGES if (complaint := complain(package, home))]
+    commands = importlib.metadata.entry_points(group=GROUP, name="p3o")
+    if not complaints and not commands:
+        complaints = [f"no entry point of the group `{GROUP}` is installed: install the project again."]
+    if complaints:
+        print(f"p3o: {complaints[0]}", file=sys.stderr)
+        raise SystemExit(2)
+    next(iter(commands)).load()()
 
 
 def complain(package: str, home: Path) -> str | None:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -66,7 +67,7 @@ class Settings:
     out: Path = harness.RESULTS / "startup.md"
 
 
-def run_child(tree: Path, folder: Path, trials: int, pace: float) -> dict[str, list[float]]:
+def run_child(tree: Path, folder: Path, trials: int, pace: float) -> dict[str, Any]:
     """Run a study in a process of its own.
 
     Args:
