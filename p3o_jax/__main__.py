@@ -35,7 +35,8 @@ def complain(package: str, home: Path) -> str | None:
         return f"the package `{package}` must stand beside p3o_jax in {home}; found none: install the project again."
     if found.parent == home:
         return None
-    remedy = "unset PYTHONPATH" if os.environ.get("PYTHONPATH") else "start p3o in another directory"
+    listed = {Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
+    remedy = "unset PYTHONPATH" if found.parent in listed else "start p3o in another directory"
     return f"the package `{package}` at {found} hides the one that belongs to p3o: {remedy}."
 
 

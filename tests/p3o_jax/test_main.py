@@ -34,7 +34,6 @@ def test_a_package_that_hides_ours_is_named_in_one_line(tmp_path, package):
 
 def test_the_working_directory_and_absence_are_named_too(tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     (tmp_path / "stranger").mkdir()  # a folder without __init__.py is a package, too
     assert console.complain("stranger", tmp_path.resolve()) is None

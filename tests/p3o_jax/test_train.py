@@ -72,7 +72,11 @@ def test_the_other_estimators_learn(task, actions, settings):
 @pytest.mark.parametrize(
     ("env", "settings"),
     [
-        ({"actions": "box"}, {"network": "gru", "optimizer": "muon", "normalize_observations": True}),
+        pytest.param(
+            {"actions": "box"},
+            {"network": "gru", "optimizer": "muon", "normalize_observations": True},
+            marks=pytest.mark.slow,
+        ),
         ({"truncates": True}, {"precision": "bfloat16", "bootstrap_truncations": True}),
     ],
 )
@@ -180,6 +184,7 @@ def test_beyond_the_budget_nothing_is_annealed_further():
     assert params.entropy == 0
 
 
+@pytest.mark.slow
 def test_one_minibatch_of_samples_is_the_whole_segment(task):
     config = dataclasses.replace(task.config, estimator="gae", num_minibatches=1)
     samples = dataclasses.replace(config, minibatches_of="samples")
