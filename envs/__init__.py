@@ -1,4 +1,4 @@
-"""Pure-JAX environments, thousands at once on one device."""
+"""Environments in JAX, thousands of which run at once on one device."""
 
 from envs.environment import Environment
 from envs.registry import make

@@ -1,6 +1,6 @@
-"""The environment contract (gymnax 1.0) and the multi-agent convention.
+"""Base class of environments: gymnax 1.0's interface, and several agents.
 
-`VectorEnvironment`, `VectorState` and `select` live in `p3o_jax.vector` and can still be imported from here.
+`VectorEnvironment`, `VectorState` and `select` are in `p3o_jax.vector` and can also be imported from here.
 """
 
 from __future__ import annotations
@@ -31,24 +31,26 @@ __all__ = [
 ]
 
 NO_TIME_LIMIT = 2**31 - 1
-"""`max_steps_in_episode` of tasks whose original never truncates."""
+"""Value of `max_steps_in_episode` for tasks without a time limit."""
 
 
 class EnvState(struct.PyTreeNode):
-    """What an episode carries; subclasses add their own arrays.
+    """State of an episode. Subclasses add their own arrays.
 
     Attributes:
-        time: Steps taken in this episode.
+        time: Number of steps taken in this episode.
     """
 
     time: Int[Array, ""]
 
 
 class EnvParams(struct.PyTreeNode):
-    """Traced numbers of a task, free to be swept or randomised under vmap; subclasses add their own.
+    """Numerical parameters of a task. Subclasses add their own.
+
+    They are traced by JAX, so that they can be swept or randomised under `vmap`.
 
     Attributes:
-        max_steps_in_episode: Steps after which an episode is truncated.
+        max_steps_in_episode: Number of steps after which an episode is truncated.
     """
 
     max_steps_in_episode: int | Int[Array, ""] = NO_TIME_LIMIT
@@ -56,23 +58,23 @@ class EnvParams(struct.PyTreeNode):
 
 @dataclass(frozen=True)
 class Environment:
-    """Base of every environment: a frozen dataclass whose fields are its static constructor arguments.
+    """Base class of environments: a frozen dataclass whose fields are static constructor arguments.
 
-    A subclass defines `reset_env`, `step_env`, `get_obs`, `default_params` and the two spaces. The
-    observation is a pure function of the state, so that an auto-reset selects states and observes once.
+    A subclass defines `reset_env`, `step_env`, `get_obs`, `default_params` and the two spaces. The observation must
+    be a function of the state alone, because an auto-reset first chooses a state and then observes it.
 
-    With `num_agents` > 1 observations, actions, rewards and `terminated` have a leading agent axis. An agent
-    whose episode terminates is respawned by `step_env` itself; the whole environment restarts on truncation.
+    If `num_agents` is greater than 1, observations, actions, rewards and `terminated` have a leading axis of agents.
+    `step_env` itself respawns an agent whose episode terminates. The whole environment restarts only on truncation.
     """
 
     metrics: ClassVar[tuple[str, ...]] = ()
-    """Entries of `info`, beside the score, that describe an ended episode; rollouts hand them on."""
+    """Names of the entries of `info` that describe an ended episode in addition to its score."""
 
     costly_reset: ClassVar[bool] = False
-    """Whether a fresh episode costs more than a branch; then rollouts only build one if some episode ended."""
+    """Whether a reset is expensive, so that rollouts should reset only in steps in which some episode ended."""
 
     obs_from_state: ClassVar[bool] = True
-    """Tells `VectorEnvironment` that `get_obs` gives the observation of any state."""
+    """Whether `get_obs` gives the observation of any state, which `VectorEnvironment` wants to know."""
 
     @property
     def name(self) -> str:
@@ -101,37 +103,38 @@ class Environment:
         raise NotImplementedError
 
     def reset_env(self, key: PRNGKeyArray, params: Any) -> tuple[Shaped[Array, "..."], Any]:
-        """Start an episode: (obs, state)."""
+        """Start an episode and return (obs, state)."""
         raise NotImplementedError
 
     def step_env(
         self, key: PRNGKeyArray, state: Any, action: Shaped[Array, "..."], params: Any
     ) -> tuple[Shaped[Array, "..."], Any, Float[Array, "..."], Bool[Array, "..."], dict[str, Any]]:
-        """Advance one step without auto-reset: (obs, state, reward, terminated, info)."""
+        """Advance one step without auto-reset and return (obs, state, reward, terminated, info)."""
         raise NotImplementedError
 
     def get_obs(self, state: Any, params: Any) -> Shaped[Array, "..."]:
-        """The observation of a state."""
+        """Return the observation of a state."""
         raise NotImplementedError
 
     def is_truncated(self, state: Any, params: Any) -> Bool[Array, ""]:
-        """Whether the time limit was reached."""
+        """Return whether the time limit was reached."""
         return state.time >= params.max_steps_in_episode
 
     @partial(jax.jit, static_argnames="self")
     def reset(self, key: PRNGKeyArray, params: Any = None) -> tuple[Shaped[Array, "..."], Any]:
-        """Start an episode: (obs, state)."""
+        """Start an episode and return (obs, state)."""
         return self.reset_env(key, self.default_params if params is None else params)
 
     @partial(jax.jit, static_argnames="self")
     def step(self, key: PRNGKeyArray, state: Any, action: Shaped[Array, "..."], params: Any = None):
-        """Advance one step, restarting an ended episode at once.
+        """Advance one step and restart at once if the episode ended.
 
-        Builds a fresh episode on every call; `VectorEnvironment` does the same for many far more cheaply.
+        Every call computes a reset, whether it is needed or not. `VectorEnvironment` avoids that cost for many
+        environments.
 
         Returns:
-            obs, state, reward, terminated, truncated, info. `obs` and `state` are those of the new episode
-            where the old one ended; info["final_observation"] is the last observation of the old one.
+            (obs, state, reward, terminated, truncated, info). If the episode ended, `obs` and `state` belong to the
+            new episode and info["final_observation"] is the last observation of the old one.
         """
         params = self.default_params if params is None else params
         step_key, reset_key = jax.random.split(key)

@@ -61,7 +61,9 @@ def case(request):
     return Case(*request.param)
 
 
-@pytest.fixture(scope="module", params=slow(DEFAULTS, ("agar", "boids", "breakout", "connect4", "snake")), ids=name_of)
+@pytest.fixture(
+    scope="module", params=slow(DEFAULTS, ("agar", "boids", "breakout", "connect4", "foraging", "snake")), ids=name_of
+)
 def plain_case(request):
     """For tests that compile most: eager operations one by one, or another copy of the step."""
     return Case(*request.param)

@@ -123,7 +123,7 @@ def test_both_updates_equal_plain_python(step, parallel, seed):
     assert deaths > 100
 
 
-@pytest.mark.parametrize("num_snakes", [1, 20])
+@pytest.mark.parametrize("num_snakes", [pytest.param(1, marks=pytest.mark.slow), 20])
 def test_parallel_equals_sequential_whatever_is_wished(step, num_snakes):
     rng = np.random.default_rng(7)
     one, other = make(num_snakes, True), make(num_snakes, False)
