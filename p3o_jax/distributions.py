@@ -94,7 +94,9 @@ class MultiCategorical:
 
     def to_env(self, action: Int[Array, "*b k"]) -> Int[Array, "*b k"]:
         """Return the action as the environment takes it."""
-        return action + jnp.array(self.start, action.dtype) if self.start else action
+        if not self.start:
+            return action
+        return action + jnp.broadcast_to(jnp.array(self.start, action.dtype), action.shape)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,11 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from p3o_jax.distributions import Distribution, from_space
+from p3o_jax.estimators.base import Trainable
 from p3o_jax.networks import ActorCritic, Memory
 from p3o_jax.normalize import Moments, normalize
 from p3o_jax.settings import Config
 from p3o_jax.vector import VectorEnvironment
-
-Trainable = dict[str, Any]
 
 
 class Actor(NamedTuple):

@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float
 from p3o_jax.normalize import RewardScale
 from p3o_jax.params import Params
 
-Trained = dict[str, Array]
+Trainable = dict[str, Any]
+"""What gradient steps train: "params" of the network, and parameters of the estimator itself by their names."""
 
 
 class Outcome(NamedTuple):
@@ -76,12 +77,12 @@ class Estimator(Protocol):
         """Return the running statistics before any segment was seen: a pytree, () for none."""
         ...
 
-    def init_trained(self) -> Trained:
+    def init_trained(self) -> Trainable:
         """Return the parameters of the estimator itself that gradient steps train beside the network's, by name."""
         ...
 
     def targets(
-        self, params: Params, state: Any, trained: Trained, outcome: Outcome, predictions: Predictions
+        self, params: Params, state: Any, trained: Trainable, outcome: Outcome, predictions: Predictions
     ) -> Estimate:
         """Return what an update aims at.
 
@@ -95,7 +96,7 @@ class Estimator(Protocol):
         ...
 
     def value_loss(
-        self, params: Params, trained: Trained, values: Float[Array, "t b v"], targets: Any, shared: Any
+        self, params: Params, trained: Trainable, values: Float[Array, "t b v"], targets: Any, shared: Any
     ) -> Float[Array, ""]:
         """Return the value loss of a minibatch, its coefficient included.
 

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trained
+from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
 from p3o_jax.losses import clipped_value_loss
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.advantages import gae
@@ -41,12 +41,12 @@ class GAE:
         """Return no statistics."""
         return ()
 
-    def init_trained(self) -> Trained:
+    def init_trained(self) -> Trainable:
         """Return no parameters."""
         return {}
 
     def targets(
-        self, params: Params, state: tuple[()], trained: Trained, outcome: Outcome, predictions: Predictions
+        self, params: Params, state: tuple[()], trained: Trainable, outcome: Outcome, predictions: Predictions
     ) -> Estimate:
         """Return advantages and lambda-returns; see `Estimator.targets`."""
         del trained
@@ -59,7 +59,7 @@ class GAE:
         return Estimate(out.advantages, Targets(out.returns, old_values), (), state, explained[None])
 
     def value_loss(
-        self, params: Params, trained: Trained, values: Float[Array, "t b v"], targets: Targets, shared: tuple[()]
+        self, params: Params, trained: Trainable, values: Float[Array, "t b v"], targets: Targets, shared: tuple[()]
     ) -> Float[Array, ""]:
         """Return the clipped squared error; see `Estimator.value_loss`."""
         del trained, shared

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from p3o_jax.checks import check_positive_integers
-from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trained
+from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.advantages import segment_original_advantage
 from p3o_jax.ops.common import resolve_implementation
@@ -48,12 +48,12 @@ class Original:
         """Return the spread of every lag before any segment was seen."""
         return init_spread(self.horizon)
 
-    def init_trained(self) -> Trained:
+    def init_trained(self) -> Trainable:
         """Return the logarithm of each lag's spread, 0."""
         return {"log_std": jnp.zeros(self.horizon)}
 
     def targets(
-        self, params: Params, state: Spread, trained: Trained, outcome: Outcome, predictions: Predictions
+        self, params: Params, state: Spread, trained: Trainable, outcome: Outcome, predictions: Predictions
     ) -> Estimate:
         """Return advantages and the segment without what follows terminals; see `Estimator.targets`."""
         values, log_std = predictions.values, trained["log_std"]
@@ -65,7 +65,7 @@ class Original:
         return Estimate(advantages, segment, (), spread, spread.explained_variance)
 
     def value_loss(
-        self, params: Params, trained: Trained, values: Float[Array, "t b v"], targets: Segment, shared: tuple[()]
+        self, params: Params, trained: Trainable, values: Float[Array, "t b v"], targets: Segment, shared: tuple[()]
     ) -> Float[Array, ""]:
         """Return the Gaussian negative log-likelihood; see `Estimator.value_loss`."""
         del shared

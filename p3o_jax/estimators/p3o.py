@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple, get_args
 from jaxtyping import Array, Float
 
 from p3o_jax.checks import check_choice, check_positive_integers
-from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trained
+from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.advantages import segment_advantage
 from p3o_jax.ops.common import resolve_implementation
@@ -61,12 +61,12 @@ class P3O:
         """Return the spread of every lag before any segment was seen."""
         return init_spread(self.horizon)
 
-    def init_trained(self) -> Trained:
+    def init_trained(self) -> Trainable:
         """Return no parameters: the spread has its optimum in closed form."""
         return {}
 
     def targets(
-        self, params: Params, state: Spread, trained: Trained, outcome: Outcome, predictions: Predictions
+        self, params: Params, state: Spread, trained: Trainable, outcome: Outcome, predictions: Predictions
     ) -> Estimate:
         """Return advantages, returns, and the lags' weights; see `Estimator.targets`."""
         del trained
@@ -80,7 +80,7 @@ class P3O:
         return Estimate(out.advantages, targets, Lags(weights, spread.std), spread, spread.explained_variance)
 
     def value_loss(
-        self, params: Params, trained: Trained, values: Float[Array, "t b v"], targets: Targets, shared: Lags
+        self, params: Params, trained: Trainable, values: Float[Array, "t b v"], targets: Targets, shared: Lags
     ) -> Float[Array, ""]:
         """Return the loss of every lag by itself and of their sum; see `Estimator.value_loss`."""
         del trained

@@ -10,6 +10,8 @@ import pytest
 from p3o_jax.ops import advantages
 
 IMPLEMENTATIONS = ["reference", "xla", "interpret"]
+FOR_IDENTITIES = ["reference", "xla", pytest.param("interpret", marks=pytest.mark.slow)]
+"""An emulated kernel takes seconds to compile: without slow tests it is compared with the double loops only."""
 SHAPES = [(12, 5, 7), (4, 3, 9), (1, 2, 1)]
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}  # float32 sums of up to H T = 84 terms of order 1
 
@@ -75,7 +77,7 @@ def test_tau_may_differ_by_lag(make_example, implementation):
         np.testing.assert_allclose(actual, truth, **TOLERANCE)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", FOR_IDENTITIES)
 def test_tau_one_is_the_one_step_error(make_example, implementation):
     segment = make_example(end_rate=0.0)
     following = jnp.concatenate([segment.mean[1:], segment.last_mean[None]])
@@ -84,7 +86,7 @@ def test_tau_one_is_the_one_step_error(make_example, implementation):
     np.testing.assert_allclose(estimate(segment, implementation, 1.0).advantages, advantage, **TOLERANCE)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", FOR_IDENTITIES)
 def test_a_long_horizon_with_equal_weights_is_the_plain_return(make_example, implementation):
     """H >= T, no ends, nothing predicted beyond the segment: the advantage is return minus summed prediction."""
     segment = make_example(5, 4, 8, end_rate=0.0)._replace(last_mean=jnp.zeros((4, 8)))
@@ -93,7 +95,7 @@ def test_a_long_horizon_with_equal_weights_is_the_plain_return(make_example, imp
     np.testing.assert_allclose(out.advantages, plain_return - jnp.sum(segment.mean, axis=2), **TOLERANCE)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", FOR_IDENTITIES)
 def test_monte_carlo_returns_are_the_rewards_and_the_bootstrap_whatever_was_predicted(make_example, implementation):
     """R_t = sum_j w_j y with y the reward at t + j, or the prediction after the segment: no mean within it."""
     segment = make_example(end_rate=0.0)
@@ -105,7 +107,7 @@ def test_monte_carlo_returns_are_the_rewards_and_the_bootstrap_whatever_was_pred
         np.testing.assert_allclose(out.returns, expected, **TOLERANCE)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", FOR_IDENTITIES)
 def test_nothing_after_a_terminal_matters(make_example, implementation):
     segment, other = make_example(end_rate=0.0), make_example(end_rate=0.0, seed=1)
     terminated = segment.terminated.at[6].set(True)
@@ -120,7 +122,7 @@ def test_nothing_after_a_terminal_matters(make_example, implementation):
         np.testing.assert_array_equal(actual[:7], expected[:7])
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", FOR_IDENTITIES)
 def test_a_truncation_is_not_a_terminal(make_example, implementation):
     """Predictions stand for the rewards that a truncation hides, and zeros for those that a terminal denies."""
     segment = make_example(end_rate=0.0)
@@ -133,7 +135,7 @@ def test_a_truncation_is_not_a_terminal(make_example, implementation):
     np.testing.assert_array_equal(both.advantages, terminal.advantages)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", FOR_IDENTITIES)
 def test_results_do_not_depend_on_the_batchs_layout(make_example, implementation):
     segment = make_example()
     order = jnp.array([3, 0, 4, 1, 2])
@@ -157,7 +159,7 @@ def test_results_do_not_depend_on_the_batchs_layout(make_example, implementation
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", FOR_IDENTITIES)
 def test_bfloat16_inputs_are_summed_in_float32(make_example, implementation):
     segment = make_example()
     low = segment._replace(mean=segment.mean.astype(jnp.bfloat16), last_mean=segment.last_mean.astype(jnp.bfloat16))
@@ -167,7 +169,7 @@ def test_bfloat16_inputs_are_summed_in_float32(make_example, implementation):
         np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", FOR_IDENTITIES)
 def test_an_advantage_is_a_constant_to_gradients(make_example, implementation):
     segment = make_example()
 

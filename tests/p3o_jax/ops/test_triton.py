@@ -88,7 +88,7 @@ def test_under_shard_map_each_device_runs_its_own_environments(make_example):
     assert "all_gather" not in text
 
 
-@pytest.mark.parametrize("implementation", ["xla", "interpret"])
+@pytest.mark.parametrize("implementation", ["xla", pytest.param("interpret", marks=pytest.mark.slow)])
 def test_sharded_results_are_the_plain_ones(make_example, implementation):
     segment = make_example()
     arguments, for_loss, _ = arguments_of(segment)
@@ -105,7 +105,7 @@ def test_sharded_results_are_the_plain_ones(make_example, implementation):
     np.testing.assert_allclose(jax.jit(mapped)(*for_loss), gradient(*for_loss), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(6, 4, 5), (70, 3, 40)])
+@pytest.mark.parametrize("shape", [pytest.param((6, 4, 5), marks=pytest.mark.slow), (70, 3, 40)])
 def test_several_tiles_and_programs_add_up(make_example, shape):
     """T beyond one tile, H that is no power of two, more than one program per environment."""
     segment = make_example(*shape)
