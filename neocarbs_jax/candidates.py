@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from neocarbs_jax.space import SearchSpace
@@ -52,7 +53,7 @@ def climb(
     unit: Float[Array, "m d"],
     num_steps: int,
 ) -> Float[Array, "m d"]:
-    """Points uphill of every point, inside the cube: each coordinate moves by a step of its own (Rprop), then snaps.
+    """Return points uphill of every point, inside the cube: each coordinate moves by a step of its own, then snaps.
 
     Args:
         space: the search space.
@@ -61,15 +62,14 @@ def climb(
         num_steps: that are taken.
     """
 
-    def step(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
-        unit, size, previous = carry
-        slope = jnp.sign(jnp.nan_to_num(slope_fn(unit)))
-        factor = jnp.where(slope * previous > 0, 1.3, jnp.where(slope * previous < 0, 0.5, 1.0))
-        size = jnp.clip(size * factor.astype(size.dtype), *_STEP_BOUNDS)
-        return (jnp.clip(unit + size * slope, 0, 1), size, slope), None
+    optimizer = optax.rprop(_FIRST_STEP, eta_plus=1.3, min_step_size=_STEP_BOUNDS[0], max_step_size=_STEP_BOUNDS[1])
 
-    start = unit, jnp.full_like(unit, _FIRST_STEP), jnp.zeros_like(unit)
-    (reached, _, _), _ = jax.lax.scan(step, start, None, length=num_steps)
+    def step(carry: tuple[Array, optax.OptState], _: None) -> tuple[tuple[Array, optax.OptState], None]:
+        unit, state = carry
+        updates, state = optimizer.update(-jnp.nan_to_num(slope_fn(unit)), state)
+        return (jnp.clip(unit + jnp.asarray(updates), 0, 1), state), None
+
+    (reached, _), _ = jax.lax.scan(step, (unit, optimizer.init(unit)), None, length=num_steps)
     return space.snap(reached)
 
 

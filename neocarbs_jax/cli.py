@@ -10,9 +10,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from neocarbs_jax import ledger, report
-from neocarbs_jax.progress import front_details
-from neocarbs_jax.study import Study
+from neocarbs_jax.report import report
+from neocarbs_jax.report.progress import front_details
+from neocarbs_jax.study import Study, ledger
 
 Storage = Annotated[str, tyro.conf.Positional]
 

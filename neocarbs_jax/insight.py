@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from neocarbs_jax import candidates, sweep
-from neocarbs_jax import front as fronts
-from neocarbs_jax import model as models
+from neocarbs_jax import beliefs, candidates, pareto, sweep
+from neocarbs_jax.beliefs import Surrogates
 from neocarbs_jax.config import Config
 from neocarbs_jax.space import Choice, Log, Logit, Pow2
 from neocarbs_jax.sweep import State
 
 _NUM_LEVELS = 17
+_NUM_CANDIDATES = 768
 
 
 class PredictedFront(NamedTuple):
@@ -69,9 +69,9 @@ class ScalingLaw(NamedTuple):
         return mean, jnp.sqrt(about_mean + (self.slope_std * distance) ** 2)
 
 
-def _model(config: Config, state: State) -> models.Model:
-    fit = models.refit(config, state.observations, state.fit, state.count)
-    return models.build(config, state.observations, fit)
+def _surrogates(config: Config, state: State) -> Surrogates:
+    fit = beliefs.refit(config.form, state.observations, state.fit, state.count)
+    return beliefs.condition(config.form, state.observations, fit)
 
 
 def predicted_front(config: Config, state: State, key: PRNGKeyArray, num_costs: int = 32) -> PredictedFront:
@@ -83,13 +83,14 @@ def predicted_front(config: Config, state: State, key: PRNGKeyArray, num_costs: 
         key: consumed.
         num_costs: number of costs.
     """
-    model = _model(config, state)
+    known = _surrogates(config, state)
     data = state.observations
-    believed = fronts.believe(data, model)
-    near = candidates.perturb(config.space, key, data.unit, believed.on_front, config.num_candidates)
+    believed = known.at_observed()
+    on_front = pareto.non_dominated(believed.score, believed.log_cost, data.success)
+    near = candidates.perturb(config.space, key, data.unit, on_front, _NUM_CANDIDATES)
     units = jnp.concatenate([data.unit, near])
     valid = jnp.concatenate([data.success, jnp.ones(near.shape[0], bool)])
-    at = models.believe(model, units)
+    at = known.at(units)
     lowest = jnp.min(jnp.where(data.success, believed.log_cost, jnp.inf))
     highest = jnp.max(jnp.where(data.success, believed.log_cost, -jnp.inf))
     log_cost = lowest + (highest - lowest) * jnp.linspace(0, 1, num_costs, dtype=units.dtype)
@@ -98,7 +99,7 @@ def predicted_front(config: Config, state: State, key: PRNGKeyArray, num_costs: 
     affordable = valid[None, :] & (at.log_cost[None, :] <= log_cost[:, None] + 1e-6)
     best = jnp.argmax(jnp.where(affordable, cautious[None, :], -jnp.inf), axis=1)
     mean, std = at.score[best], at.score_std[best]
-    low, middle, high = (model.warp.inverse(mean + z * std) for z in (-1.645, 0.0, 1.645))
+    low, middle, high = (known.warp.inverse(mean + z * std) for z in (-1.645, 0.0, 1.645))
     return PredictedFront(jnp.exp(log_cost), middle, low, high, units[best])
 
 
@@ -107,7 +108,7 @@ def importances(config: Config, state: State, front: PredictedFront) -> Float[Ar
 
     I_j(p) = sd over t of mean(p with axis j at t), divided by the sum over the axes: which axis matters *there*.
     """
-    model = _model(config, state)
+    known = _surrogates(config, state)
 
     def effect(name: str) -> Float[Array, " k"]:
         columns, axis = config.space.slices[name], dict(config.space.axes)[name]
@@ -117,7 +118,7 @@ def importances(config: Config, state: State, front: PredictedFront) -> Float[Ar
             levels = jnp.linspace(0, 1, _NUM_LEVELS, dtype=front.unit.dtype)[:, None]
         moved = jax.vmap(lambda level: front.unit.at[:, columns].set(level[None, :]))(levels)
         flat = moved.reshape(-1, config.space.size)
-        score = models.believe(model, flat).score.reshape(moved.shape[:2])
+        score = known.at(flat).score.reshape(moved.shape[:2])
         return jnp.std(score, axis=0)
 
     effects = jnp.stack([effect(name) for name in config.space.names], axis=1)

@@ -3,23 +3,35 @@
 All functions take masked arrays of fixed length; masked rows have no effect.
 """
 
+from typing import Any, NamedTuple
+
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
+AnyArray = Array | np.ndarray
 
-def non_dominated(
-    score: Float[Array, " n"], log_cost: Float[Array, " n"], mask: Bool[Array, " n"]
-) -> Bool[Array, " n"]:
+
+class Front(NamedTuple):
+    """Staircase of the best score at every cost, from the first to the last cost that matters."""
+
+    cost: Float[Array, " k"]
+    score: Float[Array, " k"]
+
+
+def non_dominated(score: Float[AnyArray, " n"], log_cost: Float[AnyArray, " n"], mask: Bool[AnyArray, " n"]) -> Any:
     """Rows that no other row equals or beats in score and cost; of equal rows the first.
 
     Row j dominates i when score_j >= score_i and log_cost_j <= log_cost_i, one of them strictly, or j comes first.
+    NumPy in, NumPy out.
     """
+    xp: Any = score.__array_namespace__()
     score_j, score_i = score[None, :], score[:, None]
     cost_j, cost_i = log_cost[None, :], log_cost[:, None]
-    order = jnp.arange(score.shape[0])
+    order = xp.arange(score.shape[0])
     strict = (score_j > score_i) | (cost_j < cost_i) | (order[None, :] < order[:, None])
     dominates = (score_j >= score_i) & (cost_j <= cost_i) & strict & mask[None, :]
-    return mask & ~jnp.any(dominates, axis=1)
+    return mask & ~xp.any(dominates, axis=1)
 
 
 def staircase(

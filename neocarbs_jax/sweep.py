@@ -1,6 +1,6 @@
 """A whole sweep as pure functions of arrays: jit them, vmap them, scan over them.
 
-    config = Config(space, capacity=256, strategy="neocarbs")            # static under jit
+    config = Config(space, capacity=256, strategy=NeoCARBS())            # static under jit; "neocarbs" is the same
     state = init(config)
     state, suggestion = suggest(config, state, key)                      # .unit, .values, predictions, rating
     state = observe(config, state, suggestion, score, cost, failed=False)
@@ -19,7 +19,7 @@ which depends on that number alone, from a start that depends on nothing: a rest
 """
 
 import dataclasses
-import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -28,19 +28,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
-from neocarbs_jax import front, pareto
-from neocarbs_jax import model as models
+from neocarbs_jax import beliefs, pareto
 from neocarbs_jax import observations as buffers
+from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.config import Config
-from neocarbs_jax.model import Fit
 from neocarbs_jax.observations import Observations, Status
 from neocarbs_jax.space import Choice
-from neocarbs_jax.strategies import STRATEGIES
+from neocarbs_jax.strategies import Situation
 
 __all__ = [
     "Config", "State", "Status", "StepInfo", "Suggestion",
-    "enqueue", "forget", "grow", "init", "observe", "observe_curve", "restore", "run", "step", "suggest",
-    "suggest_batch",
+    "enqueue", "forget", "grow", "init", "observe", "observe_curve", "propose", "refit", "restore", "run", "step",
+    "suggest", "suggest_batch",
 ]  # fmt: skip
 
 Objective = Callable[[Mapping[str, Any], Array], tuple[Array, Array]]
@@ -72,7 +71,6 @@ class Suggestion(NamedTuple):
         predicted_cost: predictive median of the measured cost, in its own units.
         predicted_cost_std: standard deviation of that prediction.
         rating: expected hypervolume gain of this trial, as a fraction of the front's present hypervolume.
-        rating_per_cost: rating divided by the predicted cost.
     """
 
     index: Int[Array, "*q"]
@@ -83,7 +81,6 @@ class Suggestion(NamedTuple):
     predicted_cost: Float[Array, "*q"]
     predicted_cost_std: Float[Array, "*q"]
     rating: Float[Array, "*q"]
-    rating_per_cost: Float[Array, "*q"]
 
 
 class StepInfo(NamedTuple):
@@ -97,27 +94,47 @@ class StepInfo(NamedTuple):
 
 def init(config: Config) -> State:
     """A sweep that has seen nothing."""
-    return State(buffers.empty(config.capacity, config.space.size), jnp.zeros((), jnp.int32), models.unfitted(config))
+    fit = beliefs.unfitted(config.form, config.space.size)
+    return State(buffers.empty(config.capacity, config.space.size), jnp.zeros((), jnp.int32), fit)
 
 
 def suggest(config: Config, state: State, key: PRNGKeyArray) -> tuple[State, Suggestion]:
-    """The next point to try, entered as pending.
+    """Return the next point to try, entered as pending: `refit`, then `propose`.
 
     Args:
         config: of the sweep.
         state: of the sweep.
         key: consumed.
     """
-    strategy = STRATEGIES[config.strategy]
-    model = None
-    if strategy.uses_model:
-        fit = models.refit(config, state.observations, state.fit, state.count)
-        state = state._replace(fit=fit)
-        model = models.build(config, state.observations, fit)
-    unit = strategy.propose(config, state.observations, model, state.count, key)
+    return propose(config, refit(config, state), key)
+
+
+def refit(config: Config, state: State) -> State:
+    """Return the state with surrogates refitted, where a checkpoint was passed since the last fit."""
+    if not config.strategy.uses_surrogates:
+        return state
+    return state._replace(fit=beliefs.refit(config.form, state.observations, state.fit, state.count))
+
+
+def propose(config: Config, state: State, key: PRNGKeyArray) -> tuple[State, Suggestion]:
+    """Return the next point to try by the surrogates as they are fitted, entered as pending.
+
+    Args:
+        config: of the sweep.
+        state: of the sweep.
+        key: consumed.
+    """
+    seen = _situation(config, state)
+    unit = config.strategy.propose(seen, key)
     center = jnp.asarray(config.space.center, unit.dtype)
-    unit = jnp.where(state.count == 0, config.space.snap(center), unit)
-    return _enter(config, state, unit, model)
+    return _enter(config, state, jnp.where(state.count == 0, config.space.snap(center), unit), seen)
+
+
+def _situation(config: Config, state: State) -> Situation:
+    data = state.observations
+    known = beliefs.condition(config.form, data, state.fit) if config.strategy.uses_surrogates else None
+    log_max_cost = None if config.max_cost is None else math.log(config.max_cost)
+    return Situation(config.space, data, known, state.count, log_max_cost, config.delta, config.resample_every)
 
 
 def suggest_batch(config: Config, state: State, key: PRNGKeyArray, q: int) -> tuple[State, Suggestion]:
@@ -265,28 +282,21 @@ def restore(
     num_rows = np.shape(score)[0]
     if num_rows > config.capacity:
         raise ValueError(f"`capacity` must hold all {num_rows} rows; got {config.capacity}.")
-    fit = models.unfitted(config) if fit is None else fit
-    # Padded by NumPy, so that nothing compiles anew for another number of rows.
-    rows = (unit, score, cost, status)
-    shapes = ((config.capacity, config.space.size), *3 * ((config.capacity,),))
-    padded = [np.zeros(shape, np.asarray(row).dtype) for row, shape in zip(rows, shapes, strict=True)]
-    for target, row in zip(padded, rows, strict=True):
-        target[:num_rows] = row
-    return _restore(config, *padded, np.asarray(num_rows, np.int32), fit)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _restore(config: Config, unit: Array, score: Array, cost: Array, status: Array, count: Array, fit: Fit) -> State:
+    dtype = jnp.zeros(()).dtype
+    unit, score, cost = (np.asarray(a, dtype) for a in (unit, score, cost))
+    status = np.asarray(status, np.int32)
+    bad = ~(np.isfinite(score) & np.isfinite(cost))
+    status = np.where((status == Status.SUCCESS) & bad, int(Status.FAILED), status)
+    known = np.isfinite(cost) & (cost > 0)
+    cost = np.where(known, np.maximum(cost, np.finfo(dtype).tiny, where=known, out=np.ones_like(cost)), 1)
+    score = np.where(status == Status.SUCCESS, score, 0)
     state = init(config)
-    dtype = state.observations.unit.dtype
-    unit, score, cost, status = *(a.astype(dtype) for a in (unit, score, cost)), status.astype(jnp.int32)
-    finite = jnp.isfinite(score) & jnp.isfinite(cost)
-    status = jnp.where((status == Status.SUCCESS) & ~finite, int(Status.FAILED), status)
-    cost = jnp.where(jnp.isfinite(cost) & (cost > 0), jnp.maximum(cost, jnp.finfo(dtype).tiny), 1)
-    observations = Observations(unit, jnp.where(status == Status.SUCCESS, score, 0), cost, status)
-    if STRATEGIES[config.strategy].uses_model:
-        fit = models.refit(config, observations, fit, count)
-    return State(observations, count, fit)
+    # By NumPy, so that nothing compiles anew for another number of rows.
+    buffer = [np.array(column) for column in state.observations]
+    for column, row in zip(buffer, (unit, score, cost, status), strict=True):
+        column[:num_rows] = row
+    observations = Observations(*map(jnp.asarray, buffer))
+    return State(observations, jnp.asarray(num_rows, jnp.int32), state.fit if fit is None else fit)
 
 
 def _free_row(state: State) -> Int[Array, ""]:
@@ -299,35 +309,21 @@ def _free_row(state: State) -> Int[Array, ""]:
     return jnp.where(state.count < observations.capacity, state.count, oldest)
 
 
-def _enter(
-    config: Config, state: State, unit: Float[Array, " d"], model: models.Model | None
-) -> tuple[State, Suggestion]:
+def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situation | None) -> tuple[State, Suggestion]:
     """Write a pending row and describe it."""
     index = _free_row(state)
     dtype = state.observations.unit.dtype
     unit = unit.astype(dtype)
     nan = jnp.full((), jnp.nan, dtype)
-    expected = models.Prediction(nan, nan, nan, nan)
-    rating = nan
-    if model is not None:
-        at = models.believe(model, unit[None, :])
-        expected = jax.tree.map(lambda a: a[0], models.predict(model, at))
-        believed = front.believe(state.observations, model)
-        rating = front.rate(config, state.observations, model, believed, at)
+    expected, rating = (nan, nan, nan, nan), nan
+    if seen is not None and seen.surrogates is not None:
+        at = seen.surrogates.at(unit[None, :])
+        expected = [a[0] for a in seen.surrogates.in_units(at)]
+        rating = config.strategy.rate(seen, at)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     observations = buffers.write(
         state.observations, index, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32)
     )
-    values = config.space.from_unit(unit)
-    suggestion = Suggestion(
-        index=index,
-        unit=unit,
-        values={n: jnp.asarray(v) for n, v in values.items() if not isinstance(v, str)},
-        predicted_score=expected.score,
-        predicted_score_std=expected.score_std,
-        predicted_cost=expected.cost,
-        predicted_cost_std=expected.cost_std,
-        rating=rating,
-        rating_per_cost=rating / expected.cost,
-    )
+    values = {n: jnp.asarray(v) for n, v in config.space.from_unit(unit).items() if not isinstance(v, str)}
+    suggestion = Suggestion(index, unit, values, *expected, rating)  # pyright: ignore[reportCallIssue]  # four of them
     return state._replace(observations=observations, count=state.count + 1), suggestion

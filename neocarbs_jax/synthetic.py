@@ -11,23 +11,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from neocarbs_jax.pareto import Front
 from neocarbs_jax.space import Integer, Linear, Log, Logit, Pow2, SearchSpace
 
 Values = Mapping[str, Array]
 Outcome = tuple[Float[Array, ""], Float[Array, ""]]
-
-
-class Front(NamedTuple):
-    """Staircase of the best noiseless score at every cost, from the first to the last cost that matters."""
-
-    cost: Float[Array, " k"]
-    score: Float[Array, " k"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,11 +13,13 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from neocarbs_jax import ledger, space_formats, sweep
-from neocarbs_jax.ledger import Trial
-from neocarbs_jax.liveness import Pulse, quiet_optuna, release_dead
-from neocarbs_jax.proposal import MIN_CAPACITY, Memory, propose
+from neocarbs_jax import space as spaces
+from neocarbs_jax import sweep
 from neocarbs_jax.space import Log, Pow2, SearchSpace
+from neocarbs_jax.study import ledger, programs
+from neocarbs_jax.study.ledger import Trial
+from neocarbs_jax.study.liveness import Pulse, quiet_optuna, release_dead
+from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
 
 Objective = Callable[[dict[str, Any]], tuple[float, float] | tuple[float, float, dict[str, Any]]]
 
@@ -44,15 +46,18 @@ class Study:
         *,
         name: str = "sweep",
         seed: int = 0,
+        compilation_cache: bool = True,
         **options: Any,
     ) -> "Study":
-        """Opens the study `name`, making it if it does not exist yet.
+        """Open the study `name`, making it if it does not exist yet.
 
         Args:
             space: what is searched.
             storage: URL of a database ("sqlite:///sweep.db", "postgresql://host/db") or an Optuna storage.
             name: name of the study in the storage.
             seed: of the suggestions; a study keeps the seed that it was made with.
+            compilation_cache: whether compiled programs are kept on disk, so that later processes start at once; see
+                `programs.keep_on_disk`. JAX has one such cache per process.
             **options: fields of `sweep.Config` besides space and capacity, such as `strategy` or `max_cost`.
 
         Raises:
@@ -60,11 +65,13 @@ class Study:
                 over another space.
         """
         config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
+        if compilation_cache:
+            programs.keep_on_disk()
         opened = ledger.open_storage(storage)
         study = optuna.create_study(
             storage=opened, study_name=name, directions=["maximize", "minimize"], load_if_exists=True
         )
-        described = space_formats.to_dict(space)
+        described = spaces.to_dict(space)
         stored = study.user_attrs.get("space")
         if stored is None:
             with quiet_optuna():
@@ -80,19 +87,34 @@ class Study:
         return cls(study, config, study.user_attrs["seed"])
 
     @classmethod
-    def load(cls, storage: str | optuna.storages.BaseStorage, *, name: str = "sweep", **options: Any) -> "Study":
-        """Opens an existing study with the space and seed that it was made with.
+    def load(
+        cls,
+        storage: str | optuna.storages.BaseStorage,
+        *,
+        name: str = "sweep",
+        compilation_cache: bool = True,
+        **options: Any,
+    ) -> "Study":
+        """Open an existing study with the space and seed that it was made with.
+
+        Args:
+            storage: as in `create`.
+            name: of the study.
+            compilation_cache: as in `create`.
+            **options: as in `create`.
 
         Raises:
             ValueError: if the storage cannot be opened or holds no study of this name.
         """
         opened = ledger.open_storage(storage, must_exist=True)
+        if compilation_cache:
+            programs.keep_on_disk()
         try:
             study = optuna.load_study(study_name=name, storage=opened)
         except KeyError as error:
             known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
             raise ValueError(f"`name` must be a study of the storage ({known}); got {name!r}.") from error
-        space = space_formats.from_dict(study.user_attrs["space"])
+        space = spaces.from_dict(study.user_attrs["space"])
         return cls(study, sweep.Config(space, capacity=MIN_CAPACITY, **options), study.user_attrs["seed"])
 
     @property
@@ -126,7 +148,7 @@ class Study:
         return self._ledger
 
     def close(self) -> None:
-        """Gives the connections to the database back; the study itself stays usable."""
+        """Give the connections to the database back; the study itself stays usable."""
         storage = self._ledger._storage
         storage.remove_session()
         engine = getattr(getattr(storage, "_backend", storage), "engine", None)
@@ -134,7 +156,7 @@ class Study:
             engine.dispose()
 
     def ask(self, q: int = 1) -> list[Trial]:
-        """Suggests `q` trials that know of each other and of all that run elsewhere, and enters them as running."""
+        """Suggest `q` trials that know of each other and of all that run elsewhere, and enter them as running."""
         if q < 1:
             raise ValueError(f"`q` must be at least 1; got {q}.")
         return [self._ask_one() for _ in range(q)]
@@ -148,7 +170,7 @@ class Study:
         return dataclasses.replace(suggestion, number=row.number)
 
     def tell(self, trial: Trial, score: float, cost: float, **attrs: Any) -> Trial:
-        """Records what was measured; a score that is not finite records a failure.
+        """Record what was measured; a score that is not finite records a failure.
 
         Args:
             trial: one that `ask` returned.
@@ -165,7 +187,7 @@ class Study:
         return self._end(trial, TrialState.COMPLETE, [float(score), float(cost)], attrs)
 
     def fail(self, trial: Trial, reason: str, *, cost: float | None = None, **attrs: Any) -> Trial:
-        """Records that the configuration does not work: data that the sweep learns from.
+        """Record that the configuration does not work: data that the sweep learns from.
 
         Args:
             trial: one that `ask` returned.
@@ -179,7 +201,7 @@ class Study:
         return self._end(trial, TrialState.FAIL, None, attrs | {"reason": reason})
 
     def interrupt(self, trial: Trial) -> Trial:
-        """Takes a running trial back: it says nothing about its configuration, which may be proposed again."""
+        """Take a running trial back: it says nothing about its configuration, which may be proposed again."""
         return self._end(trial, TrialState.FAIL, None, {})
 
     def _end(self, trial: Trial, state: TrialState, values: list[float] | None, attrs: Mapping[str, Any]) -> Trial:

@@ -14,14 +14,14 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from neocarbs_jax.ledger import Trial, pareto_front
+from neocarbs_jax.study.ledger import Trial, pareto_front
 
 RECENT = 8
 _BLOCK = 6
 
 
 class Progress:
-    """Keeps the clock of each phase and draws the sweep.
+    """Keep the clock of each phase and draw the sweep.
 
     Args:
         num_trials: how many trials the study shall hold.
@@ -43,14 +43,14 @@ class Progress:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Progress"]:
-        """Draws while the block runs."""
+        """Draw while the block runs."""
         self._since = time.perf_counter()
         with self._live if self.console.is_terminal else contextlib.nullcontext():
             yield self
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Names what the block does and adds its wall time to that phase's clock."""
+        """Name what the block does and add its wall time to that phase's clock."""
         self._phase, self._since = name, time.perf_counter()
         try:
             yield

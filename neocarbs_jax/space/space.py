@@ -18,9 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from neocarbs_jax.axes import Axis, Bounded, Choice, Integer, Linear, Log, Logit, Pow2
-
-__all__ = ["Axis", "Bounded", "Choice", "Integer", "Linear", "Log", "Logit", "Pow2", "SearchSpace"]
+from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Pow2
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from neocarbs_jax.ledger import Trial, completed, pareto_front
+from neocarbs_jax.study.ledger import Trial, completed, pareto_front
 
 INK, ACCENT, MUTED = "#1f2937", "#dc2626", "#9ca3af"
 AGES = "Viridis"

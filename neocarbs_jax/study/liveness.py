@@ -19,7 +19,7 @@ _TOKEN = uuid.uuid4().hex
 
 @contextlib.contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Uses heartbeats, outside Optuna's own loop too, and metric names without its warnings."""
+    """Use heartbeats, outside Optuna's own loop too, and metric names without its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", message="Heartbeat of storage", category=UserWarning)
@@ -27,7 +27,7 @@ def quiet_optuna() -> Iterator[None]:
 
 
 class Pulse:
-    """Beats for the trials that this process runs, from a daemon thread, until each is discarded."""
+    """Beat for the trials that this process runs, from a daemon thread, until each is discarded."""
 
     def __init__(self, study: optuna.Study):
         self._study = study
@@ -40,7 +40,7 @@ class Pulse:
         return Pulse, (self._study,)  # a copy in another process beats for that process's trials
 
     def add(self, trial: optuna.Trial) -> None:
-        """Signs the trial with this process and beats for it from now on."""
+        """Sign the trial with this process and beats for it from now on."""
         for name, value in (("host", platform.node()), ("process", os.getpid()), ("token", _TOKEN)):
             trial.set_user_attr(name, value)
         if self._beat is None:
@@ -53,7 +53,7 @@ class Pulse:
                 self._thread.start()
 
     def discard(self, number: int) -> None:
-        """Stops beating for a trial."""
+        """Stop beating for a trial."""
         with self._changed:
             self._trial_ids.pop(number, None)
             self._changed.notify()
@@ -72,7 +72,7 @@ class Pulse:
 
 
 def release_dead(study: optuna.Study) -> list[int]:
-    """Marks as interrupted the running rows whose worker is gone; returns their numbers.
+    """Mark as interrupted the running rows whose worker is gone; return their numbers.
 
     A worker of this host is gone when its process is; of another host, when its heartbeat is overdue.
     """

@@ -14,18 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import optuna
 import sqlalchemy.exc
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, TrialState
 
-from neocarbs_jax.liveness import GRACE_SECONDS, HEARTBEAT_SECONDS, quiet_optuna
-from neocarbs_jax.space import Axis, Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace
+from neocarbs_jax import pareto
+from neocarbs_jax.space import SearchSpace, to_optuna
+from neocarbs_jax.study.liveness import GRACE_SECONDS, HEARTBEAT_SECONDS, quiet_optuna
 
 PREDICTIONS = ("predicted_score", "predicted_score_std", "predicted_cost", "predicted_cost_std", "rating")
 _INTERNAL = (*PREDICTIONS, "reason", "cost", "host", "process", "token", "fixed")
@@ -70,7 +66,7 @@ class Trial:
 def open_storage(
     storage: str | optuna.storages.BaseStorage, *, must_exist: bool = False
 ) -> optuna.storages.BaseStorage:
-    """Opens a database URL, such as "sqlite:///runs/sweep.db", with heartbeats on.
+    """Open a database URL, such as "sqlite:///runs/sweep.db", with heartbeats on.
 
     Args:
         storage: the URL, or an Optuna storage, which is returned as it is.
@@ -115,25 +111,6 @@ def _shown(url: str) -> str:
     return repr(re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url))
 
 
-def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Optuna's description of each axis, for its dashboards; Logit axes have none there and read as linear."""
-    return {name: _distribution(axis) for name, axis in space.axes}
-
-
-def _distribution(axis: Axis) -> BaseDistribution:
-    match axis:
-        case Choice():
-            return CategoricalDistribution(axis.options)
-        case Integer():
-            return IntDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
-        case Pow2():
-            return IntDistribution(axis.low, axis.high, log=True)
-        case Linear():
-            return FloatDistribution(axis.low, axis.high, step=axis.step)
-        case Log() | Logit():
-            return FloatDistribution(axis.low, axis.high, log=isinstance(axis, Log))
-
-
 def new_row(study: optuna.Study) -> optuna.Trial:
     """A new running row, without values yet; its number is this caller's alone."""
     with quiet_optuna():
@@ -141,9 +118,9 @@ def new_row(study: optuna.Study) -> optuna.Trial:
 
 
 def enter(study: optuna.Study, row: optuna.Trial, space: SearchSpace, suggestion: Trial) -> None:
-    """Writes the suggested values and their predictions into a row just made."""
+    """Write the suggested values and their predictions into a row just made."""
     storage, trial_id = study._storage, row._trial_id
-    for name, distribution in distributions(space).items():
+    for name, distribution in to_optuna(space).items():
         internal = distribution.to_internal_repr(suggestion.values[name])
         storage.set_trial_param(trial_id, name, internal, distribution)
     for name in PREDICTIONS:
@@ -159,7 +136,7 @@ def end(
     values: Sequence[float] | None,
     attrs: Mapping[str, Any],
 ) -> None:
-    """Ends a running row; its attributes are written before its state, so that an ended row is whole."""
+    """End a running row; its attributes are written before its state, so that an ended row is whole."""
     for name, value in attrs.items():
         study._storage.set_trial_user_attr(row._trial_id, name, value)
     with quiet_optuna():
@@ -204,19 +181,11 @@ def completed(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def pareto_front(trials: Sequence[Trial]) -> list[Trial]:
-    """Completed trials that no other beats in score at the same cost or less, cheapest first."""
-    front: list[Trial] = []
-    best = -math.inf
-    for score, _, trial in sorted(((t.score or 0.0, t.cost or 0.0, t) for t in completed(trials)), key=_cheapest_first):
-        if score > best:
-            front.append(trial)
-            best = score
-    return front
-
-
-def _cheapest_first(row: tuple[float, float, Trial]) -> tuple[float, float, int]:
-    score, cost, trial = row
-    return cost, -score, trial.number
+    """Return the completed trials that no other beats in score at the same cost or less, cheapest first."""
+    done = completed(trials)
+    score, log_cost = (np.array([f(t) for t in done], float) for f in (lambda t: t.score, lambda t: math.log(t.cost)))
+    on_front = pareto.non_dominated(score, log_cost, np.ones(len(done), bool))
+    return sorted((t for t, is_on in zip(done, on_front, strict=True) if is_on), key=lambda t: t.cost or 0.0)
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Sequence[str]:

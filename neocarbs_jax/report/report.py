@@ -8,8 +8,8 @@ from pathlib import Path
 import plotly.io
 from matplotlib.figure import Figure
 
-from neocarbs_jax import plots
-from neocarbs_jax.ledger import PREDICTIONS, Trial, completed, pareto_front
+from neocarbs_jax.report import plots
+from neocarbs_jax.study.ledger import PREDICTIONS, Trial, completed, pareto_front
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -38,7 +38,7 @@ def write(
     score_name: str = "score",
     cost_name: str = "cost",
 ) -> list[Path]:
-    """Writes report.html, front.png and trials.csv into `directory`; returns their paths.
+    """Write report.html, front.png and trials.csv into `directory`; return their paths.
 
     Args:
         directory: where to write; made if missing.

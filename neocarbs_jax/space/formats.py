@@ -1,4 +1,4 @@
-"""Search spaces from plain dictionaries, TOML files and Optuna distributions.
+"""Search spaces as plain dictionaries, TOML files and Optuna distributions, in both directions.
 
 [learning_rate]              # a table with `type` is an axis: linear, log, logit, integer, pow2 or choice
 type = "log"
@@ -19,12 +19,12 @@ import dataclasses
 import os
 import tomllib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from neocarbs_jax.space import Axis, Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Log, Logit, Pow2
+from neocarbs_jax.space.space import SearchSpace
 
 _TYPES: dict[str, type] = {
     "linear": Linear, "log": Log, "logit": Logit, "integer": Integer, "pow2": Pow2, "choice": Choice,
@@ -61,13 +61,18 @@ def to_dict(space: SearchSpace) -> dict[str, Any]:
     return tree | dict(space.fixed)
 
 
-def from_optuna(distributions: "Mapping[str, BaseDistribution]") -> SearchSpace:
+def from_optuna(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
     """The space of Optuna's float, int and categorical distributions.
 
     Raises:
         ValueError: when a distribution has no counterpart.
     """
     return SearchSpace(**{name: _from_distribution(name, entry) for name, entry in distributions.items()})
+
+
+def to_optuna(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """Return Optuna's distribution of each axis; Optuna has no logit scale, so Logit axes read as linear."""
+    return {name: _to_distribution(axis) for name, axis in space.axes}
 
 
 def _parse(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -99,10 +104,8 @@ def _parse_axis(name: str, entry: Mapping[str, Any]) -> Axis:
         raise ValueError(f"`{name}`: {error}") from error
 
 
-def _from_distribution(name: str, distribution: "BaseDistribution") -> Any:
+def _from_distribution(name: str, distribution: BaseDistribution) -> Any:
     """An axis; a distribution with a single value becomes a fixed value."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     match distribution:
         case CategoricalDistribution(choices=(only,)):
             return only
@@ -120,3 +123,17 @@ def _from_distribution(name: str, distribution: "BaseDistribution") -> Any:
             return Integer(low, high, step=step)
         case _:
             raise ValueError(f"`{name}` must have a float, int or categorical distribution; got {distribution!r}.")
+
+
+def _to_distribution(axis: Axis) -> BaseDistribution:
+    match axis:
+        case Choice():
+            return CategoricalDistribution(axis.options)
+        case Integer():
+            return IntDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
+        case Pow2():
+            return IntDistribution(axis.low, axis.high, log=True)
+        case Linear():
+            return FloatDistribution(axis.low, axis.high, step=axis.step)
+        case Log() | Logit():
+            return FloatDistribution(axis.low, axis.high, log=isinstance(axis, Log))

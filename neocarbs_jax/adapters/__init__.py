@@ -1,0 +1,1 @@
+"""Doors from other worlds: samplers and search algorithms of other tuners."""

@@ -1,0 +1,309 @@
+"""What a sweep believes: surrogates of score, log cost and success, fitted to and conditioned on its observations."""
+
+import dataclasses
+import enum
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import log_ndtr
+from jaxtyping import Array, Bool, Float, Int
+
+from neocarbs_jax import gp
+from neocarbs_jax.batching import anywhere
+from neocarbs_jax.gp import warping
+from neocarbs_jax.gp.fit import COST_NOISE, LABEL_NOISE, SCORE_NOISE
+from neocarbs_jax.gp.warping import Standardizer, Warp
+from neocarbs_jax.observations import Observations
+
+_WARP_PRICES = {"linear": 0.0, "aggression": 3.0, "log": 3.0, "winsor": 3.0, "rank": 10.0}
+_NOISES = (SCORE_NOISE, COST_NOISE, LABEL_NOISE)
+BUCKETS = (64, 128)
+"""Numbers of rows that surrogates are fitted on: the smallest that holds all, otherwise a spread of the largest."""
+
+
+class Target(enum.IntEnum):
+    """What is predicted; the index of arrays whose leading axis runs over the three surrogates."""
+
+    SCORE = 0
+    COST = 1
+    SUCCESS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """The static form of the surrogates.
+
+    Attributes:
+        kernel_fn: of all three, with the prior of its parameters.
+        warps: names of the score warps, the likeliest of which is taken.
+        aggression: eps of the aggression warp.
+    """
+
+    kernel_fn: gp.KernelBuilder = gp.MATERN_LINEAR
+    warps: tuple[str, ...] = warping.WARPS
+    aggression: float = 0.3
+
+
+class Fit(NamedTuple):
+    """Hyperparameters of the surrogates, fitted when `count` suggestions had been made.
+
+    Attributes:
+        count: that number.
+        warp: index of the score warp among those of the form.
+        hyperparameters: of each `Target`, along a leading axis.
+    """
+
+    count: Int[Array, ""]
+    warp: Int[Array, ""]
+    hyperparameters: gp.Hyperparameters
+
+
+class Beliefs(NamedTuple):
+    """What the surrogates say of some points.
+
+    Attributes:
+        score: posterior mean of the warped, noiseless score.
+        score_std: its standard deviation.
+        measured_std: the same for a measurement: noise included, calibrated on what the latest trials gave.
+        log_cost: posterior mean of the log cost.
+        log_cost_std: of a measurement of it, calibrated on leave-one-out residuals.
+        log_success: log probability of success; 0 before anything has failed.
+    """
+
+    score: Float[Array, " m"]
+    score_std: Float[Array, " m"]
+    measured_std: Float[Array, " m"]
+    log_cost: Float[Array, " m"]
+    log_cost_std: Float[Array, " m"]
+    log_success: Float[Array, " m"]
+
+
+class Surrogates(NamedTuple):
+    """Posteriors over standardised targets, and the transforms back to the user's units.
+
+    Attributes:
+        posteriors: of each `Target`, along a leading axis; that of success is zeros while nothing has failed.
+        warp: of scores.
+        log_cost: standardises log costs.
+        label: standardises success labels.
+        any_failed: whether any trial has failed.
+        failed_anywhere: the same, or in any sweep beside this one under `vmap`.
+    """
+
+    posteriors: gp.Posterior
+    warp: Warp
+    log_cost: Standardizer
+    label: Standardizer
+    any_failed: Bool[Array, ""]
+    failed_anywhere: Bool[Array, ""]
+
+    def at(self, unit: Float[Array, "m d"]) -> Beliefs:
+        """Return the posterior of score, cost and success at each point.
+
+        P(success) = Phi(f / s) for labels predicted as N(f, s^2).
+        """
+
+        def predict(task: tuple[Array, gp.Posterior]) -> tuple[Array, Array]:
+            asked, posterior = task
+            zeros = jnp.zeros_like(unit[:, 0])
+            return jax.lax.cond(asked, lambda: posterior.predict(unit), lambda: (zeros, zeros))
+
+        means, stds = jax.lax.map(predict, (_asked(self.failed_anywhere), self.posteriors))
+        return self._beliefs(means, stds)
+
+    def at_observed(self) -> Beliefs:
+        """Return the same at the observed rows; rows that are not successful mean nothing."""
+        return self._beliefs(self.posteriors.mean, self.posteriors.std)
+
+    def _beliefs(self, means: Float[Array, "3 m"], stds: Float[Array, "3 m"]) -> Beliefs:
+        known = self.posteriors
+        measured = jnp.sqrt(stds**2 + known.noise[:, None])
+        log_success = log_ndtr(
+            self.label.inverse(means[Target.SUCCESS]) / (measured[Target.SUCCESS] * self.label.scale)
+        )
+        return Beliefs(
+            score=means[Target.SCORE],
+            score_std=stds[Target.SCORE],
+            # The sweep seeks high scores where it knows least: only what came after tells, and only ever warns.
+            measured_std=measured[Target.SCORE] * jnp.maximum(known.forward_stretch[Target.SCORE], 1),
+            log_cost=self.log_cost.inverse(means[Target.COST]),
+            log_cost_std=measured[Target.COST] * known.stretch[Target.COST] * self.log_cost.scale,
+            log_success=jnp.where(self.any_failed, log_success, 0),
+        )
+
+    def plain(self, score: Float[Array, "*m"]) -> Float[Array, "*m"]:
+        """Return standardised scores, unwarped: the user's, but for the units."""
+        return self.warp.unwarp(score)
+
+    def in_units(self, beliefs: Beliefs) -> tuple[Array, Array, Array, Array]:
+        """Return predictive median and standard deviation of a measured score, and of a measured cost.
+
+        They are in the user's units; costs are log-normal.
+        """
+        score, score_std = self.warp.moments(beliefs.score, beliefs.measured_std)
+        cost = jnp.exp(beliefs.log_cost)
+        return score, score_std, cost, cost * jnp.sinh(jnp.minimum(beliefs.log_cost_std, math.log(1e3)))
+
+
+def cost_bound(beliefs: Beliefs, delta: float) -> Float[Array, " m"]:
+    """Return the log cost that a trial exceeds with probability delta."""
+    return beliefs.log_cost + beliefs.log_cost_std * NormalDist().inv_cdf(1 - delta)
+
+
+def unfitted(form: Form, num_axes: int) -> Fit:
+    """Return the prior means."""
+    dtype = jnp.zeros(()).dtype
+    zero = jnp.zeros((), jnp.int32)
+    modes = [gp.prior_mode(form.kernel_fn, num_axes, noise, dtype) for noise in _NOISES]
+    return Fit(zero, zero, jax.tree.map(lambda *leaves: jnp.stack(leaves), *modes))
+
+
+def last_checkpoint(count: Any) -> Any:
+    """Return the latest number of suggestions, at most `count`, at which surrogates are refitted.
+
+    Every suggestion below 32, every 4th below 64, every 8th below 128, ...: fitting costs about the same share of the
+    time at every n. It depends on nothing but the count, so a resumed sweep refits when it would have. NumPy in, NumPy
+    out.
+    """
+    xp = count.__array_namespace__()
+    period = xp.ones_like(count)
+    for octave in range(5, 31):
+        period = xp.where(count >= 2**octave, 2 ** (octave - 3), period)
+    return (count // period) * period
+
+
+def _labels(observations: Observations) -> tuple[Float[Array, " n"], Bool[Array, " n"], Standardizer]:
+    known = observations.success | observations.failed
+    label = jnp.where(observations.success, 1.0, -1.0).astype(observations.score.dtype)
+    scale = warping.standardizer(label, known)
+    return scale.forward(label), known, scale
+
+
+def _asked(failed_anywhere: Bool[Array, ""], num_scores: int = 1) -> Bool[Array, " t"]:
+    """Return which surrogates are computed: success only where something has failed."""
+    yes = jnp.bool_(True)
+    return jnp.stack([*(yes for _ in range(num_scores + 1)), failed_anywhere])
+
+
+def fit(form: Form, rows: Observations, count: Int[Array, ""]) -> Fit:
+    """Return a fit on some rows, in the order of their suggestion.
+
+    Args:
+        form: of the surrogates.
+        rows: from `rows_to_fit`.
+        count: number of suggestions made.
+    """
+    warps = warping.fit_warps(form.warps, rows.score, rows.success, form.aggression)
+    warped = jax.vmap(lambda warp: warp.forward(rows.score))(warps)
+    num_warps = warped.shape[0]
+    log_cost = jnp.log(rows.cost)
+    cost = warping.standardizer(log_cost, rows.success).forward(log_cost)
+    label, labelled, _ = _labels(rows)
+    noises = (*(SCORE_NOISE for _ in range(num_warps)), COST_NOISE, LABEL_NOISE)
+    noise = jax.tree.map(lambda *values: jnp.asarray(values, cost.dtype), *noises)
+    masks = jnp.stack([*(rows.success for _ in range(num_warps + 1)), labelled])
+    any_failed = jnp.any(rows.failed)
+
+    def fit_one(task: tuple[Array, Array, Array, gp.Normal]) -> tuple[gp.Hyperparameters, Array]:
+        asked, target, mask, noise = task
+
+        def fitted() -> tuple[gp.Hyperparameters, Array]:
+            h = gp.fit(form.kernel_fn, rows.unit, target, mask, noise)
+            return h, _loo_log_density(form, h, rows.unit, target, mask)
+
+        prior = gp.prior_mode(form.kernel_fn, rows.unit.shape[1], noise, target.dtype), jnp.zeros((), target.dtype)
+        return jax.lax.cond(asked, fitted, lambda: prior)
+
+    # One after the other: on a CPU a batch of matrices leaves the cache, and takes longer.
+    tasks = _asked(anywhere(any_failed), num_warps), jnp.concatenate([warped, cost[None], label[None]]), masks, noise
+    fitted, log_density = jax.lax.map(fit_one, tasks)
+    slopes = jax.vmap(lambda warp: warp.slope(rows.score))(warps)
+    # Densities of the scores in their own units: that of the warped ones plus log dz/dy.
+    evidence = log_density[:num_warps] + jnp.sum(jnp.where(rows.success[None, :], jnp.log(slopes), 0), axis=1)
+    # A warp must earn its bends, in nats: on a few noisy scores the densities differ by chance, most for ranks, whose
+    # bends are the scores themselves.
+    price = jnp.asarray([_WARP_PRICES[kind] for kind in form.warps], cost.dtype)
+    best = jnp.argmax(evidence - price).astype(jnp.int32)
+    chosen = jnp.stack([best, jnp.int32(num_warps), jnp.int32(num_warps + 1)])
+    hyperparameters = jax.tree.map(lambda a: a[chosen], fitted)
+    start = gp.prior_mode(form.kernel_fn, rows.unit.shape[1], LABEL_NOISE, cost.dtype)
+    keep = jnp.stack([jnp.bool_(True), jnp.bool_(True), any_failed])
+    hyperparameters = jax.tree.map(lambda a, b: _where(keep, a, b[None]), hyperparameters, start)
+    return Fit(count, best, hyperparameters)
+
+
+def _where(keep: Bool[Array, " t"], a: Array, b: Array) -> Array:
+    return jnp.where(keep.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+
+
+def rows_to_fit(observations: Observations, count: Any, num_rows: int) -> Observations:
+    """Return the first `count` rows, or `num_rows` of them at even distances; NumPy in, NumPy out."""
+    xp = count.__array_namespace__()
+    index = xp.arange(num_rows, dtype=xp.int32)
+    index = xp.where(count > num_rows, index * count // num_rows, index)
+    rows = jax.tree.map(lambda a: a[index], observations)
+    return rows._replace(status=xp.where(index < count, rows.status, 0))
+
+
+def _loo_log_density(
+    form: Form, h: gp.Hyperparameters, unit: Float[Array, "n d"], target: Float[Array, " n"], mask: Bool[Array, " n"]
+) -> Float[Array, ""]:
+    """Return the leave-one-out log density of the targets, up to a constant."""
+    posterior = gp.condition(form.kernel_fn, h, unit, target, mask, jnp.zeros_like(mask))
+    z = (target - posterior.loo_mean) / posterior.loo_std
+    return jnp.sum(jnp.where(mask, -0.5 * z * z - jnp.log(posterior.loo_std), 0))
+
+
+def refit(form: Form, observations: Observations, fitted: Fit, count: Int[Array, ""]) -> Fit:
+    """Return hyperparameters for the `count` rows: refitted where a checkpoint was passed since the last fit.
+
+    Fits run on the smallest of a few bucket sizes that holds the rows, so that young sweeps are quick.
+    """
+    capacity = observations.capacity
+    checkpoint = last_checkpoint(jnp.minimum(count, capacity))
+    sizes = bucket_sizes(capacity)
+    index = jnp.asarray(sum((checkpoint > size).astype(jnp.int32) for size in sizes[:-1]), jnp.int32)
+
+    def run() -> Fit:
+        branches = [lambda n=n: fit(form, rows_to_fit(observations, checkpoint, n), checkpoint) for n in sizes]
+        return jax.lax.switch(index, branches)
+
+    return jax.lax.cond(checkpoint > fitted.count, run, lambda: fitted)
+
+
+def bucket_sizes(capacity: int) -> Sequence[int]:
+    """Return the numbers of rows that fits of a buffer are made on, ascending."""
+    sizes = [size for size in BUCKETS if size < capacity]
+    return [*sizes, min(capacity, BUCKETS[-1])] if len(sizes) < len(BUCKETS) else sizes
+
+
+def condition(form: Form, observations: Observations, fitted: Fit) -> Surrogates:
+    """Condition the surrogates on every observation, pending points fantasised."""
+    success, pending, unit = observations.success, observations.pending, observations.unit
+    warps = warping.fit_warps(form.warps, observations.score, success, form.aggression)
+    warp = jax.tree.map(lambda a: a[fitted.warp], warps)
+    log_cost = jnp.log(observations.cost)
+    cost_scale = warping.standardizer(log_cost, success)
+    label, labelled, label_scale = _labels(observations)
+    any_failed, nothing = jnp.any(observations.failed), jnp.zeros_like(pending)
+    failed_anywhere = anywhere(any_failed)
+
+    def condition_one(task: tuple[Array, gp.Hyperparameters, Array, Array, Array]) -> gp.Posterior:
+        asked, h, target, observed, pending = task
+
+        def conditioned() -> gp.Posterior:
+            return gp.condition(form.kernel_fn, h, unit, target, observed, pending)
+
+        shapes = jax.eval_shape(conditioned)
+        return jax.lax.cond(asked, conditioned, lambda: jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes))
+
+    targets = jnp.stack([warp.forward(observations.score), cost_scale.forward(log_cost), label])
+    observed = jnp.stack([success, success, labelled])
+    waiting = jnp.stack([pending, pending, nothing])
+    tasks = _asked(failed_anywhere), fitted.hyperparameters, targets, observed, waiting
+    posteriors = jax.lax.map(condition_one, tasks)
+    return Surrogates(posteriors, warp, cost_scale, label_scale, any_failed, failed_anywhere)

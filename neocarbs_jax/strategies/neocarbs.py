@@ -1,0 +1,196 @@
+"""NeoCARBS, the default: expected hypervolume improvement near a target cost that sweeps over the active range."""
+
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from neocarbs_jax import acquisition, candidates, pareto
+from neocarbs_jax.beliefs import Beliefs, cost_bound
+from neocarbs_jax.space import SearchSpace
+from neocarbs_jax.strategies.active import ActiveFront, ActiveRange, active_front, rate
+from neocarbs_jax.strategies.base import Situation, Strategy
+
+ACQUISITIONS = ("ehvi", "improvement", "conservative")
+_GOLDEN_RATIO = 0.6180339887498949
+_OVERSHOOT = 0.15
+_THRIFT = 0.15
+
+
+@dataclasses.dataclass(frozen=True)
+class NeoCARBS(Strategy):
+    """Maximise log EHVI - (g - t)^2 / (2 (w R)^2) + log P(success) + caution, subject to P(cost > max_cost) < delta.
+
+    g is the predicted log cost and t a target in the active range R: it spreads the *trials* evenly over log cost,
+    while EHVI is largest in the front's gaps. The best of a set of candidates then climb by the gradient.
+
+    Attributes:
+        acquisition: "ehvi"; "improvement" of the mean over the nearest cheaper front point; or "conservative", the
+            same with mean - kappa std.
+        kappa: of the conservative acquisition.
+        num_initial: suggestions from the prior before the surrogates decide; the first is the search centre.
+        num_candidates: points among which the acquisition chooses.
+        num_refined: the best of them, which climb by the acquisition's gradient.
+        refine_steps: steps that they climb.
+        target_width: w, standard deviation of the weight around the target cost, as a fraction of the active range.
+        knee, growth, reach: of the active range of cost; see `ActiveRange`.
+        caution: weight of a penalty on faces of the cube, divided by the number of successes.
+    """
+
+    name: ClassVar[str] = "neocarbs"
+    uses_surrogates: ClassVar[bool] = True
+    acquisition: str = "ehvi"
+    kappa: float = 1.0
+    num_initial: int = 4
+    num_candidates: int = 768
+    num_refined: int = 16
+    refine_steps: int = 12
+    target_width: float = 0.15
+    knee: float = 0.02
+    growth: float = 1.0
+    reach: float = 0.7
+    caution: float = 1.5
+
+    def __post_init__(self) -> None:
+        for name in ("num_initial", "num_candidates", "num_refined", "refine_steps"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` must be a positive whole number; got {value!r}.")
+        for name in ("kappa", "target_width", "knee", "growth", "reach", "caution"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"`{name}` must be positive and finite; got {value!r}.")
+        if self.acquisition not in ACQUISITIONS:
+            raise ValueError(f"`acquisition` must be one of {', '.join(ACQUISITIONS)}; got {self.acquisition!r}.")
+
+    def starting(self, count: Any, num_successes: Any) -> Any:
+        """Return whether the next point comes from the prior."""
+        return (count < self.num_initial) | (num_successes == 0)
+
+    def initial(self, space: SearchSpace, key: PRNGKeyArray) -> Float[Array, " d"]:
+        """Return the first of the candidates from the prior."""
+        return self._from_prior(space, jax.random.split(key)[0])[0]
+
+    def rate(self, seen: Situation, at: Beliefs) -> Float[Array, ""]:
+        """Return the expected gain over this strategy's active range."""
+        return rate(self._range, seen.observations, seen.known, at)
+
+    def propose(self, seen: Situation, key: PRNGKeyArray) -> Float[Array, " d"]:
+        """Return the best point of all candidates and of those that climbed."""
+        data, known = seen.observations, seen.known
+        believed = self.observed(seen)
+        on_front = pareto.non_dominated(believed.score, believed.log_cost, data.success)
+        units = self._candidates(seen, on_front, key)
+        at = known.at(units)
+        most = jnp.inf if seen.log_max_cost is None else seen.log_max_cost
+        # With its deviation: the mean alone saturates where nothing was tried, and the range would never grow there.
+        reachable = jnp.max(jnp.minimum(at.log_cost + at.log_cost_std, most))
+        front = active_front(self._range, data, known, believed, reachable, jnp.min(at.log_cost))
+        target, width = draw_target(front, reachable, seen.count)
+        tried = data.success | data.pending | data.failed
+
+        def utility(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
+            value = self._gain(front, at) + at.log_success + self._caution(seen, units)
+            return admissible(
+                seen, at, value + acquisition.target_weight(at.log_cost, target, self.target_width * width)
+            )
+
+        def evaluate(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
+            value = utility(units, at)
+            new = candidates.is_new(units, data.unit, tried)
+            return jnp.where(new & ~jnp.isnan(value), value, -jnp.inf)
+
+        value, top = jax.lax.top_k(evaluate(units, at), min(self.num_refined, units.shape[0]))
+        slope_fn = jax.grad(lambda unit: jnp.sum(utility(unit, known.at(unit))))
+        near = candidates.climb(seen.space, slope_fn, units[top], self.refine_steps)
+        near_value = evaluate(near, known.at(near))
+        best = jnp.where(jnp.max(near_value) > value[0], near[jnp.argmax(near_value)], units[top[0]])
+        starting = self.starting(seen.count, jnp.sum(data.success))
+        # The first admissible draw from the prior: nothing is known yet but the likely cost.
+        order = -jnp.arange(units.shape[0], dtype=units.dtype)
+        first = units[jnp.argmax(admissible(seen, at, order + 100 * at.log_success))]
+        unit = jnp.where(starting, first, best)
+        if seen.resample_every:
+            again, possible = _resample_point(seen, believed, on_front, front)
+            unit = jnp.where(possible & ~starting & (seen.count % seen.resample_every == 0), again, unit)
+        return unit
+
+    def observed(self, seen: Situation) -> Beliefs:
+        """Return what is believed of the observed points: posterior means, so that no lucky seed stays on the front."""
+        return seen.known.at_observed()
+
+    @property
+    def _range(self) -> ActiveRange:
+        return ActiveRange(self.knee, self.growth, self.reach)
+
+    def _from_prior(self, space: SearchSpace, key: PRNGKeyArray) -> Float[Array, "m d"]:
+        return candidates.from_prior(space, key, max(self.num_candidates // 4, 1))
+
+    def _candidates(self, seen: Situation, on_front: Bool[Array, " n"], key: PRNGKeyArray) -> Float[Array, "m d"]:
+        """A quarter from the prior, the rest around the front."""
+        prior_key, step_key = jax.random.split(key)
+        prior = self._from_prior(seen.space, prior_key)
+        num_steps = max(self.num_candidates - prior.shape[0], 1)
+        return jnp.concatenate(
+            [prior, candidates.perturb(seen.space, step_key, seen.observations.unit, on_front, num_steps)]
+        )
+
+    def _gain(self, front: ActiveFront, at: Beliefs) -> Float[Array, " m"]:
+        """The acquisition of each point, without target and constraints."""
+        if self.acquisition == "ehvi":
+            return acquisition.log_expected_hypervolume_improvement(
+                at.score, at.score_std, at.log_cost, front.edges, front.score
+            )
+        kappa = self.kappa if self.acquisition == "conservative" else 0.0
+        strip = jnp.clip(jnp.searchsorted(front.edges, at.log_cost) - 1, 0, front.score.shape[0] - 1)
+        return at.score - kappa * at.score_std - front.score[strip]
+
+    def _caution(self, seen: Situation, units: Float[Array, "m d"]) -> Float[Array, " m"]:
+        """(caution / n) sum_j log(4 u_j (1 - u_j)), bounded below, after n successes: faces and corners can wait.
+
+        There the surrogates know least, so that a young sweep would look nowhere else. A prior that fades with the
+        number of observations, after Hvarfner et al. (2022), pi-BO.
+        """
+        strength = self.caution / jnp.maximum(jnp.sum(seen.observations.success), 1).astype(units.dtype)
+        return strength * jnp.sum(jnp.log(0.02 + 4 * units * (1 - units)), axis=-1)
+
+
+def draw_target(
+    front: ActiveFront, reachable: Float[Array, ""], count: Int[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Return the target log cost of a suggestion, and the width of the active range that it comes from.
+
+    Targets follow the golden-ratio sequence, the most even one. While the front may still grow, the top of the range is
+    tried more often; once it is all that candidates can reach, the density of targets falls as a power of the cost.
+    """
+    start = front.edges[0]
+    dtype = start.dtype
+    end = jnp.maximum(jnp.minimum(front.end, reachable), start + 1e-3)
+    growing = front.end < reachable
+    overshoot = jnp.where(growing, _OVERSHOOT, 0.0).astype(dtype)
+    golden = jnp.remainder(count.astype(dtype) * _GOLDEN_RATIO, 1.0) * (1 + overshoot)
+    fall = jnp.where(growing, 1e-3, _THRIFT).astype(dtype) * (end - start)
+    share = -jnp.log1p(jnp.minimum(golden, 1) * jnp.expm1(-fall)) / fall
+    return start + (end - start) * share, end - start
+
+
+def admissible(seen: Situation, at: Beliefs, value: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Return the values under the limit on cost: points that break it rank below all others, the least bad first."""
+    if seen.log_max_cost is None:
+        return value
+    excess = cost_bound(at, seen.delta) - jnp.asarray(seen.log_max_cost, value.dtype)
+    return jnp.where((excess <= 0) | (value == -jnp.inf), value, -1e6 * (1 + jnp.maximum(excess, 0)))
+
+
+def _resample_point(
+    seen: Situation, believed: Beliefs, on_front: Bool[Array, " n"], front: ActiveFront
+) -> tuple[Float[Array, " d"], Bool[Array, ""]]:
+    """The front point whose uncertainty moves the front most: standard deviation x distance in log cost to the next."""
+    later = believed.log_cost[None, :] > believed.log_cost[:, None]
+    later = jnp.where(later & on_front[None, :], believed.log_cost[None, :], front.edges[-1])
+    width = jnp.maximum(jnp.min(later, axis=1) - believed.log_cost, 1e-3)
+    effect = jnp.where(on_front, believed.score_std * width, -jnp.inf)
+    return seen.observations.unit[jnp.argmax(effect)], jnp.any(on_front)
