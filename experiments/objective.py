@@ -16,7 +16,7 @@ import jax
 from envs import registry
 from envs.environment import Environment
 from experiments.saved import as_arrays
-from neocarbs_jax.progress import Progress
+from neocarbs_jax.report.progress import Progress
 from p3o_jax.evaluate import evaluate
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import PARAM_NAMES, Config, Params

@@ -19,11 +19,10 @@ from rich.console import Console
 
 from experiments.common import compilation_cache, user_errors
 from experiments.objective import Training, assignments, make_env
-from neocarbs_jax import report
-from neocarbs_jax.ledger import Trial
-from neocarbs_jax.progress import Progress, front_details
+from neocarbs_jax import Study, Trial
+from neocarbs_jax.report import report
+from neocarbs_jax.report.progress import Progress, front_details
 from neocarbs_jax.space import Bounded, Integer, Linear, Log, Pow2, SearchSpace
-from neocarbs_jax.study import Study
 from p3o_jax.settings import Config, Params
 
 AXES: dict[str, Bounded] = {

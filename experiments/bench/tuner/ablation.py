@@ -8,20 +8,15 @@ Finished cells are kept in `.cache/bench/ablation.json`; the table is the mean f
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from unittest import mock
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import tinygp
 import tyro
 from jaxtyping import Array
 from rich.console import Console
@@ -31,10 +26,10 @@ from experiments.bench.tuner import runs, tables
 from experiments.bench.tuner.measures import measure
 from experiments.bench.tuner.sweep import finished, sources_digest
 from experiments.common import user_errors
-from neocarbs_jax import front, model, pareto, surrogate
-from neocarbs_jax.front import Believed
-from neocarbs_jax.model import Model
-from neocarbs_jax.observations import Observations
+from neocarbs_jax.beliefs import Beliefs
+from neocarbs_jax.gp import MATERN_LINEAR, KernelBuilder, MaternLinear
+from neocarbs_jax.gp.warping import WARPS
+from neocarbs_jax.strategies import NeoCARBS, Situation
 
 TASKS = ("rl", "log", "linear", "rl:ppo_box2d_lunar_lander", "rl:ppo_cc_cartpole")
 
@@ -60,20 +55,28 @@ class Settings:
     out: Path = harness.RESULTS / "ablation.md"
 
 
-def believe_raw(
-    believe_fn: Callable[[Observations, Model], Believed], observations: Observations, surrogates: Model
-) -> Believed:
-    """The front of the measured scores and costs instead of the posterior means."""
-    score, log_cost = surrogates.warp.forward(observations.score), jnp.log(observations.cost)
-    on_front = pareto.non_dominated(score, log_cost, observations.success)
-    plain = surrogates.warp.unwarp(score)
-    return believe_fn(observations, surrogates)._replace(score=score, plain=plain, log_cost=log_cost, on_front=on_front)
+@dataclasses.dataclass(frozen=True)
+class RawFront(NeoCARBS):
+    """The default with the front of measured scores and costs instead of posterior means."""
+
+    def observed(self, seen: Situation) -> Beliefs:
+        """Return the measurements."""
+        data, known = seen.observations, seen.known
+        measured = known.warp.forward(data.score), jnp.log(data.cost)
+        return super().observed(seen)._replace(score=measured[0], log_cost=measured[1])
 
 
-def rougher_covariance(hyperparameters: surrogate.Hyperparameters, left: Array, right: Array) -> Array:
-    """The covariance with a Matern-3/2 kernel."""
-    with mock.patch.object(tinygp.kernels, "Matern52", tinygp.kernels.Matern32):
-        return surrogate.kernel(hyperparameters)(left - 0.5, right - 0.5)
+class RougherKernel(MaternLinear):
+    """The default kernel with Matern-3/2 in place of Matern-5/2."""
+
+    def _combine(self, squared: Array, slopes: Array) -> Array:
+        r = jnp.sqrt(3 * jnp.maximum(squared, jnp.finfo(squared.dtype).tiny))
+        return self.amplitude * (1 + r) * jnp.exp(-r) + self.linear * slopes + 1
+
+
+def rougher(parameters: Mapping[str, Array]) -> RougherKernel:
+    """Build the kernel from the parameters of the default one."""
+    return RougherKernel(*(jnp.exp(parameters[f"log_{name}"]) for name in ("lengthscale", "amplitude", "linear")))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,43 +84,35 @@ class Variant:
     """One change.
 
     Attributes:
-        label: what the table calls it.
-        options: fields of `sweep.Config` that differ from the defaults.
-        patch_fn: () -> (object, attribute, value) to replace while it runs, where no option exists.
+        label: What the table calls it.
+        strategy: The rule.
+        options: Fields of `sweep.Config` that differ from the defaults.
     """
 
     label: str
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    patch_fn: Callable[[], tuple[Any, str, Any]] | None = None
+    strategy: NeoCARBS = NeoCARBS()  # noqa: RUF009  # frozen
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 VARIANTS = (
     Variant("default"),
-    Variant("no target cost", {"target_width": 1e3}),
-    Variant("no active range", {"growth": 50.0}),
-    Variant("raw front", patch_fn=lambda: (front, "believe", functools.partial(believe_raw, front.believe))),
-    Variant("auto without rank", patch_fn=lambda: (model, "AUTO_WARPS", model.AUTO_WARPS[:-1])),
-    Variant("warp linear", {"warp": "linear"}),
-    Variant("warp aggression", {"warp": "aggression"}),
-    Variant("warp log", {"warp": "log"}),
-    Variant("warp winsor", {"warp": "winsor"}),
-    Variant("warp rank", {"warp": "rank"}),
-    Variant("kernel Matern-3/2", patch_fn=lambda: (surrogate, "covariance", rougher_covariance)),
-    Variant("candidates / 4", {"num_candidates": 192}),
-    Variant("candidates x 4", {"num_candidates": 3072}),
-    Variant("no climbing", {"num_refined": 1, "refine_steps": 1}),
-    Variant("twice the climbing", {"num_refined": 32, "refine_steps": 24}),
-    Variant("no caution", {"caution": 1e-6}),
-    Variant("caution x 4", {"caution": 6.0}),
-    Variant("8 initial trials", {"num_initial": 8}),
-    Variant("fit steps / 2", {"fit_steps": 12}),
-    Variant("fit steps x 3", {"fit_steps": 72}),
-    Variant("no thrift", {"thrift": 1e-3}),
-    Variant("no overshoot", {"overshoot": 1e-3}),
-    Variant("target width x 2", {"target_width": 0.3}),
-    Variant("target width / 2", {"target_width": 0.075}),
-    Variant("improvement instead of EHVI", {"acquisition": "improvement"}),
-    Variant("conservative instead of EHVI", {"acquisition": "conservative"}),
+    Variant("no target cost", NeoCARBS(target_width=1e3)),
+    Variant("no active range", NeoCARBS(growth=50.0)),
+    Variant("raw front", RawFront()),
+    Variant("auto without rank", options={"warp": WARPS[:-1]}),
+    *(Variant(f"warp {warp}", options={"warp": warp}) for warp in WARPS),
+    Variant("kernel Matern-3/2", options={"kernel_fn": KernelBuilder(rougher, MATERN_LINEAR.prior)}),
+    Variant("candidates / 4", NeoCARBS(num_candidates=192)),
+    Variant("candidates x 4", NeoCARBS(num_candidates=3072)),
+    Variant("no climbing", NeoCARBS(num_refined=1, refine_steps=1)),
+    Variant("twice the climbing", NeoCARBS(num_refined=32, refine_steps=24)),
+    Variant("no caution", NeoCARBS(caution=1e-6)),
+    Variant("caution x 4", NeoCARBS(caution=6.0)),
+    Variant("8 initial trials", NeoCARBS(num_initial=8)),
+    Variant("target width x 2", NeoCARBS(target_width=0.3)),
+    Variant("target width / 2", NeoCARBS(target_width=0.075)),
+    Variant("improvement instead of EHVI", NeoCARBS(acquisition="improvement")),
+    Variant("conservative instead of EHVI", NeoCARBS(acquisition="conservative")),
 )
 
 
@@ -125,16 +120,10 @@ def run_cell(variant: Variant, name: str, settings: Settings) -> dict[str, float
     """Mean fraction, top-fifth spend and waste of a variant on one task."""
     task = tables.task_of(name, settings.tables)
     true_front = task.front()
-    replaced = mock.patch.object(*variant.patch_fn()) if variant.patch_fn else contextlib.nullcontext()
-    if variant.patch_fn:
-        jax.clear_caches()  # compiled functions do not see the patch
-    with replaced:
-        records = [
-            runs.run("neocarbs", task, seed, settings.trials, **variant.options) for seed in range(settings.seeds)
-        ]
-    if variant.patch_fn:
-        jax.clear_caches()
-    measures = [measure(task, true_front, record) for record in records]
+    measures = [
+        measure(task, true_front, runs.run(variant.strategy, task, seed, settings.trials, **variant.options))
+        for seed in range(settings.seeds)
+    ]
     return {
         "fraction": float(np.mean([m.fraction[-1] for m in measures])),
         "spend": float(np.mean([m.spend[-1] for m in measures])),

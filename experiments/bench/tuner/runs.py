@@ -10,6 +10,7 @@ import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from experiments.bench.tuner.measures import Record
 from experiments.bench.tuner.peers import PEERS
 from neocarbs_jax import sweep
-from neocarbs_jax.strategies import STRATEGIES
+from neocarbs_jax.strategies import STRATEGIES, Strategy
 from neocarbs_jax.synthetic import Task
 
 SMALLEST_CAPACITY = 128
@@ -35,10 +36,11 @@ def configure_jax() -> None:
     jax.config.update("jax_compilation_cache_dir", str((Path(".cache") / "jax").resolve()))
 
 
-def run(strategy: str, task: Task, seed: int, num_trials: int, **options: object) -> Record:
-    """One sweep; `options` go to our `sweep.Config`."""
-    if strategy in STRATEGIES:
+def run(strategy: str | Strategy, task: Task, seed: int, num_trials: int, **options: Any) -> Record:
+    """Run one sweep by a peer or a strategy of ours; `options` are fields of our `sweep.Config`."""
+    if isinstance(strategy, Strategy) or strategy in STRATEGIES:
         capacity = max(SMALLEST_CAPACITY, num_trials)
+        # The configuration takes a name too.
         config = sweep.Config(task.space, capacity=capacity, strategy=strategy, **options)  # pyright: ignore[reportArgumentType]
         return _run_ours(config, task, seed, num_trials)
     if strategy not in PEERS:
