@@ -69,10 +69,3 @@ def target_weight(
 ) -> Float[Array, " m"]:
     """-(log_cost - target)^2 / (2 scale^2): draws the choice to the target cost."""
     return -0.5 * ((log_cost - target) / scale) ** 2
-
-
-def log_probability_below(
-    mean: Float[Array, " m"], std: Float[Array, " m"], bound: Float[Array, ""]
-) -> Float[Array, " m"]:
-    """log P(g <= bound) for g ~ N(mean, std^2)."""
-    return log_ndtr((bound - mean) / std)

@@ -77,6 +77,7 @@ class Study:
             with quiet_optuna():
                 study.set_metric_names(["score", "cost"])
             study.set_user_attr("seed", seed)
+            study.set_user_attr("strategy", config.strategy.name)
             study.set_user_attr("space", described)
         elif stored != described:
             names = ", ".join(ledger.differences(stored, described))
