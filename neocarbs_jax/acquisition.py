@@ -33,6 +33,7 @@ def log_h(z: Float[Array, "*m"]) -> Float[Array, "*m"]:
     return jnp.where(z > -1, direct, log_phi_z + log_rest)
 
 
+@jax.jit
 def log_expected_improvement(
     mean: Float[Array, "*m"], std: Float[Array, "*m"], best: Float[Array, "*m"]
 ) -> Float[Array, "*m"]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import functools
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
@@ -292,14 +293,13 @@ def condition(form: Form, observations: Observations, fitted: Fit) -> Surrogates
     any_failed, nothing = jnp.any(observations.failed), jnp.zeros_like(pending)
     failed_anywhere = anywhere(any_failed)
 
+    condition_fn = jax.jit(functools.partial(gp.condition, form.kernel_fn))  # traced once for both uses
+
     def condition_one(task: tuple[Array, gp.Hyperparameters, Array, Array, Array]) -> gp.Posterior:
-        asked, h, target, observed, pending = task
-
-        def conditioned() -> gp.Posterior:
-            return gp.condition(form.kernel_fn, h, unit, target, observed, pending)
-
-        shapes = jax.eval_shape(conditioned)
-        return jax.lax.cond(asked, conditioned, lambda: jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes))
+        asked, h, *data = task
+        shapes = jax.eval_shape(condition_fn, h, unit, *data)
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+        return jax.lax.cond(asked, lambda: condition_fn(h, unit, *data), lambda: zeros)
 
     targets = jnp.stack([warp.forward(observations.score), cost_scale.forward(log_cost), label])
     observed = jnp.stack([success, success, labelled])

@@ -182,6 +182,7 @@ def _quantiles(y: Float[Array, " n"], mask: Bool[Array, " n"], levels: np.ndarra
     return jnp.where(jnp.any(mask), low + (position - index.astype(y.dtype)) * (high - low), 0)
 
 
+@jax.jit
 def _interpolate(value: Float[Array, "*n"], x: Float[Array, " k"], z: Float[Array, " k"]) -> Float[Array, "*n"]:
     """Linear between knots and beyond them, along the outer segments."""
     inside = jnp.interp(value, x, z)

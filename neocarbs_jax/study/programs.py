@@ -20,7 +20,11 @@ from neocarbs_jax import beliefs, sweep
 from neocarbs_jax.beliefs import Form
 
 # Half the time to compile, and none lost at run time: what takes time there is LAPACK's and Eigen's.
-_QUICKLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+# The first of them that this jaxlib knows; 0.11 has no fusion emitters to turn off.
+_QUICKLY = (
+    {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False},
+    {"xla_backend_optimization_level": 1},
+)
 _SHORTEST_COMPILATION = 0.2  # seconds; what takes less is not worth a file
 
 
@@ -139,5 +143,11 @@ def _seed_and_count() -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
 
 
 def _compile(function: Callable[..., Any], *arguments: Any) -> Any:
-    options = _QUICKLY if jax.default_backend() == "cpu" else {}
-    return jax.jit(function, compiler_options=options).lower(*arguments).compile()
+    lowered = jax.jit(function).lower(*arguments)
+    for options in _QUICKLY if jax.default_backend() == "cpu" else ():
+        try:
+            return lowered.compile(options)
+        except jax.errors.JaxRuntimeError as error:
+            if "No such compile option" not in str(error):
+                raise
+    return lowered.compile()
