@@ -36,7 +36,7 @@ def run_main(monkeypatch, folder, *args):
         (["--set", "num_minibatches=6"], "`num_minibatches` must divide `num_envs`; got 6 and 64."),
         (["--set", "speed=6"], "got speed."),
         (["--set", "clip=.2", "--bounds", "clip=.1,.2"], "`bounds` must name one of total_steps,"),
-        (["--strategy", "guess"], "`strategy` must be one of"),
+        (["--strategy", "guess"], "`strategy` must be a Strategy or one of neocarbs,"),
         (["--storage", "sqlite:////proc/none/sweep.db"], "`storage` must name a database that can be opened; got"),
     ],
 )
