@@ -1,5 +1,6 @@
 """What the tests share: random segments and the truth about them, and a task that is learnt in milliseconds."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -16,15 +17,19 @@ from p3o_jax.settings import Config, Params
 from p3o_jax.train import advance
 
 
-@pytest.fixture(scope="package", autouse=True)
-def quick_compilation(request):
+@contextmanager
+def quick_compilation(config):
     """Compiles without LLVM's optimisations where slow tests are left out: most of the time here is compilation."""
-    if "not slow" not in request.config.option.markexpr:
-        yield
-        return
-    jax.config.update("jax_disable_most_optimizations", True)
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", before or "not slow" in config.option.markexpr)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compile_quickly(request):
+    with quick_compilation(request.config):
+        yield
 
 
 class Example(NamedTuple):
@@ -192,6 +197,7 @@ def task():
 
 
 @pytest.fixture(scope="session")
-def trained(task):
+def trained(task, request):
     """(state, metrics) of a whole training."""
-    return task.go_on(task.init(jax.random.key(0)))
+    with quick_compilation(request.config):  # fixtures of the session are set up before those of a module
+        return task.go_on(task.init(jax.random.key(0)))

@@ -25,7 +25,7 @@ def as_ppo(loop, places):
     return loop
 
 
-@pytest.mark.parametrize("algorithm", ["p3o", "ppo"])
+@pytest.mark.parametrize("algorithm", ["p3o", pytest.param("ppo", marks=pytest.mark.slow)])
 def test_the_page_runs(algorithm):
     loop, *places = blocks()
     assert len(loop.splitlines()) < 150

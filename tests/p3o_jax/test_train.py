@@ -99,11 +99,12 @@ def test_other_networks_and_optimizers_take_finite_steps(task, env, settings):
 
 def test_no_new_value_compiles_again(task, trained):
     del trained
+    compiled = task.num_compiled()
     changed = {field.name: getattr(task.params, field.name) * 0.5 for field in dataclasses.fields(Params)}
     changed |= {"total_steps": 300.0, "update_epochs": 1.0, "tau": 1.0}
     _, metrics = task.go_on(task.init(jax.random.key(1)), Params(**changed), reward=0.5)
     assert metrics.steps[-1] == 384.0  # 300 rounded up to whole updates of 128
-    assert task.num_compiled() == 1
+    assert task.num_compiled() == compiled
 
 
 def test_a_batch_of_seeds_and_hyperparameters_is_one_compilation_and_equals_a_loop(task, batch):
