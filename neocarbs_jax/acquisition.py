@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
+@jax.custom_jvp
 def log_h(z: Float[Array, "*m"]) -> Float[Array, "*m"]:
     """log(phi(z) + z Phi(z)): the expected improvement of a standard normal over -z, without underflow.
 
@@ -31,6 +32,14 @@ def log_h(z: Float[Array, "*m"]) -> Float[Array, "*m"]:
     log_rest = jnp.where(low < switch, tail, jnp.log1p(-jnp.minimum(ratio, 1 - jnp.finfo(z.dtype).eps)))
     log_phi_z = -0.5 * jnp.minimum(z, -1.0) ** 2 - _LOG_SQRT_2PI
     return jnp.where(z > -1, direct, log_phi_z + log_rest)
+
+
+@log_h.defjvp
+def _log_h_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """The derivative, Phi(z) / h(z), by logarithms: it stays finite where both underflow."""
+    [z], [dz] = primals, tangents
+    value = log_h(z)
+    return value, jnp.exp(log_ndtr(z) - value) * dz
 
 
 @jax.jit

@@ -38,7 +38,9 @@ def perturb(
     parent, scale, share, moved, step = jnp.split(uniform, (1, 2, 3, 3 + space.size), axis=1)
     # The k-th parent, k uniform.
     rank = jnp.floor(parent[:, 0] * jnp.sum(parents, dtype=jnp.float32))
-    index = jnp.searchsorted(jnp.cumsum(parents, dtype=jnp.int32), rank.astype(jnp.int32), side="right")
+    index = jnp.searchsorted(
+        jnp.cumsum(parents, dtype=jnp.int32), rank.astype(jnp.int32), side="right", method="compare_all"
+    )
     center = jnp.asarray(space.center, unit.dtype)
     base = jnp.where(jnp.any(parents), unit[index], center[None, :])
     low, high = (math.log(scale) for scale in _SCALES)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from neocarbs_jax.batching import anywhere
-from neocarbs_jax.gp.fit import Hyperparameters, noise_variance, surrogate
+from neocarbs_jax.gp.fit import Hyperparameters, noise_variance
 from neocarbs_jax.gp.kernel import KernelBuilder
 from neocarbs_jax.gp.process import Surrogate
 
@@ -53,7 +53,7 @@ def condition(
     unit: Float[Array, "n d"],
     target: Float[Array, " n"],
     observed: Bool[Array, " n"],
-    pending: Bool[Array, " n"],
+    pending: Bool[Array, " n"] | None = None,
 ) -> Posterior:
     """Return the posterior given observed targets, and pending points fantasised at the posterior mean.
 
@@ -63,10 +63,12 @@ def condition(
         unit: points.
         target: standardised measurements; anything where not observed.
         observed: rows that were measured.
-        pending: rows whose measurement is to come.
+        pending: rows whose measurement is to come, if there may be any.
     """
-    noise = noise_variance(hyperparameters)
-    process = surrogate(builder, hyperparameters, unit, observed)
+    kernel, noise = builder.build(hyperparameters.kernel), noise_variance(hyperparameters)
+    gram = kernel(unit, unit)
+    covariance = gram + noise * jnp.eye(unit.shape[0], dtype=unit.dtype)
+    process = Surrogate(kernel, unit, noise, observed, covariance_value=covariance)
     inverse = process.solver.inverse_factor
     target = jnp.where(observed, target, 0)
     innovations = inverse @ target  # of every row given those before it, in units of their deviation
@@ -74,13 +76,16 @@ def condition(
     loo_variance = 1 / jnp.sum(inverse * inverse, axis=0)
     residual = weights * loo_variance
     age = jnp.sum(observed, dtype=jnp.int32) - jnp.cumsum(observed, dtype=jnp.int32)
+    known, completed = process, target
+    if pending is not None:
 
-    def fantasise() -> tuple[Surrogate, Array]:
-        imagined, _ = process.predict(target, unit, return_var=True)
-        known = surrogate(builder, hyperparameters, unit, observed | pending)
-        return known, jnp.where(pending, imagined, target)
+        def factorise() -> Array:
+            return Surrogate(kernel, unit, noise, observed | pending, covariance_value=covariance).solver.inverse_factor
 
-    known, completed = jax.lax.cond(anywhere(jnp.any(pending)), fantasise, lambda: (process, target))
+        factor = jax.lax.cond(anywhere(jnp.any(pending)), factorise, lambda: inverse)
+        given = {"covariance_value": covariance, "inverse_factor": factor}
+        known = Surrogate(kernel, unit, noise, observed | pending, **given)
+        completed = jnp.where(pending, gram @ jnp.where(observed, weights, 0), target)
     return Posterior(
         process=known,
         target=completed,

@@ -23,6 +23,7 @@ class Surrogate(tinygp.GaussianProcess):
         unit: points of the unit cube, one per row.
         noise: variance of a measurement.
         mask: rows that are observed. Those of `y` outside it are never read.
+        **known: `covariance_value` of all rows and `inverse_factor`, as of `MaskedCholesky`, where they are known.
     """
 
     solver: MaskedCholesky
@@ -33,10 +34,11 @@ class Surrogate(tinygp.GaussianProcess):
         unit: Float[Array, "n d"],
         noise: Float[Array, ""],
         mask: Bool[Array, " n"],
+        **known: Array,
     ):
         diagonal = tinygp.noise.Diagonal(jnp.broadcast_to(noise, mask.shape))
         zeros = jnp.zeros_like(unit[:, 0])
-        super().__init__(kernel, unit, noise=diagonal, mean_value=zeros, solver=MaskedCholesky, mask=mask)
+        super().__init__(kernel, unit, noise=diagonal, mean_value=zeros, solver=MaskedCholesky, mask=mask, **known)
 
     def log_probability(self, y: Float[Array, " n"]) -> Float[Array, ""]:
         """Return log N(y; 0, K) over the rows of the mask, with a derivative by the inverse of K."""

@@ -43,6 +43,7 @@ class MaskedCholesky(Solver):
         *,
         covariance: Float[Array, "n n"] | None = None,
         mask: Bool[Array, " n"],
+        inverse_factor: Float[Array, "n n"] | None = None,
     ):
         """Factorise the covariance.
 
@@ -50,8 +51,9 @@ class MaskedCholesky(Solver):
             kernel: of the noiseless function.
             X: points.
             noise: of the measurements.
-            covariance: K, where it is known already.
+            covariance: K of all rows, where it is known already.
             mask: rows that count; all others become rows of the identity.
+            inverse_factor: L^-1, where it is known already.
         """
         if covariance is None:
             covariance = kernel(X, X) + noise
@@ -60,7 +62,9 @@ class MaskedCholesky(Solver):
         self.X, self.mask = X, mask
         self.variance_value = jnp.where(mask, kernel(X) + noise.diagonal(), 1)
         self.covariance_value = jnp.where(both, covariance, eye)
-        self.inverse_factor = inverse_triangular(safe_cholesky(jax.lax.stop_gradient(self.covariance_value)))
+        if inverse_factor is None:
+            inverse_factor = inverse_triangular(safe_cholesky(jax.lax.stop_gradient(self.covariance_value)))
+        self.inverse_factor = inverse_factor
 
     def variance(self) -> Float[Array, " n"]:
         """Return the diagonal of K."""

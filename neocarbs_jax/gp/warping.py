@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 WARPS = ("linear", "aggression", "log", "winsor", "rank")
 _NUM_KNOTS = 33
@@ -66,8 +66,7 @@ class Warp(NamedTuple):
 
     def slope(self, score: Float[Array, "*n"]) -> Float[Array, "*n"]:
         """dz/dy of the standardised score y."""
-        segment = jnp.clip(jnp.searchsorted(self.x, self.before.forward(score)) - 1, 0, self.x.shape[0] - 2)
-        return (jnp.diff(self.z) / jnp.diff(self.x))[segment]
+        return (jnp.diff(self.z) / jnp.diff(self.x))[_segment(self.before.forward(score), self.x)]
 
     def moments(
         self, mean: Float[Array, " m"], std: Float[Array, " m"]
@@ -185,7 +184,11 @@ def _quantiles(y: Float[Array, " n"], mask: Bool[Array, " n"], levels: np.ndarra
 @jax.jit
 def _interpolate(value: Float[Array, "*n"], x: Float[Array, " k"], z: Float[Array, " k"]) -> Float[Array, "*n"]:
     """Linear between knots and beyond them, along the outer segments."""
-    inside = jnp.interp(value, x, z)
-    below = z[0] + (value - x[0]) * (z[1] - z[0]) / (x[1] - x[0])
-    above = z[-1] + (value - x[-1]) * (z[-1] - z[-2]) / (x[-1] - x[-2])
-    return jnp.where(value < x[0], below, jnp.where(value > x[-1], above, inside))
+    segment = _segment(value, x)
+    return z[segment] + (value - x[segment]) * (jnp.diff(z) / jnp.diff(x))[segment]
+
+
+def _segment(value: Float[Array, "*n"], x: Float[Array, " k"]) -> Int[Array, "*n"]:
+    """Index of the segment of each value, by comparisons with all inner knots: few, and quick to compile."""
+    inner = x[1:-1].reshape(*(1,) * value.ndim, -1)
+    return jnp.sum(value[..., None] > inner, axis=-1, dtype=jnp.int32)

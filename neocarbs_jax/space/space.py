@@ -144,15 +144,17 @@ class SearchSpace:
 
     def snap(self, unit: Float[Array, "*m d"]) -> Float[Array, "*m d"]:
         """The nearest canonical unit points: those that equal values share (grid levels, one-hot options)."""
-        columns = []
+        unit = jnp.clip(unit, 0, 1)
         for name, axis in self.axes:
             column = unit[..., self.slices[name]]
             if isinstance(axis, Choice):
                 column = jax.nn.one_hot(jnp.argmax(column, axis=-1), axis.size, dtype=unit.dtype)
-            elif isinstance(axis, Linear | Integer | Pow2) and not (isinstance(axis, Linear) and axis.step is None):
-                column = axis.to_unit(axis.from_unit(column)).astype(unit.dtype)
-            columns.append(jnp.clip(column, 0, 1))
-        return jnp.concatenate(columns, axis=-1)
+            elif isinstance(axis, Integer | Pow2) or (isinstance(axis, Linear) and axis.step is not None):
+                column = jnp.clip(axis.to_unit(axis.from_unit(column)).astype(unit.dtype), 0, 1)
+            else:
+                continue
+            unit = unit.at[..., self.slices[name]].set(column)
+        return unit
 
     def from_prior(self, uniform: Float[Array, "*m d"]) -> Float[Array, "*m d"]:
         """Map uniform points to the prior: a normal of each axis's `width` about its centre, cut to [0, 1]."""
