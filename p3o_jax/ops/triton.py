@@ -1,7 +1,7 @@
 """P3O's two passes over the predictions as Pallas kernels for NVIDIA GPUs, on the Triton backend.
 
 The one file to replace when that backend goes: nothing else here knows of it. Why the kernels are as they are, and how
-to check them without a GPU: `docs/kernels.md`.
+to check them without a GPU: `docs/reports/kernels.md`.
 """
 
 from functools import partial
