@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sweep sweep-short test lint check clean gpu-compile \
+.PHONY: help install sweep sweep-short test test-slow test-all lint check clean gpu-compile \
   bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-gpu
 
 help:  ## list the targets
@@ -23,47 +23,54 @@ sweep: install  ## the main job: sweep P3O on Pong, show the front of score agai
 sweep-short: install  ## the main job in two minutes: a few trials of small budgets
 	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/short.db --name short --trials 4 --bounds total_steps=5e4,4e5
 
-test: install  ## the test suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
+test: install  ## the test suite without its slow tests
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: install  ## the slow tests alone
+	$(PYTEST) -m slow $(ARGS)
+
+test-all: install  ## the whole test suite
+	$(PYTEST) $(ARGS)
 
 bench-sweep: $(VENV)/.bench  ## tuner quality against the peers, 20 minutes on two cores; all of it: ARGS=--full
-	$(BIN)/python -m experiments.bench_sweep $(ARGS)
+	$(BIN)/python -m experiments.bench.tuner.sweep $(ARGS)
 
 bench-suggest: $(VENV)/.bench  ## latency of a suggestion against the peers
-	$(BIN)/python -m experiments.bench_suggest $(ARGS)
+	$(BIN)/python -m experiments.bench.tuner.suggest $(ARGS)
 
 bench-envs: install  ## steps per second of every environment, beside gymnax's
-	$(BIN)/python -m experiments.bench_envs $(ARGS)
+	$(BIN)/python -m experiments.bench.envs $(ARGS)
 
 bench-advantages bench-learning bench-train: ARGS ?= --short
 bench-advantages: install  ## the advantage operations beside the plain ones; the full form: ARGS=
-	$(BIN)/python -m experiments.bench_advantages $(ARGS)
+	$(BIN)/python -m experiments.bench.kernels.advantages $(ARGS)
 
 bench-learning: install  ## learning curves of P3O and PPO; the full form: ARGS=
-	$(BIN)/python -m experiments.bench_learning $(ARGS)
+	$(BIN)/python -m experiments.bench.learner.learning $(ARGS)
 
 bench-signal: install  ## advantages against the truth, by rollouts, 15 minutes on a core
-	$(BIN)/python -m experiments.bench_signal $(ARGS)
+	$(BIN)/python -m experiments.bench.learner.advantage_signal $(ARGS)
 
 bench-train: install  ## training throughput; the full form: ARGS=
-	$(BIN)/python -m experiments.bench_train $(ARGS)
+	$(BIN)/python -m experiments.bench.learner.throughput $(ARGS)
 
 bench-gpu: install  ## what waits for a GPU, by one command
 	$(BIN)/python -m pytest -q tests/gpu
-	$(BIN)/python -m experiments.bench_advantages
-	$(BIN)/python -m experiments.bench_train
-	$(BIN)/python -m experiments.bench_train --networks "mlp 64x2" --num-envs 16384 --updates 200 --rounds 3 \
+	$(BIN)/python -m experiments.bench.kernels.advantages
+	$(BIN)/python -m experiments.bench.learner.throughput
+	$(BIN)/python -m experiments.bench.learner.throughput --networks "mlp 64x2" --num-envs 16384 --updates 200 --rounds 3 \
 	  --out experiments/results/train_large
-	$(BIN)/python -m experiments.bench_train --networks "mlp 64x2" --num-envs 64 --num-minibatches 4 --learners 256 \
+	$(BIN)/python -m experiments.bench.learner.throughput --networks "mlp 64x2" --num-envs 64 --num-minibatches 4 --learners 256 \
 	  --updates 100 --rounds 3 --out experiments/results/train_vmapped
-	$(BIN)/python -m experiments.bench_envs --save
+	$(BIN)/python -m experiments.bench.envs --save
 
 gpu-compile:  ## compile the kernels for an H200 without one (downloads 1.3 GB into .venv-gpu)
 	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
 	.venv-gpu/bin/python -m pip install --quiet --editable .
 	.venv-gpu/bin/python -m pip install --quiet nvidia-cuda-nvcc nvidia-nvvm \
 	  "jax-cuda13-plugin==$$(.venv-gpu/bin/python -c 'import jax; print(jax.__version__)')"
-	.venv-gpu/bin/python -m experiments.gpu_compile $(ARGS)
+	.venv-gpu/bin/python -m experiments.bench.kernels.gpu_compile $(ARGS)
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -74,7 +81,7 @@ lint: install  ## ruff and pyright
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/pyright
 
-check: lint test  ## what CI runs
+check: lint test-all  ## what CI runs, but for a short sweep
 
 clean:  ## remove .venv and caches, keep runs/
 	rm -rf $(VENV) .venv-gpu .pytest_cache .ruff_cache .hypothesis build *.egg-info

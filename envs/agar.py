@@ -1,4 +1,4 @@
-"""Agar: blobs that eat food, and each other."""
+"""Agar: players grow by eating food and smaller players."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from envs.environment import Box, Discrete, Environment
 
 
 class EnvState(environment.EnvState):
-    """Positions in units of length; the last axis is x, y."""
+    """State of an episode. Positions are in units of length; their last axis is x, y."""
 
     position: Float[Array, "players 2"]
     mass: Float[Array, " players"]
@@ -22,13 +22,18 @@ class EnvState(environment.EnvState):
 
 
 class EnvParams(environment.EnvParams):
-    """Lengths and masses; a blob's radius is the square root of its mass.
+    """Lengths, masses and rewards. The radius of a player is the square root of its mass.
 
     Attributes:
-        max_speed: Speed of a blob of the start mass at full throttle, length per step.
-        slowdown: Top speed falls with mass to the power of minus this.
-        decay: Share of the mass above the start mass lost per step.
-        edible: Largest share of the eater's mass that the eaten may have.
+        field: Side of the square field.
+        start_mass: Mass of a player after a respawn.
+        food_mass: Mass that one piece of food adds.
+        max_speed: Largest speed of a player of the start mass, in length per step.
+        slowdown: The largest speed is proportional to mass to the power of minus this number.
+        decay: Fraction of the mass above the start mass that is lost per step.
+        edible: A player can eat another whose mass is at most this fraction of its own.
+        reward_food: Reward for one piece of food.
+        reward_eaten: Reward for being eaten.
     """
 
     max_steps_in_episode: int = 1000
@@ -44,7 +49,7 @@ class EnvParams(environment.EnvParams):
 
 
 class Draws(NamedTuple):
-    """The random draws of a step: where eaten players and eaten food would come back, as shares of the field."""
+    """Random draws of a step: where eaten players and eaten food reappear, as fractions of the field."""
 
     players: Float[Array, "players 2"]
     food: Float[Array, "food 2"]
@@ -52,7 +57,7 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class Agar(Environment):
-    """Grow by eating whatever is small enough, and keep away from whatever is big enough.
+    """Grow by eating food and smaller players, and keep away from larger ones.
 
     Observation per player (floats):
         3                      own x and y / field, mass / 100
@@ -63,16 +68,17 @@ class Agar(Environment):
     Reward: 0.1 per food; eating a player: its mass as a share of one's own; being eaten: -1.
     Terminates, per player: when eaten; it respawns with the start mass. Truncates: after 1000 steps.
     Score: mass at the end of the episode.
-    Rules: a player eats food whose point it covers, and a player of at most 80% of its mass whose centre it covers.
-    Of several who could eat, the heaviest eats; who is eaten in a step eats no player in it. Mass decays slowly.
+    Rules: a player eats food if it covers its point, and another player if it covers its centre and the other has at
+    most 80% of its mass. If several players could eat the same thing, the heaviest of them eats it. A player that is
+    eaten in a step eats no other player in that step. Mass decays slowly.
     Source: our own, after the game.
 
-    All pairs are compared: at these sizes that is faster than a grid of neighbourhoods.
+    Distances of all pairs are computed, which is faster at these sizes than a search by neighbourhoods.
 
     Args:
-        num_players: Players, all of them agents.
-        num_food: Food, kept constant.
-        seen_food: Food in the observation.
+        num_players: Number of players. All of them are agents.
+        num_food: Number of pieces of food, which is kept constant.
+        seen_food: Number of pieces of food in the observation.
         continuous: Whether the action is heading and throttle.
     """
 
@@ -118,13 +124,14 @@ class Agar(Environment):
         return self.get_obs(after, params), after, reward, eaten, info
 
     def draw(self, key: PRNGKeyArray) -> Draws:
+        """Draw the random numbers of a step."""
         draws = jax.random.uniform(key, (self.num_players + self.num_food, 2))
         return Draws(draws[: self.num_players], draws[self.num_players :])
 
     def transition(
         self, state: EnvState, action: Shaped[Array, "players ..."], draws: Draws, params: EnvParams
     ) -> tuple[EnvState, Float[Array, " players"], Bool[Array, " players"]]:
-        """The step without its randomness: (state, reward, eaten)."""
+        """Apply the rules to given random draws and return (state, reward, eaten)."""
         speed = params.max_speed * (state.mass / params.start_mass) ** -params.slowdown
         position = state.position + speed[:, None] * self._direction(action)
         position = jnp.clip(position, 0.0, params.field)
@@ -168,7 +175,7 @@ class Agar(Environment):
         return jnp.concatenate([own, players, food], axis=1)
 
     def _direction(self, action: Shaped[Array, "players ..."]) -> Float[Array, "players 2"]:
-        """Heading times throttle."""
+        """Return the unit vector of the heading times the throttle."""
         if self.continuous:
             action = jnp.clip(action, -1.0, 1.0)
             angle, throttle = jnp.pi * action[:, 0], (action[:, 1] + 1) / 2
@@ -183,7 +190,7 @@ def _distance(x: Float[Array, "n 2"], y: Float[Array, "m 2"]) -> Float[Array, "n
 
 
 def _heaviest(candidate: Bool[Array, "n m"], mass: Float[Array, " n"]) -> Bool[Array, "n m"]:
-    """Of each column's candidates the one of the largest mass, the first if equal."""
+    """Mark the heaviest candidate of each column, the first of several equal ones."""
     weight = jnp.where(candidate, mass[:, None], -jnp.inf)
     best = jnp.argmax(weight, axis=0)
     return candidate & (jnp.arange(len(mass))[:, None] == best[None])

@@ -1,4 +1,4 @@
-"""Boids: a flock that is rewarded for flocking instead of ruled into it."""
+"""Boids: agents that are rewarded for moving as a flock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CROWD = 5.0
 
 
 class EnvState(environment.EnvState):
-    """Positions in pixels, velocities in pixels per step; the last axis is x, y."""
+    """State of an episode. Positions are in pixels and velocities in pixels per step; their last axis is x, y."""
 
     position: Float[Array, "boids 2"]
     velocity: Float[Array, "boids 2"]
@@ -28,8 +28,16 @@ class EnvState(environment.EnvState):
 class EnvParams(environment.EnvParams):
     """Ranges in pixels and weights of the rewards.
 
-    The original's are visual_range 20 and protected_range 100; with the one inside the other it never rewards
-    matching and centring.
+    The original has a visual range of 20 inside a protected range of 100, so that matching and centring never count
+    there.
+
+    Attributes:
+        visual_range: A boid sees others that are nearer than this.
+        protected_range: A boid crowds others that are nearer than this.
+        avoid: Weight of crowding.
+        matching: Weight of the difference in velocity.
+        centring: Weight of the difference in position.
+        margin_turn: Weight of keeping away from the edges.
     """
 
     max_steps_in_episode: int = 1024
@@ -43,13 +51,14 @@ class EnvParams(environment.EnvParams):
 
 @dataclass(frozen=True)
 class Boids(Environment):
-    """Keep together, but not too close, and away from the edges.
+    """Keep together without crowding, and away from the edges.
 
     Observation per boid i (4 floats for every boid j, itself included): dx / 1080, dy / 720, dvx / 5, dvy / 5 of
     j relative to i.
-    Actions (2 floats in [-1, 1]): twice of it is added to the velocity, whose components are clipped to +-5. Positions
-    are clipped to the field less 32 pixels.
-    Reward, halved, where j is near i if within the visual and not within the protected range:
+    Actions (2 floats in [-1, 1]): twice the action is added to the velocity, whose components are then clipped to
+    [-5, 5]. Positions are clipped to the field less 32 pixels.
+    Reward: half the sum of these terms. Boid j is near boid i if it is within the visual range and outside the
+    protected range:
         - avoid * min(n / 5, 1) for n boids within the protected range
         - matching * (|mean velocity of the near - own|, summed over x and y)
         - centring * (|mean position of the near - own|, summed over x and y)
@@ -58,7 +67,7 @@ class Boids(Environment):
     Source: Boids of PufferLib 3.0. Departures: ranges, as above; all boids move before any is rewarded.
 
     Args:
-        num_boids: Size of the flock.
+        num_boids: Number of boids.
     """
 
     num_boids: int = 64
@@ -100,7 +109,7 @@ class Boids(Environment):
     def transition(
         self, state: EnvState, action: Float[Array, "boids 2"], params: EnvParams
     ) -> tuple[EnvState, Float[Array, " boids"]]:
-        """The step, which has no randomness: (state, reward)."""
+        """Apply the rules, which have no randomness, and return (state, reward)."""
         velocity = state.velocity + ACCELERATION * jnp.clip(action, -1.0, 1.0)
         velocity = jnp.clip(velocity, -MAX_SPEED, MAX_SPEED)
         high = jnp.array([WIDTH - BOID, HEIGHT - BOID])[None]
@@ -117,7 +126,7 @@ class Boids(Environment):
 def flocking_reward(
     position: Float[Array, "boids 2"], velocity: Float[Array, "boids 2"], params: EnvParams
 ) -> Float[Array, " boids"]:
-    """Reward of every boid, as in `Boids`."""
+    """Return the reward of every boid, as described in `Boids`."""
     distance = jnp.sqrt(sum((position[None, :, k] - position[:, None, k]) ** 2 for k in range(2)))
     others = ~jnp.eye(len(position), dtype=bool)
     close = others & (distance < params.protected_range)

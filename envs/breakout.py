@@ -1,4 +1,4 @@
-"""Breakout: 108 bricks, a paddle and an exact sweep test for the earliest collision of every frame."""
+"""Breakout: a paddle, a ball and 108 bricks."""
 
 from __future__ import annotations
 
@@ -38,10 +38,12 @@ _NUDGE = np.float32(448) * np.float32(1.1) / np.float32(60)
 
 
 class EnvState(environment.EnvState):
-    """Positions are upper left corners in pixels, y down; the ball's velocity is in pixels per frame.
+    """State of an episode.
+
+    Positions are upper left corners in pixels, with y pointing down. Velocities are in pixels per frame.
 
     Attributes:
-        bricks: A word per row, bit c set where the brick of column c is destroyed.
+        bricks: One word per row. Bit c is set if the brick of column c is destroyed.
     """
 
     paddle_x: Float[Array, ""]
@@ -59,7 +61,10 @@ class EnvState(environment.EnvState):
 
 
 class EnvParams(environment.EnvParams):
-    """Speeds in pixels per second; the ball may not pass a brick's height in a frame (720 pixels per second)."""
+    """Speeds in pixels per second, sizes in pixels.
+
+    The ball must be slower than 720 pixels per second, which is the height of a brick per frame.
+    """
 
     paddle_speed: float = 620.0
     paddle_width: float = 62.0
@@ -85,12 +90,12 @@ class Breakout(Environment):
     Reward: the points of the bricks destroyed: 7, 7, 4, 4, 1, 1 by row from the top.
     Terminates: when the sixth ball is lost or at 864 points. No time limit: `max_steps_in_episode` sets one.
     Solved: mean score of at least 800; 864 is perfect.
-    Source: Breakout of PufferLib 3.0, equal to it step by step. Departure: the frames that are left of the step
-    that ends an episode are dropped, there they are already played in the next.
+    Source: Breakout of PufferLib 3.0, equal to it step by step. Departure: when an episode ends within
+    a step, the remaining frames of that step are dropped; the original plays them in the next episode.
 
     Args:
         frameskip: Frames per step, of 1/60 s.
-        continuous: Whether the action is a paddle speed.
+        continuous: Whether the action is the speed of the paddle.
     """
 
     frameskip: int = 4
@@ -122,11 +127,11 @@ class Breakout(Environment):
         return self.get_obs(state, params), state, reward, terminated, info
 
     def draw(self, key: PRNGKeyArray) -> Bool[Array, ""]:
-        """The one random draw of a step: whether a ball fired in it goes to the left."""
+        """Draw whether a ball that is fired in this step goes to the left."""
         return jax.random.bits(key) >> 31 == 1
 
     def start(self, params: EnvParams) -> EnvState:
-        """The first state of an episode."""
+        """Return the first state of an episode."""
         zero, blank = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32)
         bricks = (jnp.zeros((), jnp.uint32),) * ROWS
         fields = dict.fromkeys(("paddle_x", "paddle_width", "ball_x", "ball_y", "ball_vx", "ball_vy"), blank)
@@ -145,7 +150,7 @@ class Breakout(Environment):
     def transition(
         self, state: EnvState, action: Shaped[Array, "..."], fire_left: Bool[Array, ""], params: EnvParams
     ) -> tuple[EnvState, Float[Array, ""], Bool[Array, ""]]:
-        """The step without its randomness: (state, reward, terminated)."""
+        """Apply the rules to a given random draw and return (state, reward, terminated)."""
         paddle_step = divided(rounded(self._direction(action) * params.paddle_speed), FRAMES_PER_SECOND)
         speed = _float(params.initial_ball_speed)
         fire_vx = scaled(float(np.sin(_FIRE_ANGLE)) / FRAMES_PER_SECOND, speed)
@@ -183,7 +188,7 @@ class Breakout(Environment):
 
 
 def _frame(state: EnvState, paddle_step: Float[Array, ""], fire: tuple[Array, Array], params: EnvParams) -> EnvState:
-    """One frame of 1/60 s."""
+    """Advance one frame of 1/60 s."""
     moved = jnp.clip(state.paddle_x + paddle_step, 0.0, WIDTH - state.paddle_width)
     x = jnp.where(state.ball_x < 0, state.ball_x + _NUDGE, state.ball_x)
     x = jnp.where(x > WIDTH, x - _NUDGE, x)
@@ -223,7 +228,11 @@ def _frame(state: EnvState, paddle_step: Float[Array, ""], fire: tuple[Array, Ar
 
 
 def _bounce_off_paddle(state: EnvState, hit: Bool[Array, ""], params: EnvParams) -> EnvState:
-    """Where it hit sets the new direction; every fourth hit speeds the ball up; the wall may come back."""
+    """Let the ball bounce off the paddle if it hits.
+
+    The place of the hit sets the new direction. Every fourth hit makes the ball faster. At 432 points a hit restores
+    all bricks.
+    """
     where = (state.ball_x + BALL / 2 - state.paddle_x) / state.paddle_width
     angle = rounded(where * 2 * _BOUNCE_ANGLE) - _BOUNCE_ANGLE
     vx, upward = scaled_sin_cos(jnp.where(hit, angle, 0.0), state.ball_speed, FRAMES_PER_SECOND)
@@ -240,7 +249,7 @@ def _bounce_off_paddle(state: EnvState, hit: Bool[Array, ""], params: EnvParams)
 
 
 def _new_round(state: EnvState, params: EnvParams) -> EnvState:
-    """The ball above the centred paddle, to be fired in the next frame."""
+    """Put the ball above the centred paddle, from where the next frame fires it."""
     width = _float(params.paddle_width)
     return state.replace(
         paddle_x=WIDTH / 2 - width / 2,

@@ -1,7 +1,8 @@
-"""Breakout's geometry: the exact sweep test for the earliest collision of a frame.
+"""Breakout's geometry: the earliest collision of the moving ball within a frame.
 
-The rule is over all bricks. In a frame the ball moves less than a brick's height, so that of each axis it can reach one
-edge only, and only six bricks along the one and two along the other can be behind it: eight are tested.
+The rule considers all bricks. But in one frame the ball moves by less than the height of a brick, so that it can reach
+only one vertical and one horizontal line of brick edges. Six bricks touch the vertical line, and at most two bricks of
+the horizontal one are within the ball's reach, so that eight tests are enough.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ WALL_ROW = -1
 _NEVER = 2.0
 
 Bricks = tuple[UInt32[Array, ""], ...]
-"""A word per row, bit c set where the brick of column c is destroyed."""
+"""One word per row. Bit c is set if the brick of column c is destroyed."""
 
 
 class Ball(NamedTuple):
-    """Upper left corner in pixels, y down; velocity in pixels per frame."""
+    """Upper left corner of the ball in pixels, with y pointing down, and its velocity in pixels per frame."""
 
     x: Float[Array, ""]
     y: Float[Array, ""]
@@ -37,7 +38,17 @@ class Ball(NamedTuple):
 
 
 class Contact(NamedTuple):
-    """A candidate for the earliest collision: the fraction of the frame, the overlap and where it would be."""
+    """A possible collision.
+
+    Attributes:
+        time: Fraction of the frame at which it happens; 2 if it does not happen in this frame.
+        overlap: Length in pixels over which the ball and the edge touch.
+        x: Left edge of the ball at that time.
+        y: Top edge of the ball at that time.
+        row: Row of the brick, or `WALL_ROW`.
+        column: Column of the brick.
+        vertical: Whether the edge that is hit is vertical.
+    """
 
     time: Float[Array, ""]
     overlap: Float[Array, ""]
@@ -45,17 +56,17 @@ class Contact(NamedTuple):
     y: Float[Array, ""]
     row: Int[Array, ""]
     column: Int[Array, ""]
-    vertical: Bool[Array, ""]  # the edge that was hit is vertical
+    vertical: Bool[Array, ""]
 
 
 def earliest_contact(ball: Ball, bricks: Bricks) -> Contact:
-    """The earliest contact of the ball with a standing brick or a wall within the frame."""
+    """Return the earliest contact of the ball with a brick or a wall within the frame."""
     contact = _earliest(_brick_beside(ball, bricks), _brick_above_or_below(ball, bricks))
     return _first(_first(contact, _side_wall(ball)), _back_wall(ball))
 
 
 def _brick_beside(ball: Ball, bricks: Bricks) -> Contact:
-    """The best contact with a vertical brick edge: the ball can only reach the next one in its direction."""
+    """Return the earliest contact with a vertical edge, the next one in the ball's direction."""
     right = ball.vx > 0
     side = jnp.where(right, ball.x + BALL, ball.x)
     edge = jnp.where(right, jnp.floor(side / BRICK_WIDTH) + 1, jnp.ceil(side / BRICK_WIDTH) - 1)
@@ -74,7 +85,7 @@ def _brick_beside(ball: Ball, bricks: Bricks) -> Contact:
 
 
 def _brick_above_or_below(ball: Ball, bricks: Bricks) -> Contact:
-    """The best contact with a horizontal brick edge, of the one row and the two columns the ball can reach."""
+    """Return the earliest contact with a horizontal edge, in the one row and the two columns within reach."""
     down = ball.vy > 0
     side = jnp.where(down, ball.y + BALL, ball.y)
     passed = jnp.where(down, side, side - BRICK_HEIGHT)
@@ -127,7 +138,10 @@ def _sweep(
     corner: Float[Array, ""],
     drift: Float[Array, ""],
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """When the ball has gone `distance` on one axis (2 if not in this frame), and its extent on the other then."""
+    """Return when the ball has gone `distance` along one axis, and its two ends on the other axis at that time.
+
+    The time is a fraction of the frame, or 2 if the ball does not get that far in it.
+    """
     still = velocity == 0
     time = distance / jnp.where(still, 1.0, velocity)
     drifted = rounded(drift * time)
@@ -136,14 +150,14 @@ def _sweep(
 
 
 def _earliest(beside: Contact, above: Contact) -> Contact:
-    """The earlier of two contacts with bricks, then the one that overlaps more, then the first brick."""
+    """Return the earlier of two contacts with bricks. Ties go to the larger overlap, then to the first brick."""
     order = above.row * COLUMNS + above.column < beside.row * COLUMNS + beside.column
     tied = (above.time == beside.time) & (above.overlap == beside.overlap) & order
     return environment.select(tied, above, _first(beside, above))
 
 
 def _first(first: Contact, second: Contact) -> Contact:
-    """The second contact if it is earlier, or simultaneous with more overlap."""
+    """Return the second contact if it is earlier, or if it is simultaneous and overlaps more."""
     later = (second.time == first.time) & (second.overlap > first.overlap)
     wins = (second.time <= 1.0) & ((second.time < first.time) | later)
     return environment.select(wins, second, first)
@@ -152,7 +166,7 @@ def _first(first: Contact, second: Contact) -> Contact:
 def reaches_paddle(
     ball: Ball, paddle_x: Float[Array, ""], paddle_width: Float[Array, ""], contact: Contact
 ) -> Bool[Array, ""]:
-    """Whether the ball reaches the paddle's top line before the contact found so far."""
+    """Return whether the ball reaches the paddle before the given contact."""
     bottom = ball.y + BALL
     time, left, right = _sweep(PADDLE_Y - bottom, ball.vy, ball.x, ball.vx)
     overlap = jnp.minimum(paddle_x + paddle_width, right) - jnp.maximum(paddle_x, left)
@@ -161,5 +175,5 @@ def reaches_paddle(
 
 
 def _stands(word: UInt32[Array, ""], column: Int[Array, ""]) -> Bool[Array, ""]:
-    """Whether the row's brick of a column in [0, 18) stands."""
+    """Return whether the brick in a column from 0 to 17 of this row is still there."""
     return (word >> column.astype(jnp.uint32)) & jnp.uint32(1) == jnp.uint32(0)

@@ -1,4 +1,4 @@
-"""Connect four against a three-ply search, on bitboards."""
+"""Connect four against an opponent that searches three moves ahead, with boards stored as bits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from envs import environment
-from envs.environment import Box, Discrete, Environment
+from envs.environment import Box, Discrete, Environment, EnvParams
 
 ROWS, COLUMNS = 6, 7
 
@@ -23,7 +23,7 @@ _LIMB = np.uint32(2**_LOW_BITS - 1)
 
 
 class Board(struct.PyTreeNode):
-    """A set of cells: 7 bits per column from the bottom up, columns 0..3 in `low` and 4..6 in `high`."""
+    """A set of cells: 7 bits per column from the bottom up, with columns 0..3 in `low` and 4..6 in `high`."""
 
     low: UInt32[Array, "..."]
     high: UInt32[Array, "..."]
@@ -35,28 +35,30 @@ class Board(struct.PyTreeNode):
         return Board(self.low | other.low, self.high | other.high)
 
     def __getitem__(self, index: Any) -> Board:
-        """Index both words alike."""
+        """Index both words."""
         return Board(self.low[index], self.high[index])
 
     def up(self, count: int) -> Board:
-        """Every cell moved by `count` bits: 1 is a row, 7 a column, 6 and 8 the diagonals."""
+        """Move every cell by `count` bits: 1 is one row up, 7 one column to the right, 6 and 8 are the diagonals."""
         carried = self.low >> np.uint32(_LOW_BITS - count)
         return Board((self.low << np.uint32(count)) & _LIMB, ((self.high << np.uint32(count)) | carried) & _LIMB)
 
     def down(self, count: int) -> Board:
-        """The opposite of `up`."""
+        """Move every cell back by `count` bits, the opposite of `up`."""
         carried = (self.high << np.uint32(_LOW_BITS - count)) & _LIMB
         return Board((self.low >> np.uint32(count)) | carried, self.high >> np.uint32(count))
 
     def any(self) -> Bool[Array, "..."]:
+        """Return whether the set has any cell."""
         return (self.low | self.high) != 0
 
     def count(self) -> Int[Array, "..."]:
+        """Return the number of cells."""
         return (jax.lax.population_count(self.low) + jax.lax.population_count(self.high)).astype(jnp.int32)
 
 
 def _columns(bits: int) -> Board:
-    """The same bits in each single column: boards [7]."""
+    """Return seven boards, each with the same bits in another column."""
     words = [bits << _COLUMN_BITS * c for c in range(COLUMNS)]
     low = np.array([word & int(_LIMB) for word in words], np.uint32)
     high = np.array([word >> _LOW_BITS for word in words], np.uint32)
@@ -69,34 +71,30 @@ _FLOOR = Board(np.bitwise_or.reduce(_columns(1).low), np.bitwise_or.reduce(_colu
 
 
 class EnvState(environment.EnvState):
-    """The agent's and its opponent's pieces."""
+    """State of an episode: the pieces of the agent and of its opponent."""
 
     agent: Board
     opponent: Board
 
 
-class EnvParams(environment.EnvParams):
-    """Nothing of its own."""
-
-
 @dataclass(frozen=True)
 class Connect4(Environment):
-    """Four in a row, moving first.
+    """Get four pieces in a row. The agent moves first.
 
     Observation (42 floats): the cells, column by column from the left, from the bottom up: 1 own, -1 opponent's.
     Actions: the column, 0..6.
     Reward: +1 for a win, -1 for a loss or for playing a full column, at the end only.
     Terminates: with four in a row, a full board (a draw, 0) or an illegal move.
     Score: 1 for a win, else 0. Solved: at least 99% won.
-    Source: Connect4 of PufferLib 3.0. Departure: the draw, which never ends properly there.
+    Source: Connect4 of PufferLib 3.0. Departure: a full board ends the game as a draw; the original goes on.
 
-    The opponent plays the first winning column if it has one. Else it values each legal column c by
-    V(c) = S(agent, opponent after c, 3), where S(p, o, d) = 10^d if o has four in a row, 0 if d = 0, else minus the
-    *sum* over p's legal replies r of S(o, p after r, d - 1), and plays the best, ties at random. To the agent's
-    opening in column 3 it answers column 2, to one in column 4 column 3.
+    The opponent plays the first column that wins at once, if there is one. Otherwise it plays the legal column c of the
+    largest V(c) = S(agent, opponent after c, 3) and breaks ties at random. Here S(p, o, d) is 10^d if o has four in a
+    row, else 0 if d = 0, else minus the *sum* over p's legal replies r of S(o, p after r, d - 1). There are two
+    exceptions: it answers an opening in column 3 by column 2, and an opening in column 4 by column 3.
 
     Args:
-        opponent: "negamax", as above, or "random".
+        opponent: "negamax" for the opponent above, or "random".
     """
 
     opponent: Literal["negamax", "random"] = "negamax"
@@ -127,17 +125,17 @@ class Connect4(Environment):
         return self.get_obs(state, params), state, reward, terminated, info
 
     def draw(self, key: PRNGKeyArray) -> UInt32[Array, ""]:
-        """The one random draw of a step; modulo the number of ties it picks among them."""
+        """Draw the random number of a step, which breaks ties by its remainder modulo their number."""
         return jax.random.bits(key)
 
     def start(self) -> EnvState:
-        """The first state of an episode."""
+        """Return the first state of an episode."""
         return EnvState(jnp.zeros((), jnp.int32), empty_board(), empty_board())
 
     def transition(
         self, state: EnvState, action: Int[Array, ""], draw: UInt32[Array, ""], params: EnvParams
     ) -> tuple[EnvState, Float[Array, ""], Bool[Array, ""]]:
-        """The step without its randomness: (state, reward, terminated)."""
+        """Apply the rules to a given random draw and return (state, reward, terminated)."""
         del params
         move = playable(state.agent | state.opponent) & column(action)
         legal = move.any()
@@ -156,7 +154,7 @@ class Connect4(Environment):
         return cells(state.agent) - cells(state.opponent)
 
     def _reply(self, agent: Board, opponent: Board, draw: UInt32[Array, ""]) -> Board:
-        """The opponent's move, one cell."""
+        """Return the opponent's move as a set of one cell."""
         moves = playable(agent | opponent) & _COLUMN
         legal = moves.any()
         if self.opponent == "random":
@@ -171,10 +169,11 @@ class Connect4(Environment):
 
 
 def search_values(agent: Board, opponent: Board) -> Float[Array, " 7"]:
-    """V(c) of every column for the opponent, to move; meaningless where c is full or wins at once.
+    """Return V(c) of every column for the opponent, who is to move.
 
-    No position is played out: a move wins if it is one of the mover's winning cells, and the last ply counts the
-    agent's winning cells that are playable, of which a reply changes only those of its own column.
+    The value has no meaning where column c is full or wins at once. No game is played out: a move wins if it is one of
+    the mover's winning cells. The last move of the search only counts the agent's winning cells that can be played,
+    and a reply changes only those of its own column.
     """
     occupied = agent | opponent
     move = playable(occupied) & _COLUMN
@@ -198,7 +197,7 @@ def search_values(agent: Board, opponent: Board) -> Float[Array, " 7"]:
 
 
 def winning_cells(pieces: Board) -> Board:
-    """The cells that would complete four in a row, occupied ones included."""
+    """Return the cells that would complete four in a row, including occupied ones."""
     total = pieces.up(1) & pieces.up(2) & pieces.up(3)
     for step in (ROWS, ROWS + 1, ROWS + 2):
         before, after = pieces.up(step), pieces.down(step)
@@ -209,12 +208,12 @@ def winning_cells(pieces: Board) -> Board:
 
 
 def playable(occupied: Board) -> Board:
-    """The lowest free cell of every column that is not full."""
+    """Return the lowest free cell of every column that is not full."""
     return Board(occupied.low + _FLOOR.low, occupied.high + _FLOOR.high) & _CELLS
 
 
 def column(index: Int[Array, ""]) -> Board:
-    """All cells of a column."""
+    """Return all cells of a column."""
     bits = np.uint32(2**ROWS - 1)
     shift = (index * _COLUMN_BITS).astype(jnp.uint32)
     low = jnp.where(index < _LOW_COLUMNS, bits << shift, jnp.uint32(0))
@@ -223,7 +222,7 @@ def column(index: Int[Array, ""]) -> Board:
 
 
 def cells(pieces: Board) -> Float[Array, " 42"]:
-    """1 where a piece is, column by column from the bottom up."""
+    """Return 1 for each cell of the set and 0 elsewhere, column by column from the bottom up."""
     rows = np.arange(ROWS, dtype=np.uint32)
     low = _COLUMN_BITS * np.arange(_LOW_COLUMNS, dtype=np.uint32)[:, None] + rows
     high = low[: COLUMNS - _LOW_COLUMNS]
@@ -232,11 +231,12 @@ def cells(pieces: Board) -> Float[Array, " 42"]:
 
 
 def empty_board() -> Board:
+    """Return a set without cells."""
     return Board(jnp.zeros((), jnp.uint32), jnp.zeros((), jnp.uint32))
 
 
 def _pick(candidates: Bool[Array, " 7"], draw: UInt32[Array, ""]) -> Int[Array, ""]:
-    """The candidate whose rank is the draw modulo their number."""
+    """Return the candidate whose rank is the draw modulo the number of candidates."""
     rank = jnp.cumsum(candidates) - 1
     number = jnp.maximum(jnp.sum(candidates), 1).astype(jnp.uint32)
     return jnp.argmax(candidates & (rank == (draw % number).astype(jnp.int32)))

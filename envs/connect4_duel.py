@@ -1,4 +1,4 @@
-"""Connect four for two: the rules without the built-in opponent, for self-play."""
+"""Connect four for two players, without the built-in opponent, for self-play."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from envs.environment import select
 
 
 class DuelState(struct.PyTreeNode):
-    """A game between players 0 and 1, in the vocabulary of pgx.
+    """State of a game between players 0 and 1, with the names that pgx uses.
 
     Attributes:
-        current_player: Whose turn it is.
-        observation: The 42 cells from the current player's view: 1 own, -1 the other's.
+        current_player: The player to move.
+        observation: The 42 cells as the current player sees them: 1 for its own pieces, -1 for the other's.
         legal_action_mask: Columns that are not full.
-        rewards: Of the last move, for players 0 and 1.
-        terminated: Whether the game is over; further steps change nothing and pay nothing.
+        rewards: Rewards of the last move for players 0 and 1.
+        terminated: Whether the game is over. Further steps then change nothing and give no reward.
         mine: Pieces of the current player.
         theirs: Pieces of the other one.
     """
@@ -34,13 +34,13 @@ class DuelState(struct.PyTreeNode):
 
 
 def init(key: PRNGKeyArray) -> DuelState:
-    """A new game; who begins is drawn."""
+    """Start a game. The player who begins is drawn at random."""
     player = jax.random.bernoulli(key).astype(jnp.int32)
     return _state(player, empty_board(), empty_board(), jnp.zeros(2), jnp.zeros((), bool))
 
 
 def step(state: DuelState, action: Int[Array, ""]) -> DuelState:
-    """The current player drops a piece into column `action`; an illegal move loses."""
+    """Drop a piece of the current player into column `action`. A full column loses the game."""
     move = playable(state.mine | state.theirs) & column(action)
     legal = move.any()
     won = (winning_cells(state.mine) & move).any()

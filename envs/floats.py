@@ -1,9 +1,9 @@
-"""Single-precision arithmetic that gives what C gives, so that chaotic trajectories can be compared for long.
+"""Single-precision arithmetic that gives the same results as the original's C code.
 
-A bounce multiplies an error of the ball's position by about eight, so one bit lost in a frame is a different game
-ten bounces later. Two things lose bits: compilers contract `a * b + c` into one instruction with one rounding,
-and C computes sines in double precision, which accelerators have slowly or not at all. Here a product can be
-rounded by itself, and a sine is computed as an unevaluated sum of two floats (about 46 bits).
+Breakout is chaotic: every bounce multiplies an error of the ball's position by about eight, so that one wrong bit leads
+to a different game ten bounces later. There are two causes of wrong bits. Compilers contract `a * b + c` into one
+instruction with one rounding. And C computes sines in double precision, which is slow or missing on accelerators. Here
+a product can be rounded by itself, and a sine is computed as the sum of two floats (about 46 bits).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 Pair = tuple[Float[Array, "..."], Float[Array, "..."]]
-"""high + low, with |low| at most half a unit in the last place of high."""
+"""The number high + low, where |low| is at most half a unit in the last place of high."""
 
 _LOWEST = float(np.finfo(np.float32).min)
 _HIGH_BITS = np.int32(-(2**12))
@@ -24,14 +24,14 @@ _PAIR_TERMS, _TERMS = 5, 10
 
 
 def rounded(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The same number, which the compiler may not contract with the operation that follows."""
+    """Return the same number and keep the compiler from contracting it with the next operation."""
     return jnp.maximum(x, _LOWEST)
 
 
 def scaled_sin_cos(
     angle: Float[Array, "..."], scale: Float[Array, "..."], divisor: float
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """`sin(angle) * scale / divisor` and the same of the cosine, as if in double precision and rounded once.
+    """Return `sin(angle) * scale / divisor` and `cos(angle) * scale / divisor`, each rounded only once.
 
     Args:
         angle: Radians, at most 1.3 in magnitude.
@@ -47,7 +47,9 @@ def scaled_sin_cos(
 
 
 def divided(x: Float[Array, "..."], divisor: float) -> Float[Array, "..."]:
-    """`x / divisor`, correctly rounded; compilers divide by a constant by multiplying with its inverse.
+    """Return `x / divisor`, correctly rounded.
+
+    The plain operation is not exact, because compilers multiply by the inverse of a constant divisor.
 
     Args:
         x: The numerator.
@@ -57,7 +59,7 @@ def divided(x: Float[Array, "..."], divisor: float) -> Float[Array, "..."]:
 
 
 def scaled(constant: float, scale: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`constant * scale` for a double-precision constant, rounded once."""
+    """Return `constant * scale` for a constant in double precision, rounded only once."""
     high = np.float32(constant)
     pair = jnp.full_like(scale, high), jnp.full_like(scale, constant - float(high))
     product = _product(pair, (scale, jnp.zeros_like(scale)))
@@ -65,7 +67,7 @@ def scaled(constant: float, scale: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def _series(square: Pair, first: int) -> Pair:
-    """Sum over k of (-1)^k square^k / (2 k + first)!; the small terms in single precision."""
+    """Return the sum over k of (-1)^k square^k / (2 k + first)!, with the small terms in single precision."""
     coefficients = [(-1) ** k / factorial(2 * k + first) for k in range(_TERMS)]
     tail = jnp.zeros_like(square[0])
     for coefficient in coefficients[:_PAIR_TERMS:-1]:
@@ -81,7 +83,7 @@ def _series(square: Pair, first: int) -> Pair:
 
 
 def _divide(x: Pair, divisor: float) -> Float[Array, "..."]:
-    """x / divisor, rounded once: a first quotient, then what its exact remainder adds to it."""
+    """Return x / divisor, rounded only once: a first quotient plus the quotient of its exact remainder."""
     quotient = rounded(x[0] / divisor)
     head, tail = _split(quotient)
     remainder = ((x[0] - head * divisor) - tail * divisor) + x[1]
@@ -96,13 +98,13 @@ def _product(x: Pair, y: Pair) -> Pair:
 
 
 def _sum(high: Float[Array, "..."], low: Float[Array, "..."]) -> Pair:
-    """Renormalise, |low| < |high|."""
+    """Return high + low as a pair. |low| must be less than |high|."""
     total = high + low
     return total, low - (total - high)
 
 
 def _split(x: Float[Array, "..."]) -> Pair:
-    """The first 12 significant bits and the rest, each so short that their products are exact."""
+    """Split a number into its first 12 significant bits and the rest, whose products are exact."""
     bits = jax.lax.bitcast_convert_type(x, jnp.int32) & _HIGH_BITS
     high = jax.lax.bitcast_convert_type(bits, jnp.float32)
     return high, x - high

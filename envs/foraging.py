@@ -1,4 +1,4 @@
-"""Foraging: small rewards a few steps away, a large one a hundred steps away. The two-horizon diagnostic."""
+"""Foraging: small rewards a few steps away and a large one a hundred steps away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOVES = np.array([[0, 0], [0, 1], [0, -1], [1, 0], [-1, 0]], np.int32)
 
 
 class EnvState(environment.EnvState):
-    """A strip of endless length; positions along it are relative to the agent.
+    """State of an episode on an endless strip. Positions along the strip are relative to the agent.
 
     Attributes:
         row: The agent's row.
@@ -37,17 +37,17 @@ class EnvState(environment.EnvState):
 
 
 class EnvParams(environment.EnvParams):
-    """Distances in steps and rewards.
+    """Distances and times in steps, and rewards.
 
     Attributes:
-        near: An enemy appears at most this far along the strip.
-        far_low: Least distance of a resource.
-        far_high: Largest distance of a resource.
-        enemy_time: Steps an enemy stays.
-        enemy_rate: Chance that one appears in a step in which there is none.
-        reward_near: For reaching an enemy.
-        reward_far: For reaching the resource.
-        noise: Standard deviation of the noise that every step's reward carries: it tells nothing.
+        near: Largest distance along the strip at which an enemy appears.
+        far_low: Smallest distance of a new resource.
+        far_high: Largest distance of a new resource.
+        enemy_time: Number of steps that an enemy stays.
+        enemy_rate: Probability that an enemy appears in a step in which there is none.
+        reward_near: Reward for reaching an enemy.
+        reward_far: Reward for reaching the resource.
+        noise: Standard deviation of the noise that is added to the reward of every step.
     """
 
     max_steps_in_episode: int = 512
@@ -62,17 +62,24 @@ class EnvParams(environment.EnvParams):
 
 
 class Draws(NamedTuple):
-    """The random draws of a step."""
+    """Random draws of a step.
 
-    resource: Int[Array, ""]  # signed distance of the next resource
-    enemy: Int[Array, " 2"]  # offset along, and row, of the next enemy
-    appears: Bool[Array, ""]  # whether it appears
-    noise: Float[Array, ""]  # standard normal
+    Attributes:
+        resource: Signed distance of the next resource.
+        enemy: Offset along the strip, and row, of the next enemy.
+        appears: Whether an enemy appears, if there is none.
+        noise: A standard normal number.
+    """
+
+    resource: Int[Array, ""]
+    enemy: Int[Array, " 2"]
+    appears: Bool[Array, ""]
+    noise: Float[Array, ""]
 
 
 @dataclass(frozen=True)
 class Foraging(Environment):
-    """Catch enemies near by, and walk on to the resource far away.
+    """Catch enemies near by and walk to the resource far away.
 
     Observation (6 floats):
         0     row / (rows - 1)
@@ -85,11 +92,11 @@ class Foraging(Environment):
     steps away on either side), plus noise if asked for.
     Truncates: after 512 steps. Score: the return without noise. Also reports `near_rate` and `far_rate`, the enemies
     and the resources reached per step.
-    Source: our own. A discount short enough to learn the enemies fast never sees the resource; one long enough for
-    the resource adds noise to the enemies.
+    Source: our own. It shows the limits of a single discount: a small one learns to catch enemies quickly but cannot
+    see the resource, and a large one, which can, learns about enemies from noisier returns.
 
     Args:
-        rows: Width of the strip.
+        rows: Number of rows of the strip.
     """
 
     rows: int = 5
@@ -129,7 +136,7 @@ class Foraging(Environment):
         return self.get_obs(state, params), state, reward, jnp.zeros((), bool), info
 
     def draw(self, key: PRNGKeyArray, params: EnvParams) -> Draws:
-        """The random draws of a step."""
+        """Draw the random numbers of a step."""
         uniform_key, noise_key = jax.random.split(key)
         uniform = jax.random.uniform(uniform_key, (5,))
         span = jnp.asarray(params.far_high - params.far_low + 1).astype(jnp.float32)
@@ -148,7 +155,7 @@ class Foraging(Environment):
     def transition(
         self, state: EnvState, action: Int[Array, ""], draws: Draws, params: EnvParams
     ) -> tuple[EnvState, Float[Array, ""]]:
-        """The step without its randomness: (state, reward)."""
+        """Apply the rules to given random draws and return (state, reward)."""
         move = jnp.asarray(_MOVES)[action]
         row = jnp.clip(state.row + move[1], 0, self.rows - 1)
         enemy = state.enemy - jnp.stack([move[0], row - state.row])

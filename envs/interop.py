@@ -1,4 +1,4 @@
-"""Our environments in other people's loops: gymnasium's vector interface, gymnax's registry."""
+"""Our environments for users of gymnasium and gymnax."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.environment import Box, Discrete, MultiDiscrete, VectorEnvironment
+from envs.environment import Box, Discrete, MultiDiscrete
 from envs.registry import ENVIRONMENTS, make
+from p3o_jax.vector import VectorEnvironment
 
 
 def _extra(name: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
@@ -18,7 +19,7 @@ def _extra(name: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
 
 
 def gymnasium_space(space: Discrete | MultiDiscrete | Box) -> Any:
-    """The same space in gymnasium's classes."""
+    """Convert a space to gymnasium's class."""
     try:
         from gymnasium import spaces
     except ModuleNotFoundError as error:
@@ -31,15 +32,16 @@ def gymnasium_space(space: Discrete | MultiDiscrete | Box) -> Any:
 
 
 def gymnasium_vector(name: str, num_envs: int, seed: int = 0, **overrides: Any) -> Any:
-    """A `gymnasium.vector.VectorEnv` of one of our environments, for code that knows no JAX.
+    """Make a `gymnasium.vector.VectorEnv` of one of our environments, for code that does not use JAX.
 
-    Agents of multi-agent environments count as environments. Ended episodes restart in the same step
-    (`AutoresetMode.SAME_STEP`): info["final_obs"] is the observation that ended them, where info["_final_obs"].
+    Each agent of a multi-agent environment counts as an environment. Ended episodes restart in the same step
+    (`AutoresetMode.SAME_STEP`). Where info["_final_obs"] is true, info["final_obs"] is the last observation of the
+    ended episode.
 
     Args:
-        name: As for `make`.
-        num_envs: Copies of the environment.
-        seed: Of the randomness, until `reset` is given one.
+        name: Name of the environment, as for `make`.
+        num_envs: Number of copies of the environment.
+        seed: Seed of the randomness until `reset` is given one.
         **overrides: Constructor arguments of the environment.
     """
     try:
@@ -49,7 +51,7 @@ def gymnasium_vector(name: str, num_envs: int, seed: int = 0, **overrides: Any) 
         raise _extra("gymnasium", error) from error
 
     class View(VectorEnv):
-        """The view; holds the state that pure functions would carry."""
+        """The vector environment, which holds the state of its episodes."""
 
         metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 (gymnasium's own convention)
 
@@ -83,10 +85,12 @@ def gymnasium_vector(name: str, num_envs: int, seed: int = 0, **overrides: Any) 
 
 
 def register_with_gymnax(prefix: str = "neocarbs/") -> list[str]:
-    """Enter our environments in gymnax's registry, as in `gymnax.make("neocarbs/pong", frameskip=4)`.
+    """Add our environments to gymnax's registry, for `gymnax.make("neocarbs/pong", frameskip=4)`.
+
+    A second call changes nothing.
 
     Returns:
-        The names they have there. Calling it again changes nothing.
+        The names in the registry.
     """
     try:
         import gymnax

@@ -1,4 +1,4 @@
-"""Mazes: find the goal of a level drawn from a shared table, seeing only the neighbourhood."""
+"""Mazes: find the goal of a level while seeing only the neighbourhood."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _STEPS = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]], np.int32)  # headings cloc
 
 
 class EnvState(environment.EnvState):
-    """Cells count from the level's upper left corner, border included.
+    """State of an episode. Cells are counted from the level's upper left corner, including its border.
 
     Attributes:
-        level: Row of the table.
+        level: Index of the level in the table.
+        position: Row and column of the agent.
         heading: Quarter turns clockwise from east.
-        has_key: Whether the key was picked up.
+        has_key: Whether the agent has picked up the key.
     """
 
     level: Int[Array, ""]
@@ -36,13 +37,13 @@ class EnvState(environment.EnvState):
 
 
 class EnvParams(environment.EnvParams):
-    """The table of levels, one copy for all environments.
+    """The table of levels, which all environments share.
 
     Attributes:
-        walls: 1 where a wall is; each level padded with walls to `size`, and by `vision` on every side.
-        size: Rows and columns of each level.
-        key: Cell of the key of each level.
-        door: Cell of the locked door of each level.
+        walls: 1 where there is a wall. Levels are padded with walls to the same size, and by `vision` on every side.
+        size: Number of rows, and of columns, of each level.
+        key: Row and column of the key of each level.
+        door: Row and column of the locked door of each level.
         time_factor: An episode is truncated after time_factor * width * height steps.
     """
 
@@ -55,7 +56,7 @@ class EnvParams(environment.EnvParams):
 
 @dataclass(frozen=True)
 class Maze(Environment):
-    """Walk from one corner of a maze without loops to the opposite one.
+    """Walk from one corner of a maze to the opposite one. The mazes have no loops.
 
     Observation (uint8, 11 x 11): the cells around the agent, north up: 0 empty, 1 wall, 3 goal, 6 the agent; with
     `doors` also 2 key, 4 locked door.
@@ -69,10 +70,10 @@ class Maze(Environment):
     Args:
         size: Largest number of rows and columns, odd; levels have odd sizes from `min_size` to it.
         min_size: Smallest number of rows and columns, odd.
-        num_maps: Levels in the table.
-        vision: How far the agent sees.
-        doors: Whether a locked door stands on the way, and its key somewhere before it.
-        seed: Of the table, so that training and evaluation can use different levels, or the same.
+        num_maps: Number of levels in the table.
+        vision: Number of cells that the agent sees in each direction.
+        doors: Whether there is a locked door on the way, with its key somewhere before it.
+        seed: Seed of the table. Training and evaluation can use the same levels or different ones.
     """
 
     size: int = 47
@@ -123,14 +124,14 @@ class Maze(Environment):
         return self.get_obs(state, params), state, reward, terminated, {"score": reward}
 
     def start(self, level: Int[Array, ""], params: EnvParams) -> EnvState:
-        """The first state of an episode on a level."""
+        """Return the first state of an episode on a level."""
         zero, position = jnp.zeros((), jnp.int32), jnp.ones(2, jnp.int32)
         return EnvState(zero, level, position, zero, jnp.all(position == params.key[level]))
 
     def transition(
         self, state: EnvState, action: Int[Array, ""], params: EnvParams
     ) -> tuple[EnvState, Float[Array, ""], Bool[Array, ""]]:
-        """The step, which has no randomness: (state, reward, terminated)."""
+        """Apply the rules, which have no randomness, and return (state, reward, terminated)."""
         turn = jnp.array([0, 0, 3, 1, 2], jnp.int32)[action]
         heading = (state.heading + turn) % 4
         target = state.position + jnp.asarray(_STEPS)[heading] * (action > 0).astype(jnp.int32)
@@ -165,5 +166,5 @@ class Maze(Environment):
 
 @lru_cache(maxsize=8)
 def _levels(size: int, min_size: int, num_maps: int, vision: int, seed: int) -> Levels:
-    """The table of a maze environment, carved once per process."""
+    """Return the table of levels, which is made once per process."""
     return carve(np.random.default_rng(seed), size, min_size, num_maps, vision)

@@ -1,4 +1,4 @@
-"""Tables of mazes: many depth-first walks at once, in NumPy."""
+"""Random mazes, made by many depth-first walks at once in NumPy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ _STEPS = np.array([[-2, 0], [2, 0], [0, -2], [0, 2]])
 
 
 class Levels(NamedTuple):
-    """Mazes without loops; start at cell (1, 1), goal at (size - 2, size - 2).
+    """Mazes without loops. They start at cell (1, 1) and have their goal at (size - 2, size - 2).
 
-    The door stands half-way on the path from start to goal, the key on a cell that is reached without passing it.
+    The door is half-way on the path from start to goal. The key is on a cell that can be reached without the door.
+
+    Attributes:
+        walls: 1 where there is a wall.
+        size: Number of rows, and of columns, of each level.
+        key: Row and column of the key.
+        door: Row and column of the door.
     """
 
     walls: UInt8[np.ndarray, "levels padded padded"]
@@ -23,13 +29,13 @@ class Levels(NamedTuple):
 
 
 class _Walk(NamedTuple):
-    """A depth-first walk through every level: rooms in the order of their discovery, -1 beyond the last.
+    """A depth-first walk through every level, with rooms in the order of their discovery and -1 after the last.
 
     Attributes:
-        walls: 1 where a wall is.
-        rooms: Cell of each room.
-        parent: Discovery number of the room it was reached from.
-        depth: Rooms between it and the start.
+        walls: 1 where there is a wall.
+        rooms: Row and column of each room.
+        parent: Index of the room from which it was reached.
+        depth: Number of rooms between it and the start.
     """
 
     walls: UInt8[np.ndarray, "levels size size"]
@@ -39,14 +45,14 @@ class _Walk(NamedTuple):
 
 
 def carve(rng: np.random.Generator, size: int, min_size: int, num_maps: int, padding: int) -> Levels:
-    """Draw levels.
+    """Draw random levels.
 
     Args:
         rng: Source of randomness.
         size: Largest number of rows and columns, odd.
-        min_size: Smallest number, odd; each level's is drawn.
-        num_maps: How many.
-        padding: Cells of wall around every level.
+        min_size: Smallest number of rows and columns, odd. The size of each level is drawn.
+        num_maps: Number of levels.
+        padding: Number of cells of wall around every level.
     """
     sizes = (rng.integers(min_size // 2, size // 2 + 1, num_maps) * 2 + 1).astype(np.int32)
     walk = _walk(rng, sizes, size)
@@ -56,7 +62,7 @@ def carve(rng: np.random.Generator, size: int, min_size: int, num_maps: int, pad
 
 
 def _walk(rng: np.random.Generator, sizes: Int32[np.ndarray, " levels"], size: int) -> _Walk:
-    """Carve all levels at once, each by a walk that goes to a random new room or else a room back."""
+    """Make all levels at once. Each walk goes to a random new room, or back by one room if there is none."""
     maps, num_rooms = np.arange(len(sizes)), (size // 2) ** 2
     number = np.full((len(sizes), size, size), -1, np.int32)
     walls = np.ones((len(sizes), size, size), np.uint8)
@@ -87,7 +93,10 @@ def _walk(rng: np.random.Generator, sizes: Int32[np.ndarray, " levels"], size: i
 
 
 def _door_and_key(rng, walk: _Walk, sizes):
-    """The passage half-way to the goal; a random room not behind it, off that way if there is one."""
+    """Return the passage half-way to the goal, and a random room that is not behind it.
+
+    The room is one off the way to the goal if there is such a room.
+    """
     maps, index = np.arange(len(sizes)), np.arange(walk.parent.shape[1])
     goal = np.all(walk.rooms == sizes[:, None, None] - 2, axis=-1).argmax(axis=1)
     half = (walk.depth[maps, goal] + 1) // 2

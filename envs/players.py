@@ -1,4 +1,4 @@
-"""Scripted players: one pure policy per environment, good enough to show that its maximum can be reached."""
+"""Scripted players: one policy per environment that shows which scores can be reached."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from envs import agar, boids, breakout, connect4, foraging, maze, pong, snake
 from envs import breakout_contacts as field
 
 Policy = Callable[[PRNGKeyArray, Any, Any], Shaped[Array, "..."]]
-"""(key, state, params) -> action; a player may look at the whole state."""
+"""Function from (key, state, params) to an action. A player sees the whole state, not only the observation."""
 
 
 def scripted(env: Any) -> Policy:
-    """The scripted player of one of our environments.
+    """Return the scripted player of one of our environments.
 
     Raises:
         ValueError: There is none for this environment.
@@ -31,7 +31,7 @@ def scripted(env: Any) -> Policy:
 
 
 def play_pong(env: pong.Pong, key: PRNGKeyArray, state: pong.EnvState, params: Any) -> Shaped[Array, "..."]:
-    """Meet the ball with an edge of the paddle while moving, so that it leaves too steeply to be followed."""
+    """Hit the ball with the edge of the moving paddle, so that it leaves too steeply for the opponent."""
     del key
     centre = state.ball_y + params.ball_height / 2 - params.paddle_height / 2
     frames = (params.width - params.ball_width - state.ball_x) / params.ball_initial_speed_x
@@ -47,7 +47,7 @@ def play_pong(env: pong.Pong, key: PRNGKeyArray, state: pong.EnvState, params: A
 def play_breakout(
     env: breakout.Breakout, key: PRNGKeyArray, state: breakout.EnvState, params: Any
 ) -> Shaped[Array, "..."]:
-    """Stand where the ball will come down, a little aside by an offset that differs from hit to hit."""
+    """Stand where the ball will come down, shifted by an offset that differs from hit to hit."""
     del key
     fall = field.PADDLE_Y - field.BALL - state.ball_y
     frames = jnp.where(state.ball_vy > 0, fall / jnp.maximum(state.ball_vy, 0.1), 0.0)
@@ -61,7 +61,7 @@ def play_breakout(
 def play_connect4(
     env: connect4.Connect4, key: PRNGKeyArray, state: connect4.EnvState, params: Any
 ) -> Shaped[Array, "..."]:
-    """The column that wins most games of the opponent against its own brain, played on from there."""
+    """Play the column that wins most games in which both sides then play like the opponent."""
     legal = (connect4.playable(state.agent | state.opponent) & connect4.column(jnp.arange(7))).any()
     keys = jax.random.split(key, (7, 24))
     wins = jax.vmap(lambda column, keys: jax.vmap(lambda k: _playout(env, k, state, column, params))(keys))
@@ -70,7 +70,7 @@ def play_connect4(
 
 
 def _playout(env, key, state, column, params) -> Float[Array, ""]:
-    """Outcome of a game in which both sides search; 1 won, -1 lost."""
+    """Return the outcome of a game in which both sides search: 1 if won, -1 if lost."""
 
     def move(carry):
         key, state, _, _, column = carry
@@ -87,7 +87,7 @@ def _playout(env, key, state, column, params) -> Float[Array, ""]:
 
 
 def play_snake(env: snake.Snake, key: PRNGKeyArray, state: snake.EnvState, params: Any) -> Shaped[Array, "..."]:
-    """Towards the nearest food in sight through free cells, else straight on or wherever is room."""
+    """Go towards the nearest food in sight through free cells, or else straight on or to any free cell."""
     view = env.get_obs(state, params).astype(jnp.int32)
     window, centre = view.shape[1], env.vision
     steps = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
@@ -106,7 +106,7 @@ def play_snake(env: snake.Snake, key: PRNGKeyArray, state: snake.EnvState, param
 
 
 def play_maze(env: maze.Maze, key: PRNGKeyArray, state: maze.EnvState, params: Any) -> Shaped[Array, "..."]:
-    """Follow the wall on the right, which visits all of a maze without loops."""
+    """Follow the wall on the right, which visits every cell of a maze without loops."""
     del key
     actions = jnp.array([3, 1, 2, 4], jnp.int32)
     after = jax.vmap(lambda action: env.transition(state, action, params)[0].position)(actions)
@@ -114,7 +114,7 @@ def play_maze(env: maze.Maze, key: PRNGKeyArray, state: maze.EnvState, params: A
 
 
 def play_boids(env: boids.Boids, key: PRNGKeyArray, state: boids.EnvState, params: Any) -> Shaped[Array, "..."]:
-    """Go to one's own place in a square formation at the centre, and stop there."""
+    """Send every boid to its place in a square formation at the centre."""
     del key
     side = int(np.ceil(np.sqrt(env.num_boids)))
     places = np.stack(np.divmod(np.arange(env.num_boids), side), axis=1) - (side - 1) / 2
@@ -125,7 +125,7 @@ def play_boids(env: boids.Boids, key: PRNGKeyArray, state: boids.EnvState, param
 
 
 def play_agar(env: agar.Agar, key: PRNGKeyArray, state: agar.EnvState, params: Any) -> Shaped[Array, "..."]:
-    """Flee who could eat us soon, else chase the nearest food."""
+    """Flee from players that could soon eat this one, or else go to the nearest food."""
     del key
     to_food = state.food[None] - state.position[:, None]
     nearest = jnp.argmin(jnp.sum(to_food**2, axis=-1), axis=1)
@@ -144,7 +144,7 @@ def play_agar(env: agar.Agar, key: PRNGKeyArray, state: agar.EnvState, params: A
 def play_foraging(
     env: foraging.Foraging, key: PRNGKeyArray, state: foraging.EnvState, params: Any
 ) -> Shaped[Array, "..."]:
-    """Catch every enemy that can still be reached, else walk on to the resource."""
+    """Catch an enemy that can still be reached in time, or else walk to the resource."""
     del env, key, params
     along, across = state.enemy
     reachable = (state.enemy_time > 0) & (jnp.abs(along) + jnp.abs(across) <= state.enemy_time)
@@ -154,7 +154,7 @@ def play_foraging(
 
 
 def _reflect(x: Float[Array, "..."], high: float | Float[Array, ""]) -> Float[Array, "..."]:
-    """Fold a coordinate that bounces between 0 and `high`."""
+    """Return where a point that bounces between 0 and `high` is, given its position without bounces."""
     phase = jnp.mod(x, 2 * high)
     return jnp.minimum(phase, 2 * high - phase)
 
@@ -162,7 +162,7 @@ def _reflect(x: Float[Array, "..."], high: float | Float[Array, ""]) -> Float[Ar
 def _towards(
     env: Any, distance: Float[Array, ""], step: Float[Array, ""] | float, actions: tuple[int, int]
 ) -> Shaped[Array, "..."]:
-    """Move by `distance` as nearly as a step allows; `actions` are those for plus and minus."""
+    """Move by `distance`, or as near to it as one step gets. `actions` move up and down the axis."""
     if env.continuous:
         return jnp.clip(distance / step, -1.0, 1.0)[None]
     action = jnp.where(distance > step / 2, actions[0], jnp.where(distance < -step / 2, actions[1], 0))

@@ -1,4 +1,4 @@
-"""Pong: the agent, on the right, against a paddle that follows the ball."""
+"""Pong: the agent has the right paddle and plays against one that follows the ball."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from envs.environment import Box, Discrete, Environment
 
 
 class EnvState(environment.EnvState):
-    """Positions are lower corners, in pixels; velocities in pixels per frame; y points up."""
+    """State of an episode.
+
+    Positions are lower left corners in pixels, with y pointing up. Velocities are in pixels per frame.
+    """
 
     paddle_left: Float[Array, ""]
     paddle_right: Float[Array, ""]
@@ -31,7 +34,7 @@ class EnvParams(environment.EnvParams):
 
     width: float = 500.0
     height: float = 640.0
-    paddle_width: float = 20.0  # only drawn: the paddles stand outside the field
+    paddle_width: float = 20.0  # for pictures only, because the paddles stand outside the field
     paddle_height: float = 70.0
     ball_width: float = 32.0
     ball_height: float = 32.0
@@ -46,7 +49,7 @@ class EnvParams(environment.EnvParams):
 
 @dataclass(frozen=True)
 class Pong(Environment):
-    """First to 21 points; the score is the difference.
+    """Be the first to have 21 points.
 
     Observation (8 floats):
         0, 1  left and right paddle, 0 lowest to 1 highest
@@ -57,14 +60,14 @@ class Pong(Environment):
     Actions: 0 still, 1 up (+8 pixels a frame), 2 down; continuous: the fraction of that speed in [-1, 1].
     Reward: +1 and -1 a point, 0.1 for returning the ball.
     Terminates: when either side has 21 points. No time limit: `max_steps_in_episode` sets one.
-    Solved: mean score of at least 20; 21 is perfect.
-    Source: Pong of PufferLib 3.0, equal to it step by step. Departures: a step that ends in a point returns
-    the observation of the new round, the original leaves the previous one standing; `score_fractions`.
+    Score: the agent's points minus the opponent's. Solved: mean score of at least 20; 21 is perfect.
+    Source: Pong of PufferLib 3.0, equal to it step by step. Departures: a step that ends in a point returns the
+    observation of the new round, where the original repeats the previous observation; `score_fractions`.
 
     Args:
-        frameskip: Frames per step; a point drops the rest of them.
-        continuous: Whether the action is a paddle speed.
-        score_fractions: Whether the observed scores are true fractions.
+        frameskip: Number of frames per step. A point ends the step early.
+        continuous: Whether the action is the speed of the paddle.
+        score_fractions: Whether the observed scores are fractions of 21 instead of integer divisions by it.
     """
 
     frameskip: int = 8
@@ -97,11 +100,11 @@ class Pong(Environment):
         return self.get_obs(state, params), state, reward, terminated, {"score": score}
 
     def draw(self, key: PRNGKeyArray) -> Bool[Array, ""]:
-        """The one random draw of a step: whether the next serve is horizontal, else slightly downward."""
+        """Draw whether the next serve is horizontal. If not, it goes slightly downward."""
         return jax.random.bits(key) >> 31 == 1
 
     def start(self, serve_horizontal: Bool[Array, ""], params: EnvParams) -> EnvState:
-        """The first state of an episode."""
+        """Return the first state of an episode."""
         zero = jnp.zeros((), jnp.int32)
         blank = jnp.zeros((), jnp.float32)
         state = EnvState(zero, blank, blank, blank, blank, blank, blank, zero, zero)
@@ -114,7 +117,7 @@ class Pong(Environment):
         serve_horizontal: Bool[Array, ""],
         params: EnvParams,
     ) -> tuple[EnvState, Float[Array, ""], Bool[Array, ""]]:
-        """The step without its randomness: (state, reward, terminated)."""
+        """Apply the rules to a given random draw and return (state, reward, terminated)."""
         direction = self._direction(action)
 
         def body(_, carry):
@@ -151,7 +154,7 @@ class Pong(Environment):
 
 
 def _serve(state: EnvState, horizontal: Bool[Array, ""], params: EnvParams) -> EnvState:
-    """The same game at the start of a round."""
+    """Start the next round of the game."""
     paddle = _float(params.height / 2 - params.paddle_height / 2)
     return state.replace(
         paddle_left=paddle,
@@ -166,7 +169,7 @@ def _serve(state: EnvState, horizontal: Bool[Array, ""], params: EnvParams) -> E
 def _frame(
     state: EnvState, direction: Float[Array, ""], params: EnvParams
 ) -> tuple[EnvState, Float[Array, ""], Bool[Array, ""]]:
-    """One frame: (state, reward, whether a point was made)."""
+    """Advance one frame and return (state, reward, whether a point was made)."""
     low, high = -params.paddle_height / 2, params.height - params.paddle_height / 2
     chase = state.ball_y - (state.paddle_left + params.paddle_height / 2)
     chase = jnp.clip(chase, -params.paddle_speed, params.paddle_speed)

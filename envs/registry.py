@@ -24,24 +24,24 @@ ENVIRONMENTS: dict[str, Callable[..., Any]] = {
     "pong": Pong,
     "snake": Snake,
 }
-"""Name -> class; `make` passes the class its constructor arguments."""
+"""Class of each environment by name."""
 
 _GYMNAX = "gymnax:"
 
 
 def make(name: str, **overrides: Any) -> Any:
-    """Build an environment.
+    """Make an environment.
 
     Args:
         name: One of `ENVIRONMENTS`, or "gymnax:NAME" for one of gymnax's own, as in "gymnax:CartPole-v1".
         **overrides: Constructor arguments, as in `make("pong", frameskip=4)`.
 
     Returns:
-        The environment; its parameters are its `default_params`.
+        The environment. Its parameters are in its `default_params`.
 
     Raises:
         ValueError: The name is unknown.
-        ModuleNotFoundError: gymnax is asked for and not installed.
+        ModuleNotFoundError: The name is one of gymnax's and gymnax is not installed.
     """
     if name.startswith(_GYMNAX):
         return _make_gymnax(name.removeprefix(_GYMNAX), overrides)

@@ -1,4 +1,4 @@
-"""Pictures of states: RGB frames in NumPy, GIF and PNG through Pillow."""
+"""Pictures of states as NumPy arrays, and GIF and PNG files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RED, GREEN, BLUE, YELLOW = (235, 80, 80), (90, 200, 120), (80, 150, 255), (250, 
 ORANGE, PURPLE, GREY = (240, 140, 60), (180, 120, 240), (110, 118, 135)
 
 _HEADER = 18
-# Five rows of three pixels each, a row an octal digit.
+# A sign has five rows of three pixels, and each octal digit is one row.
 _SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-.:/ "
 _ROWS = (
     "7555726227717477171755711747177475771111757577571725755656563444365556746477464434553557557222711152"
@@ -35,10 +35,10 @@ def render(env: Any, state: Any, params: Any = None, score: float | None = None)
     """Draw one state.
 
     Args:
-        env: One of our environments, possibly wrapped.
+        env: One of our environments. It may be wrapped.
         state: Its state.
-        params: Its parameters, the default ones if not given.
-        score: Shown beside what the state tells, such as the return so far.
+        params: Its parameters, or None for the default ones.
+        score: A number to show in the header, such as the return so far.
 
     Raises:
         ValueError: There is no picture of this environment.
@@ -59,19 +59,19 @@ def render(env: Any, state: Any, params: Any = None, score: float | None = None)
 
 
 def save_gif(path: str | Path, frames: Sequence[Frame], frames_per_second: int = 20) -> None:
-    """Write an animation. Needs Pillow."""
+    """Write an animation."""
     images = [_image(frame).quantize(32) for frame in frames]
     duration = round(1000 / frames_per_second)
     images[0].save(path, save_all=True, append_images=images[1:], duration=duration, loop=0, optimize=True)
 
 
 def save_png(path: str | Path, frame: Frame) -> None:
-    """Write one picture. Needs Pillow."""
+    """Write one picture."""
     _image(frame).save(path)
 
 
 def write(picture: Frame, text: str, x: int, y: int, colour: Colour = INK, scale: int = 2) -> None:
-    """Write capitals, digits and a few signs into a picture, in place."""
+    """Write text into a picture, in place. There are capitals, digits and a few signs."""
     for i, glyph in enumerate(text.upper()):
         bits = np.array([[int(row) >> 2 & 1, int(row) >> 1 & 1, int(row) & 1] for row in _GLYPHS[glyph]], bool)
         bits = np.kron(bits, np.ones((scale, scale), bool))
@@ -93,7 +93,7 @@ def _canvas(height: Any, width: Any) -> Frame:
 
 
 def _box(picture: Frame, x: Any, y: Any, width: Any, height: Any, colour: Colour) -> None:
-    """Fill a rectangle, cut off at the picture's edges."""
+    """Fill a rectangle, or the part of it that is inside the picture."""
     left, top, right, bottom = (max(0, round(float(v))) for v in (x, y, x + width, y + height))
     picture[top:bottom, left:right] = colour
 
@@ -104,7 +104,7 @@ def _disc(picture: Frame, x: Any, y: Any, radius: Any, colour: Colour) -> None:
 
 
 def _cells(picture: np.ndarray, size: int, gap: int = 0) -> Frame:
-    """Enlarge a picture of one pixel per cell."""
+    """Enlarge a picture that has one pixel per cell."""
     large = picture.repeat(size, axis=0).repeat(size, axis=1)
     if gap:
         lines = np.arange(large.shape[0])[:, None] % size < gap

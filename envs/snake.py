@@ -1,4 +1,4 @@
-"""Snake: hundreds of snakes on one grid, moving one after the other."""
+"""Snake: hundreds of snakes on one grid."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ _RANDOM_TRIES = 64
 
 
 class EnvState(environment.EnvState):
-    """The grid and, per snake, what the grid does not tell. Cells are numbered row by row.
+    """State of an episode. Cells are numbered row by row.
 
     Attributes:
-        grid: Low 3 bits: the tile. Above, where a snake is: the direction of its next segment towards the head.
-        heading: The last move; the neck of a snake longer than 1 lies opposite.
+        grid: The low 3 bits of a cell are its tile. If it holds a segment of a snake, the bits above are the direction
+            of the next segment towards the head.
+        head: Cell of the head of each snake.
+        tail: Cell of its last segment.
+        length: Number of its segments.
+        heading: Direction of its last move. If it is longer than 1, its second segment lies in the opposite direction.
     """
 
     grid: UInt8[Array, " cells"]
@@ -39,7 +43,7 @@ class EnvState(environment.EnvState):
 
 
 class EnvParams(environment.EnvParams):
-    """Rewards of the three events."""
+    """Rewards for eating food, for eating a corpse and for dying."""
 
     reward_food: float = 0.1
     reward_corpse: float = 0.1
@@ -47,21 +51,38 @@ class EnvParams(environment.EnvParams):
 
 
 class _Moves(struct.PyTreeNode):
-    """What every snake is about to do, known before anybody moves."""
+    """The move of every snake, as planned before any of them moves.
+
+    Attributes:
+        direction: Direction of the move.
+        target: Cell that the head enters.
+        next_tail: Cell of the tail after the move, if the snake does not grow.
+        tile: Tile of its body.
+    """
 
     direction: Int[Array, " snakes"]
     target: Int[Array, " snakes"]
     next_tail: Int[Array, " snakes"]
-    tile: UInt8[Array, " snakes"]  # of its body
+    tile: UInt8[Array, " snakes"]
 
 
 class _Turns(struct.PyTreeNode):
-    """Carried from turn to turn. `plain` snakes are moved all at once at the end; `pending` ones wait."""
+    """Data that is carried from turn to turn.
+
+    Attributes:
+        state: State with the moves made so far.
+        pending: Snakes that wait for their turn.
+        plain: Snakes that move all at once at the end.
+        tail_stands: Whether no other snake has moved onto the cell that a plain snake leaves.
+        reward: Reward of each snake.
+        died: Whether it died.
+        final_length: Its length before the move.
+    """
 
     state: EnvState
     pending: Bool[Array, " snakes"]
     plain: Bool[Array, " snakes"]
-    tail_stands: Bool[Array, " snakes"]  # nobody moved onto the cell that a plain snake leaves
+    tail_stands: Bool[Array, " snakes"]
     reward: Float[Array, " snakes"]
     died: Bool[Array, " snakes"]
     final_length: Int[Array, " snakes"]
@@ -69,7 +90,7 @@ class _Turns(struct.PyTreeNode):
 
 @dataclass(frozen=True)
 class Snake(Environment):
-    """Eat, grow, and do not run into anything.
+    """Eat and grow without running into anything.
 
     Observation per snake (uint8, window x window): the cells around its head: 0 empty, 1 food, 2 corpse, 3 wall,
     4..7 snakes (7 for snake 0, else 4 + i % 4).
@@ -79,16 +100,18 @@ class Snake(Environment):
     Score: length at death. No time limit: `max_steps_in_episode` sets one, for the whole grid.
     Source: Snake of PufferLib 3.0, equal to it step by step. Departure: `terminated`, never set there.
 
-    Snakes move in the order of their index and see what the earlier ones did. A snake that heads for an empty cell
-    which no other heads for notices nothing of the rest, unless somebody spawns in its way: such plain snakes move
-    all at once, the rest one by one.
+    Snakes move in the order of their index, and each move depends on the earlier ones. But if a snake heads for an
+    empty cell that no other snake heads for, the others cannot affect it, unless one of them respawns, or food
+    reappears, on that cell. Such plain snakes move all at once, and only the others move one by one.
 
     Args:
-        width, height: Of the grid, the wall border included.
-        num_snakes, num_food: How many of each; food is kept constant.
-        vision: How far a snake sees, and the thickness of the border.
-        max_length: Exclusive bound of a snake's length.
-        parallel: Whether plain snakes move all at once. Changes speed only.
+        width: Number of columns of the grid, including the border of walls.
+        height: Number of rows of the grid, including the border.
+        num_snakes: Number of snakes.
+        num_food: Number of pieces of food, which is kept constant.
+        vision: Number of cells that a snake sees in each direction. The border has the same thickness.
+        max_length: Snakes stay shorter than this.
+        parallel: Whether plain snakes move all at once. This changes the speed only.
     """
 
     width: int = 640
@@ -149,11 +172,11 @@ class Snake(Environment):
         return jax.vmap(lambda at: jax.lax.dynamic_slice(tiles, at, (window, window)))(start)
 
     def draw(self, key: PRNGKeyArray) -> Int[Array, "snakes 2"]:
-        """The random draws of a step: where each snake would respawn, and food would; the next free one if taken."""
+        """Draw, for each snake, the cells where it and its food reappear, or the next free ones if these are taken."""
         return self._cell(jax.random.randint(key, (self.num_snakes, 2), 0, self._rows * self._columns))
 
     def start(self, cells: Int[Array, " snakes_and_food"]) -> EnvState:
-        """The first state, given where to put snakes and then food (the next free cell of each)."""
+        """Return the first state with snakes, and then food, on the given cells or on the next free ones."""
         grid = np.full((self.height, self.width), WALL, np.uint8)
         grid[self.vision : -self.vision, self.vision : -self.vision] = EMPTY
 
@@ -171,7 +194,7 @@ class Snake(Environment):
     def transition(
         self, state: EnvState, action: Int[Array, " snakes"], cells: Int[Array, "snakes 2"], params: EnvParams
     ) -> tuple[EnvState, Float[Array, " snakes"], Bool[Array, " snakes"], Int[Array, " snakes"]]:
-        """The step without its randomness: (state, reward, died, length before the move)."""
+        """Apply the rules to given random draws and return (state, reward, died, length before the move)."""
         moves = self._plan(state, action)
         plain = self._is_plain(state, moves) if self.parallel else jnp.zeros(self.num_snakes, bool)
         turns = _Turns(
@@ -201,13 +224,13 @@ class Snake(Environment):
         return _Moves(direction, target, next_tail, self._tiles())
 
     def _is_plain(self, state: EnvState, moves: _Moves) -> Bool[Array, " snakes"]:
-        """Whether a snake heads for an empty cell that no other heads for."""
+        """Return whether each snake heads for an empty cell that no other heads for."""
         same = moves.target[:, None] == moves.target[None]
         alone = jnp.sum(same, axis=1) == 1
         return alone & (state.grid[moves.target] & jnp.uint8(_TILE_MASK) == EMPTY)
 
     def _turn(self, turns: _Turns, moves: _Moves, cells: Int[Array, "snakes 2"], params: EnvParams) -> _Turns:
-        """The first pending snake moves."""
+        """Move the first pending snake."""
         i = jnp.argmax(turns.pending)
         index = jnp.arange(self.num_snakes)
         state, target, colour = turns.state, moves.target[i], moves.tile[i]
@@ -215,7 +238,7 @@ class Snake(Environment):
         moved = turns.plain & (index < i)
 
         def tile_at(grid, cell):
-            """The tile at this turn: the plain snakes before this one have moved, though not yet on the grid."""
+            """Return the tile as of this turn. Earlier plain snakes have moved, though not yet on the grid."""
             tile = grid[cell] & jnp.uint8(_TILE_MASK)
             left = jnp.any(moved & turns.tail_stands & (state.tail == cell))
             entered = jnp.any(moved & (moves.target == cell))
@@ -273,7 +296,7 @@ class Snake(Environment):
         )
 
     def _remove(self, grid: UInt8[Array, " cells"], tail: Int[Array, ""], length: Int[Array, ""]):
-        """Take a dead snake off the grid, leaving a corpse at every second segment from the tail."""
+        """Remove a dead snake from the grid and leave a corpse at every second segment from the tail."""
         steps = jnp.asarray(_STEPS @ [self.width, 1], jnp.int32)
 
         def body(carry):
@@ -285,7 +308,7 @@ class Snake(Environment):
         return jax.lax.while_loop(lambda carry: carry[2] <= length, body, (grid, tail, jnp.int32(1)))[0]
 
     def _free_cell(self, wish: Int[Array, ""], tile_at) -> Int[Array, ""]:
-        """The wished cell or, where it is taken, the next free one of a pseudo-random sequence, then of all."""
+        """Return the wished cell if it is free, else the first free one of a pseudo-random sequence, then of all."""
 
         def taken(carry):
             tile = tile_at(carry[0])
@@ -309,7 +332,7 @@ class Snake(Environment):
         cell: Int[Array, " k"],
         tile: UInt8[Array, " k"],
     ) -> UInt8[Array, " cells"]:
-        """Set different cells, those whose condition holds."""
+        """Set the cells whose condition holds. No cell may occur twice among them."""
         beyond = self.width * self.height + jnp.arange(cell.shape[0])
         index = jnp.where(condition, cell, beyond)
         return grid.at[index].set(tile, mode="drop", unique_indices=True)
@@ -320,7 +343,7 @@ class Snake(Environment):
         return jnp.asarray(tiles, jnp.uint8)
 
     def _cell(self, inner: Int[Array, "..."]) -> Int[Array, "..."]:
-        """The cell of a number that counts the cells inside the border."""
+        """Return the cell of an index that counts only cells inside the border."""
         return (inner // self._columns + self.vision) * self.width + inner % self._columns + self.vision
 
     @property

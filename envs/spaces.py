@@ -1,4 +1,4 @@
-"""Spaces of actions and observations: hashable descriptions that can sample and check values under jit."""
+"""Spaces of actions and observations, which can draw and check values under jit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, Shaped
 
 @dataclass(frozen=True)
 class Discrete:
-    """The integers 0 .. n - 1."""
+    """The integers from 0 to n - 1."""
 
     n: int
 
@@ -30,17 +30,17 @@ class Discrete:
         return jnp.int32
 
     def sample(self, key: PRNGKeyArray) -> Int[Array, ""]:
-        """Draw uniformly."""
+        """Draw an integer uniformly."""
         return jax.random.randint(key, (), 0, self.n)
 
     def contains(self, x: Shaped[Array, ""]) -> Bool[Array, ""]:
-        """Whether `x` is one of the integers."""
+        """Return whether `x` is one of the integers."""
         return (x >= 0) & (x < self.n)
 
 
 @dataclass(frozen=True)
 class MultiDiscrete:
-    """Independent integers, the i-th in 0 .. nvec[i] - 1."""
+    """Several independent integers. The i-th is from 0 to nvec[i] - 1."""
 
     nvec: tuple[int, ...]
 
@@ -57,17 +57,17 @@ class MultiDiscrete:
         return jnp.int32
 
     def sample(self, key: PRNGKeyArray) -> Int[Array, " k"]:
-        """Draw each component uniformly."""
+        """Draw each integer uniformly."""
         return jax.random.randint(key, self.shape, 0, jnp.array(self.nvec))
 
     def contains(self, x: Shaped[Array, " k"]) -> Bool[Array, ""]:
-        """Whether every component of `x` is inside its range."""
+        """Return whether every component of `x` is in its range."""
         return jnp.all((x >= 0) & (x < jnp.array(self.nvec)))
 
 
 @dataclass(frozen=True)
 class Box:
-    """Arrays of one shape with every element in [low, high]; infinite bounds mean unbounded."""
+    """Arrays of one shape whose elements are from low to high. Infinite bounds mean that there is none."""
 
     low: float
     high: float
@@ -79,7 +79,7 @@ class Box:
             raise ValueError(f"`low` must not exceed `high`; got {self.low} and {self.high}.")
 
     def sample(self, key: PRNGKeyArray) -> Shaped[Array, "*shape"]:
-        """Draw uniformly; from a standard normal where a bound is infinite."""
+        """Draw every element uniformly, or from a standard normal distribution if a bound is infinite."""
         if jnp.issubdtype(self.dtype, jnp.integer):
             return jax.random.randint(key, self.shape, int(self.low), int(self.high) + 1).astype(self.dtype)
         if math.isinf(self.low) or math.isinf(self.high):
@@ -87,5 +87,5 @@ class Box:
         return jax.random.uniform(key, self.shape, self.dtype, self.low, self.high)
 
     def contains(self, x: Shaped[Array, "*shape"]) -> Bool[Array, ""]:
-        """Whether every element of `x` is inside the bounds."""
+        """Return whether every element of `x` is within the bounds."""
         return jnp.all((x >= self.low) & (x <= self.high))

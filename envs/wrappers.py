@@ -1,4 +1,4 @@
-"""Wrappers: environments in, environments out. Episode statistics, frame stacks, running normalisation, legacy view."""
+"""Wrappers: episode statistics, stacks of observations, running normalisation, gymnax's former interface."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from envs.environment import Box, Environment, VectorEnvironment, VectorState, select
+from envs.environment import Box, Environment
+from p3o_jax.vector import VectorEnvironment, VectorState, select
 
 
 @dataclass(frozen=True)
 class Wrapper(Environment):
-    """An environment around another, equal to it but for what a subclass changes."""
+    """Base class of wrappers: an environment that behaves like another except for what a subclass changes."""
 
     env: Environment
 
@@ -45,7 +46,7 @@ class Wrapper(Environment):
 
 
 class StatisticsState(struct.PyTreeNode):
-    """The wrapped state and the running episode of every agent."""
+    """The wrapped state, and the return and length so far of every agent's episode."""
 
     env: Any
     episode_return: Float[Array, "*agents"]
@@ -58,7 +59,7 @@ class StatisticsState(struct.PyTreeNode):
 
 @dataclass(frozen=True)
 class EpisodeStatistics(Wrapper):
-    """Adds "episode_return" and "episode_length" to `info`, for loops that do not use `VectorEnvironment`."""
+    """Add "episode_return" and "episode_length" to `info`, for loops that do not use `VectorEnvironment`."""
 
     def reset_env(self, key: PRNGKeyArray, params: Any):
         obs, state = self.env.reset_env(key, params)
@@ -80,7 +81,7 @@ class EpisodeStatistics(Wrapper):
 
 
 class StackState(struct.PyTreeNode):
-    """The wrapped state and the last observations, oldest first, on the last axis."""
+    """The wrapped state and the last observations, stacked on the last axis with the oldest first."""
 
     env: Any
     frames: Shaped[Array, "... k"]
@@ -92,7 +93,7 @@ class StackState(struct.PyTreeNode):
 
 @dataclass(frozen=True)
 class FrameStack(Wrapper):
-    """Observes the last `num_frames` observations, stacked on a new last axis; the first is repeated at the start."""
+    """Stack the last `num_frames` observations on a new last axis. An episode starts with its first one repeated."""
 
     num_frames: int = 4
 
@@ -124,7 +125,7 @@ class FrameStack(Wrapper):
 
 
 class RunningMoments(struct.PyTreeNode):
-    """Mean and variance of all that was seen; a plain state, to be carried and checkpointed."""
+    """Mean and variance of all values so far."""
 
     mean: Float[Array, "..."]
     variance: Float[Array, "..."]
@@ -132,10 +133,11 @@ class RunningMoments(struct.PyTreeNode):
 
     @classmethod
     def create(cls, shape: tuple[int, ...]) -> RunningMoments:
+        """Return the moments of no values yet, with mean 0 and variance 1."""
         return cls(jnp.zeros(shape), jnp.ones(shape), jnp.full((), 1e-4))
 
     def update(self, batch: Float[Array, "b ..."]) -> RunningMoments:
-        """Merge a batch (Chan et al., 1983)."""
+        """Return the moments with a batch of values added (Chan et al., 1983)."""
         size = batch.shape[0]
         total = self.count + size
         delta = jnp.mean(batch, axis=0) - self.mean
@@ -145,7 +147,7 @@ class RunningMoments(struct.PyTreeNode):
 
 
 class NormalizeState(struct.PyTreeNode):
-    """State of a `NormalizedVector`: the vector's, and what was seen of observations and of discounted returns."""
+    """State of a `NormalizedVector`: the wrapped state and moments of observations and of discounted returns."""
 
     vector: VectorState
     obs: RunningMoments
@@ -155,17 +157,17 @@ class NormalizeState(struct.PyTreeNode):
 
 @dataclass(frozen=True)
 class NormalizedVector:
-    """A `VectorEnvironment` with running normalisation; `info` keeps the unnormalised episode statistics.
+    """A `VectorEnvironment` with running normalisation of observations and rewards.
 
-    Observations are shifted and scaled to mean 0 and deviation 1; rewards are divided by the deviation of the
-    discounted return.
+    Observations are shifted and scaled to mean 0 and standard deviation 1. Rewards are divided by the standard
+    deviation of the discounted return. The episode statistics in `info` are not normalised.
 
     Args:
-        vector: What is wrapped.
+        vector: The vector environment that is wrapped.
         observations: Whether to normalise observations.
         rewards: Whether to normalise rewards.
-        gamma: Discount of the return whose deviation divides the rewards.
-        clip: Bound of both after normalisation.
+        gamma: Discount of the return whose standard deviation divides the rewards.
+        clip: Largest magnitude of observations and rewards after normalisation.
     """
 
     vector: VectorEnvironment
@@ -176,7 +178,7 @@ class NormalizedVector:
 
     @partial(jax.jit, static_argnames="self")
     def reset(self, key: PRNGKeyArray, params: Any):
-        """Start an episode in every environment: (obs, state)."""
+        """Start an episode in every environment and return (obs, state)."""
         obs, vector = self.vector.reset(key, params)
         moments = RunningMoments.create(obs.shape[1:]).update(obs.astype(jnp.float32))
         state = NormalizeState(vector, moments, RunningMoments.create(()), jnp.zeros(self.vector.batch_size))
@@ -184,7 +186,7 @@ class NormalizedVector:
 
     @partial(jax.jit, static_argnames="self")
     def step(self, key: PRNGKeyArray, state: NormalizeState, action: Shaped[Array, "b ..."], params: Any):
-        """As `VectorEnvironment.step`."""
+        """Advance every environment, as `VectorEnvironment.step` does."""
         obs, vector, reward, terminated, truncated, info = self.vector.step(key, state.vector, action, params)
         moments = state.obs.update(obs.astype(jnp.float32))
         discounted = self.gamma * state.discounted + reward
@@ -205,9 +207,10 @@ class NormalizedVector:
 
 @dataclass(frozen=True)
 class LegacyView:
-    """The 5-tuple interface of gymnax before 1.0, as PureJaxRL-style loops expect it.
+    """The interface of gymnax before 1.0, for loops in the style of PureJaxRL.
 
-    `step` returns (obs, state, reward, done, info) with auto-reset, done = terminated or truncated.
+    `step` restarts ended episodes and returns (obs, state, reward, done, info). An episode that was terminated or
+    truncated is done.
     """
 
     env: Environment
@@ -231,11 +234,11 @@ class LegacyView:
         return self.env.observation_space(params)
 
     def reset(self, key: PRNGKeyArray, params: Any = None):
-        """Start an episode: (obs, state)."""
+        """Start an episode and return (obs, state)."""
         return self.env.reset(key, params)
 
     def step(self, key: PRNGKeyArray, state: Any, action: Shaped[Array, "..."], params: Any = None):
-        """Advance one step: (obs, state, reward, done, info)."""
+        """Advance one step and return (obs, state, reward, done, info)."""
         obs, state, reward, terminated, truncated, info = self.env.step(key, state, action, params)
         info = {k: v for k, v in info.items() if k != "final_observation"}
         info["discount"] = jnp.where(terminated, 0.0, 1.0)

@@ -16,7 +16,7 @@ import jax
 from envs import registry
 from envs.environment import Environment
 from experiments.saved import as_arrays
-from neocarbs_jax.progress import Progress
+from neocarbs_jax.report.progress import Progress
 from p3o_jax.evaluate import evaluate
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import PARAM_NAMES, Config, Params
@@ -25,11 +25,15 @@ from p3o_jax.train import make_train
 CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config) if field.name != "network")
 NETWORK_NAMES = tuple(f"network.{field.name}" for field in dataclasses.fields(NetworkConfig))
 WORDS = {"true": "True", "false": "False", "none": "None", "inf": "1e999"}
-"""What a shell calls it -> the Python literal."""
+"""Words of the shell and the Python literals that they stand for."""
 
 
 def make_env(name: str) -> Environment:
-    """The environment, in the words of the command line when there is none of that name."""
+    """The environment of that name.
+
+    Raises:
+        ValueError: If there is none, in the words of the command line.
+    """
     try:
         return registry.make(name)
     except (ValueError, ImportError) as error:
@@ -40,7 +44,7 @@ def assignments(entries: Iterable[str]) -> dict[str, Any]:
     """The settings that NAME=VALUE entries of a command line stand for, as Python values.
 
     Raises:
-        ValueError: if an entry reads otherwise, there is no setting of that name, or a traced one gets no number.
+        ValueError: If an entry reads otherwise, there is no setting of that name, or a traced one gets no number.
     """
     values: dict[str, Any] = {}
     for entry in entries:
@@ -61,18 +65,18 @@ def assignments(entries: Iterable[str]) -> dict[str, Any]:
 
 
 class Training:
-    """Trains and evaluates one configuration per call; each distinct `Config` is compiled once.
+    """Train and evaluate one configuration per call; each distinct `Config` is compiled once.
 
     Values named as fields of `Params` are traced; values named as fields of `Config`, or "network." and a field of
     `NetworkConfig`, select a program.
 
     Args:
-        env: what to train on.
-        config: static settings that `values` do not name.
-        params: traced settings that `values` do not name.
-        seed: of network, environments and evaluation, together with the values themselves.
-        num_episodes: episodes of the evaluation.
-        progress: told of each phase.
+        env: Environment to train on.
+        config: Static settings that `values` do not name.
+        params: Traced settings that `values` do not name.
+        seed: Of network, environments and evaluation, together with the values themselves.
+        num_episodes: Episodes of the evaluation.
+        progress: Display that is told of each phase.
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class Training:
         self._programs: dict[Config, tuple[Any, Any]] = {}
 
     def __call__(self, values: Mapping[str, Any]) -> tuple[float, float, dict[str, Any]]:
-        """Trains with the values; a training that diverged scores NaN and says why."""
+        """Train with the values; a training that diverged scores NaN and says why."""
         config, params = self.split(values)
         train, score = self._compiled(config)
         key = jax.random.fold_in(jax.random.key(self.seed), zlib.crc32(repr(sorted(values.items())).encode()))
@@ -114,7 +118,7 @@ class Training:
         """The static and the traced settings that the values stand for.
 
         Raises:
-            ValueError: if a name belongs to neither, or a static value is out of range.
+            ValueError: If a name belongs to neither, or a static value is out of range.
         """
         _check_names("values", values)
         shape = {name.removeprefix("network."): value for name, value in values.items() if name in NETWORK_NAMES}
@@ -151,7 +155,7 @@ def _check_names(argument: str, names: Iterable[str]) -> None:
 
 
 def _interruptible(fn: Any, *args: Any) -> Any:
-    """Calls from another thread and waits for the arrays, so that Ctrl-C is heard while XLA computes."""
+    """Call from another thread and wait for the arrays, so that Ctrl-C is heard while XLA computes."""
     pool = ThreadPoolExecutor(max_workers=1)
     try:
         return pool.submit(lambda: jax.block_until_ready(fn(*args))).result()

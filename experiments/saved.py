@@ -17,14 +17,14 @@ from p3o_jax.settings import Config, Params
 
 
 class Saved(NamedTuple):
-    """What a folder holds.
+    """A training, as a folder holds it.
 
     Attributes:
-        env_name: name in `envs.registry`.
-        env: the environment.
-        config: static settings.
-        params: traced settings.
-        state: the whole state of the learner.
+        env_name: Name in `envs.registry`.
+        env: The environment.
+        config: Static settings.
+        params: Traced settings.
+        state: The whole state of the learner.
     """
 
     env_name: str
@@ -34,13 +34,13 @@ class Saved(NamedTuple):
     state: State
 
 
-def save(folder: Path, env_name: str, config: Config, params: Params, state: State) -> None:
-    """Writes a folder whole, in place of an older one of the same name."""
+def save(folder: Path, run: Saved) -> None:
+    """Write a folder whole, in place of an older one of the same name."""
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    checkpoint.save(fresh / "state", state)
-    numbers = {name: float(value) for name, value in vars(params).items()}
-    settings = {"env": env_name, "config": dataclasses.asdict(config), "params": numbers}
+    checkpoint.save(fresh / "state", run.state)
+    numbers = {name: float(value) for name, value in vars(run.params).items()}
+    settings = {"env": run.env_name, "config": dataclasses.asdict(run.config), "params": numbers}
     (fresh / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
@@ -51,17 +51,17 @@ def save(folder: Path, env_name: str, config: Config, params: Params, state: Sta
 
 
 def recover(folder: Path) -> None:
-    """Gives a folder that a killed `save` left under another name its own back."""
+    """Give a folder that a killed `save` left under another name its own name back."""
     for left in (folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")):
         if not folder.exists() and (left / "settings.json").exists():  # written last
             left.rename(folder)
 
 
 def load(folder: Path) -> Saved:
-    """Reads a folder.
+    """Read a folder.
 
     Raises:
-        ValueError: if it is not one that `save` wrote.
+        ValueError: If it is not one that `save` wrote.
     """
     recover(folder)
     try:
@@ -79,3 +79,11 @@ def load(folder: Path) -> Saved:
 def as_arrays(params: Params) -> Params:
     """The same settings as float32 arrays, so that another value is no new compilation."""
     return jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), params)
+
+
+def shapes(tree: Any) -> Any:
+    """Shapes and types of the arrays; a program that is compiled for them is the same for a new and a restored state.
+
+    Arrays themselves tell whether they are bound to a device, as restored ones are, which the compilation cache heeds.
+    """
+    return jax.eval_shape(lambda: tree)

@@ -1,6 +1,6 @@
-"""The main job: sweep P3O trainings of an environment and show the front of score against cost.
+"""Sweep P3O trainings of an environment and show the front of score against cost.
 
-    python -m experiments.sweep --env pong --storage sqlite:///runs/pong.db --trials 24
+    p3o sweep --env pong --storage sqlite:///runs/pong.db --trials 24
 
 Ctrl-C at any time; the same command goes on where it stopped. A killed run loses at most the trial that was running.
 """
@@ -17,13 +17,13 @@ import optuna
 import tyro
 from rich.console import Console
 
-from experiments.common import compilation_cache, user_errors
+from experiments.common import user_errors
 from experiments.objective import Training, assignments, make_env
-from neocarbs_jax import report
-from neocarbs_jax.ledger import Trial
-from neocarbs_jax.progress import Progress, front_details
+from neocarbs_jax.report import report
+from neocarbs_jax.report.progress import Progress, front_details
 from neocarbs_jax.space import Bounded, Integer, Linear, Log, Pow2, SearchSpace
-from neocarbs_jax.study import Study
+from neocarbs_jax.study import Study, Trial
+from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Config, Params
 
 AXES: dict[str, Bounded] = {
@@ -45,8 +45,8 @@ CONFIG = Config(segment_length=64, horizon=32)
 
 
 @dataclasses.dataclass
-class Args:
-    """Sweep P3O trainings of an environment and show the front of score against cost."""
+class Sweep:
+    """Sweep trainings of an environment."""
 
     env: str = "pong"
     """Environment, as in `envs.registry`; "gymnax:NAME" for gymnax's own."""
@@ -70,11 +70,15 @@ class Args:
     """Evaluation episodes of a trial."""
 
 
-def main() -> None:
-    """Entry point."""
-    args = tyro.cli(Args, description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        arguments: Of the command line, by default the process's own.
+    """
+    args = tyro.cli(Sweep, prog="p3o sweep", description=__doc__, args=arguments)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    compilation_cache()
+    keep_on_disk()
     with user_errors():
         progress = Progress(args.trials)
         objective = prepare(args, progress)
@@ -84,8 +88,12 @@ def main() -> None:
     sweep(study, objective, progress, args)
 
 
-def prepare(args: Args, progress: Progress) -> Training:
-    """The objective; raises `ValueError` on bad arguments before anything is written."""
+def prepare(args: Sweep, progress: Progress) -> Training:
+    """The objective of the sweep.
+
+    Raises:
+        ValueError: If an argument is out of range; nothing has been written then.
+    """
     if args.trials < 1:
         raise ValueError(f"`trials` must be at least 1; got {args.trials}.")
     if args.episodes < 1:
@@ -118,9 +126,10 @@ def search_space(bounds: Sequence[str] = (), fixed: Collection[str] = ()) -> Sea
 
 
 def keep_settings(study: Study, env: str, training: Training) -> None:
-    """Enters what all trials share; raises `ValueError` if the study was made with something else.
+    """Enter what all trials share into the study; settings that are newer than the study count as unchanged.
 
-    Settings that are newer than the study are taken to be as they were.
+    Raises:
+        ValueError: If the study was made with something else.
     """
     static, traced = dataclasses.asdict(training.config), vars(training.params)
     network = {f"network.{name}": value for name, value in static.pop("network").items()}
@@ -139,8 +148,8 @@ def keep_settings(study: Study, env: str, training: Training) -> None:
         )
 
 
-def sweep(study: Study, objective: Training, progress: Progress, args: Args) -> None:
-    """Runs the study to its end and reports; on Ctrl-C reports what there is."""
+def sweep(study: Study, objective: Training, progress: Progress, args: Sweep) -> None:
+    """Run the study to its end and report; on Ctrl-C report what there is."""
     progress.trials = study.trials
     if progress.trials:
         progress.console.print(f"Resuming study {study.name!r} with {len(progress.trials)} trials.")
@@ -162,7 +171,7 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Args) -> 
 
 
 def summarise(study: Study, progress: Progress, out: Path) -> None:
-    """The front in the terminal; the report, picture and table on disk."""
+    """Print the front; write the report, the picture and the table."""
     trials = study.trials
     console: Console = progress.console
     console.print(front_details(trials))

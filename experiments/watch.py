@@ -1,9 +1,13 @@
-"""Watch one episode: `python -m experiments.watch --env breakout --policy scripted --gif out.gif`."""
+"""Play an environment by an agent or a simple policy, and draw it.
+
+p3o watch --env breakout --policy scripted --gif out.gif
+p3o watch --policy runs/train-pong --gif out.gif
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +18,14 @@ import tyro
 from jaxtyping import PRNGKeyArray
 from rich.console import Console
 
-from envs.environment import VectorEnvironment
 from envs.players import scripted
 from envs.registry import make
 from envs.render import render, save_gif, save_png
+from experiments import saved
 from experiments.common import user_errors
+from neocarbs_jax.study.programs import keep_on_disk
+from p3o_jax import rollout
+from p3o_jax.vector import VectorEnvironment
 
 
 @dataclass(frozen=True)
@@ -44,9 +51,16 @@ class Watch:
     arguments: dict[str, str] = field(default_factory=dict)
     """Constructor arguments of the environment: `--arguments num_snakes 16 width 60`."""
 
-    def run(self, console: Console) -> None:
-        """Play, draw and sum up."""
-        watch(self, console)
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        arguments: Of the command line, by default the process's own.
+    """
+    args = tyro.cli(Watch, prog="p3o watch", description=__doc__, args=arguments)
+    keep_on_disk()
+    watch(args, Console())
 
 
 class Player(NamedTuple):
@@ -87,9 +101,6 @@ def simple_player(name: str, arguments: dict[str, Any], scripted_policy: bool) -
 
 def learned_player(folder: Path) -> Player:
     """The agent that `p3o train` left in a folder, acting as in training."""
-    from experiments import saved
-    from p3o_jax import rollout
-
     agent = saved.load(folder)
     params = agent.env.default_params
     actor = rollout.make_actor(agent.config, agent.env, params, 1)
@@ -133,18 +144,12 @@ def choose_player(args: Watch) -> Player:
 
 
 def watch(args: Watch, console: Console) -> None:
-    """Plays an episode and writes the pictures that were asked for."""
+    """Play, and write the pictures that were asked for."""
     with user_errors():
         player = choose_player(args)
     states, reward, info = play(player, args.steps, args.seed)
-    params = player.env.default_params
-    pictured = args.gif is not None or args.png is not None
-    shown = range(0, args.steps, args.every) if pictured else ()
-    returns = np.cumsum(reward.mean(axis=1)) - reward.mean(axis=1)
     with user_errors():
-        frames = [
-            render(player.env, jax.tree.map(lambda x, t=t: x[t], states), params, returns[t].item()) for t in shown
-        ]
+        frames = draw(player, states, reward, args.every) if args.gif is not None or args.png is not None else []
     for path in (args.gif, args.png):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,5 +164,13 @@ def watch(args: Watch, console: Console) -> None:
     console.print(f"{player.name} by {args.policy}: {ended}, reward {reward.sum(0).mean():.2f} per agent")
 
 
+def draw(player: Player, states: Any, reward: np.ndarray, every: int) -> list[Any]:
+    """A frame of every `every`-th state, with the return so far."""
+    params = player.env.default_params
+    returns = np.cumsum(reward.mean(axis=1)) - reward.mean(axis=1)
+    shown = range(0, len(reward), every)
+    return [render(player.env, jax.tree.map(lambda x, t=t: x[t], states), params, returns[t].item()) for t in shown]
+
+
 if __name__ == "__main__":
-    tyro.cli(Watch, description=__doc__).run(Console())
+    main()

@@ -9,14 +9,14 @@ import orbax.checkpoint as ocp
 
 
 def save(path: str | Path, state: Any) -> None:
-    """Writes a state, or any pytree of arrays and random keys, to a new directory, which appears once it is complete.
+    """Write a state, or any pytree of arrays and random keys, to a new directory, which appears once it is complete.
 
     Args:
-      path: of the directory; its parents are made.
-      state: what to write.
+        path: Path of the directory; its parents are made.
+        state: What to write.
 
     Raises:
-      ValueError: `path` exists.
+        ValueError: `path` exists.
     """
     path = Path(path).absolute()
     if path.exists():
@@ -26,14 +26,14 @@ def save(path: str | Path, state: Any) -> None:
 
 
 def restore(path: str | Path, template: Any) -> Any:
-    """Returns what `save` wrote.
+    """Return what `save` wrote.
 
     Args:
-      path: of the directory.
-      template: a pytree of the same structure, shapes and types, such as `jax.eval_shape` of `init`.
+        path: Path of the directory.
+        template: A pytree of the same structure, shapes and types, such as `jax.eval_shape` of `init`.
 
     Raises:
-      ValueError: there is no such directory, or what it holds is not of the structure and types of `template`.
+        ValueError: There is no such directory, or what it holds is not of the structure and types of `template`.
     """
     path = Path(path).absolute()
     if not path.is_dir():
@@ -55,17 +55,18 @@ def restore(path: str | Path, template: Any) -> Any:
 
 
 def _shapes(tree: Any) -> dict[str, str]:
-    """Returns "type[shape]" of every array by its dotted name."""
+    """Return "type[shape]" of every array by its dotted name."""
     arrays = ocp.tree.to_flat_dict(tree, keep_empty_nodes=False)
     return {".".join(path): f"{x.dtype}{list(x.shape)}" for path, x in arrays.items()}
 
 
 def _keys_to_data(state: Any) -> Any:
-    """Returns the state with random keys as plain arrays."""
+    """Return the state with random keys as plain arrays."""
     return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, state)
 
 
 def _data_to_key(template: Any, data: Any) -> Any:
+    """Return `data`, as random keys where `template` has them."""
     if not _is_key(template):
         return data
     return jax.random.wrap_key_data(data, impl=jax.random.key_impl(jnp.empty((), template.dtype)))

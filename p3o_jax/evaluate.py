@@ -1,4 +1,4 @@
-"""The one evaluation path: the acting of training, on its own environments, one full episode of each."""
+"""Evaluation: the policy acts as in training, for the first episode of each of a number of environments."""
 
 from typing import Any, NamedTuple
 
@@ -18,11 +18,13 @@ class Evaluation:
     """Means and standard deviations over the episodes that ended.
 
     Attributes:
-      score_mean, score_std: of the task's own measure.
-      return_mean, return_std: of the sum of rewards, unscaled.
-      length_mean: steps of an episode.
-      num_episodes: how many ended within the limit.
-      scores: of each episode, NaN where it did not end.
+        score_mean: Mean of the environment's own measure, or of the return where it has none.
+        score_std: Its standard deviation.
+        return_mean: Mean of the sum of rewards, unscaled.
+        return_std: Its standard deviation.
+        length_mean: Mean number of steps.
+        num_episodes: How many episodes ended within the limit.
+        scores: Of each episode, NaN where it did not end.
     """
 
     score_mean: Float[Array, ""]
@@ -35,6 +37,8 @@ class Evaluation:
 
 
 class _Run(NamedTuple):
+    """What the loop over steps carries."""
+
     position: Position
     episodes: Episodes
     num_steps: Array
@@ -52,19 +56,22 @@ def evaluate(
     max_steps: int | Array = 20_000,
     env_params: Any = None,
 ) -> Evaluation:
-    """Returns how the policy of `state` fares over the first episode of each of `num_episodes` environments.
+    """Return statistics of the first episode of each of `num_episodes` environments under the policy of `state`.
 
-    First episodes alone: counting whichever episodes end within some steps favours the short ones.
+    Only first episodes count: taking whichever episodes end within some number of steps favours the short ones.
 
     Args:
-      config: of the training.
-      env: environment of the gymnax contract; with several agents each agent's first episode counts.
-      state: of the training, at any time.
-      key: consumed.
-      num_episodes: environments stepped side by side.
-      deterministic: take the mode of the policy instead of sampling from it.
-      max_steps: episodes longer than this do not count.
-      env_params: of the environment; None is its default.
+        config: Settings of the training.
+        env: Environment of the gymnax contract; with several agents each agent's first episode counts.
+        state: State of the training, at any time.
+        key: Consumed.
+        num_episodes: Environments stepped side by side.
+        deterministic: Whether to take the mode of the policy instead of sampling from it.
+        max_steps: Episodes longer than this do not count.
+        env_params: Parameters of the environment; None is its default.
+
+    Raises:
+        ValueError: `num_episodes` is below 1, or the spaces are none that the learner knows.
     """
     if num_episodes < 1:
         raise ValueError(f"`num_episodes` must be at least 1; got {num_episodes}.")
@@ -90,7 +97,7 @@ def evaluate(
 
 
 def _summarize(episodes: Episodes) -> Evaluation:
-    """Returns the statistics of what ended."""
+    """Return the statistics of the episodes that ended."""
     ended = episodes.num_episodes > 0
     count = jnp.sum(episodes.num_episodes)
 

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from p3o_jax.estimate import Lags, Outcome, Targets, value_loss
 from p3o_jax.losses import clipped_surrogate, standardize
 from p3o_jax.metrics import TERMS, UpdateMetrics
 from p3o_jax.networks import Memory
@@ -18,18 +17,27 @@ from p3o_jax.settings import Config, Params
 
 
 class Batch(NamedTuple):
-    """What gradient steps read, [t, b, ...]."""
+    """What gradient steps read of a segment, all of it cut into minibatches.
 
-    obs: Array
+    Attributes:
+        obs: What the network sees.
+        first: Whether that is the first of an episode.
+        action: The action that was sampled.
+        log_prob: Its logarithmic probability then.
+        advantages: Of the actions.
+        targets: What the estimator's value loss reads, `Estimate.targets`.
+    """
+
+    obs: Shaped[Array, "t b ..."]
     first: Bool[Array, "t b"]
-    action: Array
+    action: Shaped[Array, "t b ..."]
     log_prob: Float[Array, "t b"]
-    outcome: Outcome
-    targets: Targets
+    advantages: Float[Array, "t b"]
+    targets: Any
 
 
 class Memories(NamedTuple):
-    """Recurrent states at the segment's start, [b, ...]."""
+    """Recurrent states of the two torsos at the segment's start."""
 
     policy: Memory
     value: Memory
@@ -39,10 +47,10 @@ class Trained(NamedTuple):
     """What gradient steps change.
 
     Attributes:
-      trainable: parameters.
-      opt_state: of the optimizer.
-      sums: of the metrics.
-      term: what was first not finite, as an index into `TERMS`, or -1.
+        trainable: Parameters.
+        opt_state: State of the optimizer.
+        sums: Sums of the metrics.
+        term: What was first not finite, as an index into `TERMS`, or -1.
     """
 
     trainable: Trainable
@@ -52,7 +60,7 @@ class Trained(NamedTuple):
 
 
 def make_optimizer(config: Config, params: Params) -> optax.GradientTransformation:
-    """Returns the optimizer for a learning rate of 1; steps multiply its changes by theirs."""
+    """Return the optimizer for a learning rate of 1; steps multiply its changes by theirs."""
     b1, b2, eps = (jnp.asarray(x, jnp.float32) for x in (params.adam_b1, params.adam_b2, params.adam_eps))
     if config.optimizer == "adam":
         rule = optax.adam(1.0, b1, b2, eps)
@@ -62,7 +70,7 @@ def make_optimizer(config: Config, params: Params) -> optax.GradientTransformati
 
 
 def first_not_finite(values: list[Array], offset: int) -> Int[Array, ""]:
-    """Returns `offset` plus the index of the first array that is not finite throughout, or -1."""
+    """Return `offset` plus the index of the first array that is not finite throughout, or -1."""
     bad = jnp.stack([~jnp.all(jnp.isfinite(x)) for x in values])
     return jnp.where(jnp.any(bad), offset + jnp.argmax(bad).astype(jnp.int32), -1)
 
@@ -74,26 +82,26 @@ def gradient_steps(
     start: Trained,
     batch: Batch,
     memories: Memories,
-    lags: Lags,
+    shared: Any,
     key: PRNGKeyArray,
 ) -> tuple[Trained, UpdateMetrics]:
-    """Returns what `update_epochs` passes make of `start`, and the mean metrics of all steps.
+    """Return what `update_epochs` passes make of `start`, and the mean metrics of all steps.
 
-    Each pass takes one step on every block of environments. Blocks are contiguous, so that taking one is a copy and no
-    gather; environments are exchangeable, and what they hold changes with every segment. `minibatches_of` "samples"
-    shuffles all samples before each pass, by the key, and takes blocks of those.
+    Each pass takes one step on every minibatch. With `minibatches_of` "environments" these are contiguous blocks of
+    environments, so that taking one is a copy and no gather; environments are exchangeable, and what they hold changes
+    with every segment. With "samples" all samples are shuffled by the key before each pass.
 
     Where something is not finite, parameters and optimizer are returned as they were.
 
     Args:
-      config: static settings.
-      params: traced settings, annealed to where the training is.
-      actor: whose network it is.
-      start: where the steps start from.
-      batch: the segment.
-      memories: recurrent states before it.
-      lags: weights and statistics of the lags.
-      key: of the order of samples.
+        config: Static settings.
+        params: Traced settings, annealed to where the training is.
+        actor: Whose network it is.
+        start: Where the steps start from.
+        batch: The segment.
+        memories: Recurrent states before it.
+        shared: What the estimator's value loss reads besides, `Estimate.shared`.
+        key: Of the order of samples.
     """
     optimizer = make_optimizer(config, params)
     loss_and_gradient = jax.value_and_grad(minibatch_loss, argnums=3, has_aux=True)
@@ -106,12 +114,13 @@ def gradient_steps(
 
     def step(batch: Batch, i: Array, trained: Trained) -> Trained:
         block, memory = _block(i, config.num_minibatches, batch, memories)
-        (_, metrics), gradient = loss_and_gradient(config, params, actor, trained.trainable, block, memory, lags)
+        (_, metrics), gradient = loss_and_gradient(config, params, actor, trained.trainable, block, memory, shared)
         metrics = metrics._replace(grad_norm=optax.tree.norm(gradient))
         with jax.numpy_dtype_promotion("standard"):  # optax raises traced decay rates to integer powers
             change, opt_state = optimizer.update(gradient, trained.opt_state, trained.trainable)
         trainable = jax.tree.map(lambda x, dx: x + params.learning_rate * dx, trained.trainable, change)
-        looked_at = [*metrics[:3], metrics.grad_norm, optax.tree.norm(trainable)]
+        losses = [metrics.policy_loss, metrics.value_loss, metrics.entropy]
+        looked_at = [*losses, metrics.grad_norm, optax.tree.norm(trainable)]
         term = first_not_finite(looked_at, TERMS.index("policy loss"))
         sums = jax.tree.map(jnp.add, trained.sums, metrics)
         return Trained(trainable, opt_state, sums, jnp.where(trained.term >= 0, trained.term, term))
@@ -120,12 +129,16 @@ def gradient_steps(
     num_steps = num_epochs * config.num_minibatches
     end = lax.fori_loop(0, num_epochs, epoch, start)
     metrics = jax.tree.map(lambda total: total / num_steps.astype(jnp.float32), end.sums)
-    trainable, opt_state = jax.tree.map(lambda new, old: jnp.where(end.term >= 0, old, new), end[:2], start[:2])
+    trainable, opt_state = jax.tree.map(
+        lambda new, old: jnp.where(end.term >= 0, old, new),
+        (end.trainable, end.opt_state),
+        (start.trainable, start.opt_state),
+    )
     return Trained(trainable, opt_state, end.sums, end.term), metrics
 
 
 def _shuffle(key: PRNGKeyArray, batch: Batch) -> Batch:
-    """Returns all samples in a random order, as one step of as many environments."""
+    """Return all samples in a random order, as one step of as many environments."""
 
     def flat(x: Array) -> Array:
         return x.reshape(1, -1, *x.shape[2:])
@@ -135,7 +148,7 @@ def _shuffle(key: PRNGKeyArray, batch: Batch) -> Batch:
 
 
 def _block(i: Array, num_blocks: int, batch: Batch, memories: Memories) -> tuple[Batch, Memories]:
-    """Returns the i-th block of environments, or of samples."""
+    """Return the i-th block of environments, or of samples."""
     if num_blocks == 1:
         return batch, memories
 
@@ -153,14 +166,20 @@ def minibatch_loss(
     trainable: Trainable,
     batch: Batch,
     memories: Memories,
-    lags: Lags,
+    shared: Any,
 ) -> tuple[Float[Array, ""], UpdateMetrics]:
-    """Returns policy loss - entropy bonus + value loss, and its parts."""
+    """Return policy loss - entropy bonus + value loss, and its parts."""
     outputs, values = apply(actor, trainable, batch.obs, batch.first, *memories)
     log_prob = actor.distribution.log_prob(outputs, batch.action)
     entropy = jnp.mean(actor.distribution.entropy(outputs))
-    policy = clipped_surrogate(log_prob, batch.log_prob, standardize(batch.targets.advantages), params.clip)
-    of_values = value_loss(config, params, lags, trainable, batch.outcome, batch.targets, values)
-    loss = policy.loss - params.entropy * entropy + of_values
-    zero = jnp.zeros(())
-    return loss, UpdateMetrics(policy.loss, of_values, entropy, policy.approx_kl, policy.clip_fraction, zero)
+    policy = clipped_surrogate(log_prob, batch.log_prob, standardize(batch.advantages), params.clip)
+    value_loss = config.estimator_object.value_loss(params, trainable, values, batch.targets, shared)
+    loss = policy.loss - params.entropy * entropy + value_loss
+    return loss, UpdateMetrics(
+        policy_loss=policy.loss,
+        value_loss=value_loss,
+        entropy=entropy,
+        approx_kl=policy.approx_kl,
+        clip_fraction=policy.clip_fraction,
+        grad_norm=jnp.zeros(()),  # known once the gradient is
+    )

@@ -1,24 +1,23 @@
-"""Losses of policy and values: all that a gradient is taken of."""
+"""Losses of policy and values. Those of the multi-horizon value head live in `p3o_jax.ops.value_loss`."""
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from p3o_jax.value_loss import gaussian_nll, p3o_value_loss
+from p3o_jax.ops.value_loss import gaussian_nll, p3o_value_loss
+from p3o_jax.params import Scalar
 
 __all__ = ["PolicyLoss", "clipped_surrogate", "clipped_value_loss", "gaussian_nll", "p3o_value_loss", "standardize"]
-
-Scalar = float | Float[Array, ""]
 
 
 class PolicyLoss(NamedTuple):
     """The clipped surrogate, and how far the policy has moved.
 
     Attributes:
-      loss: to be minimised.
-      approx_kl: estimate of the divergence from the policy that acted (Schulman 2020, "k3").
-      clip_fraction: share of steps whose ratio is out of bounds.
+        loss: To be minimised.
+        approx_kl: Estimate of the divergence from the policy that acted (Schulman 2020, "k3").
+        clip_fraction: Share of steps whose ratio is out of bounds.
     """
 
     loss: Float[Array, ""]
@@ -27,23 +26,23 @@ class PolicyLoss(NamedTuple):
 
 
 def standardize(x: Float[Array, "t b"]) -> Float[Array, "t b"]:
-    """Returns `x` with mean 0 and standard deviation 1."""
+    """Return `x` with mean 0 and standard deviation 1."""
     return (x - jnp.mean(x)) / (jnp.std(x) + 1e-8)
 
 
 def clipped_surrogate(
     log_prob: Float[Array, "t b"], old_log_prob: Float[Array, "t b"], advantages: Float[Array, "t b"], clip: Scalar
 ) -> PolicyLoss:
-    """Returns -mean(min(rho A, clip(rho, 1 - clip, 1 + clip) A)) with rho = exp(log_prob - old_log_prob).
+    """Return -mean(min(rho A, clip(rho, 1 - clip, 1 + clip) A)) with rho = exp(log_prob - old_log_prob).
 
     Args:
-      log_prob: of the actions taken, under the policy in training.
-      old_log_prob: the same under the policy that acted.
-      advantages: of those actions.
-      clip: bound of the ratio, away from 1.
+        log_prob: Of the actions taken, under the policy in training.
+        old_log_prob: The same under the policy that acted.
+        advantages: Of those actions.
+        clip: Bound of the ratio, away from 1.
 
     References:
-      Schulman et al., Proximal Policy Optimization Algorithms, 2017.
+        Schulman et al., Proximal Policy Optimization Algorithms, 2017.
     """
     log_ratio = log_prob - old_log_prob
     ratio = jnp.exp(log_ratio)
@@ -56,6 +55,6 @@ def clipped_surrogate(
 def clipped_value_loss(
     values: Float[Array, "t b"], old_values: Float[Array, "t b"], returns: Float[Array, "t b"], clip: Scalar
 ) -> Float[Array, ""]:
-    """Returns half the mean squared error of the values, or of the values kept within `clip` of the old, if greater."""
+    """Return half the mean of max((v - R)^2, (v' - R)^2) with v' = v kept within `clip` of the old value."""
     bounded = old_values + jnp.clip(values - old_values, -clip, clip)
     return 0.5 * jnp.mean(jnp.maximum((values - returns) ** 2, (bounded - returns) ** 2))

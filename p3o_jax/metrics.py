@@ -9,19 +9,19 @@ from jaxtyping import Array, Bool, Float, Int
 from p3o_jax.rollout import Episodes
 
 TERMS = ("observations", "rewards", "advantages", "policy loss", "value loss", "entropy", "gradient", "parameters")
-"""What may cease to be finite, in the order in which it is looked at."""
+"""What may cease to be finite, in the order in which it is checked."""
 
 
 class UpdateMetrics(NamedTuple):
     """Averages over the gradient steps of one update.
 
     Attributes:
-      policy_loss: clipped surrogate.
-      value_loss: its coefficient included.
-      entropy: of the policy, in nats.
-      approx_kl: divergence from the policy that acted.
-      clip_fraction: share of steps whose probability ratio is out of bounds.
-      grad_norm: before clipping.
+        policy_loss: Clipped surrogate.
+        value_loss: Value loss, its coefficient included.
+        entropy: Entropy of the policy, in nats.
+        approx_kl: Divergence from the policy that acted.
+        clip_fraction: Share of steps whose probability ratio is out of bounds.
+        grad_norm: Norm of the gradient before clipping.
     """
 
     policy_loss: Float[Array, "*k"]
@@ -34,7 +34,12 @@ class UpdateMetrics(NamedTuple):
 
 @struct.dataclass
 class Failure:
-    """Whether and where a training ceased to be finite. `term` indexes `TERMS`, -1 while all is well."""
+    """Whether and where a training ceased to be finite.
+
+    Attributes:
+        step: Environment steps at that time.
+        term: Index into `TERMS` of what it was, -1 while all is finite.
+    """
 
     step: Float[Array, ""]
     term: Int[Array, ""]
@@ -50,10 +55,10 @@ class Log:
     """Sums over the updates of each of k intervals, carried in the state.
 
     Attributes:
-      num_updates: updates that fell into the interval.
-      updates: sums of their metrics.
-      episodes: sums over the episodes that ended.
-      explained_variance: sum, per lag.
+        num_updates: Updates that fell into the interval.
+        updates: Sums of their metrics.
+        episodes: Sums over the episodes that ended.
+        explained_variance: Sum, per lag.
     """
 
     num_updates: Float[Array, " k"]
@@ -64,17 +69,19 @@ class Log:
 
 @struct.dataclass
 class Metrics:
-    """A training's course over k intervals of equal length; NaN where nothing was measured.
+    """The course of a training over k intervals of equal length; NaN where nothing was measured.
 
     Attributes:
-      steps: environment steps at the interval's end.
-      num_episodes: episodes that ended in it.
-      episode_return, episode_length, score: their means.
-      updates: means over gradient steps.
-      explained_variance: per lag, the learnt horizon; with "gae" of the return, one number.
-      failed: whether the training ended because something was not finite.
-      failed_step: environment steps at that time.
-      failed_term_index: into `TERMS`, or -1.
+        steps: Environment steps at the interval's end.
+        num_episodes: Episodes that ended in it.
+        episode_return: Their mean sum of rewards, unscaled.
+        episode_length: Their mean number of steps.
+        score: Mean of the environment's own measure, or of the return where it has none.
+        updates: Means over gradient steps.
+        explained_variance: Per lag, the learnt horizon; with "gae" one number, of the return.
+        failed: Whether the training ended because something was not finite.
+        failed_step: Environment steps at that time.
+        failed_term_index: Index into `TERMS`, or -1.
     """
 
     steps: Float[Array, " k"]
@@ -95,8 +102,13 @@ class Metrics:
         return TERMS[index] if index >= 0 else None
 
 
+def no_update_metrics() -> UpdateMetrics:
+    """Return the sums over no gradient step."""
+    return UpdateMetrics(*(jnp.zeros(()) for _ in UpdateMetrics._fields))
+
+
 def init_log(num_buckets: int, num_values: int) -> Log:
-    """Returns the log of nothing."""
+    """Return the log of nothing."""
     zeros = jnp.zeros(num_buckets)
     return Log(
         zeros,
@@ -109,7 +121,7 @@ def init_log(num_buckets: int, num_values: int) -> Log:
 def add_to_log(
     log: Log, bucket: Int[Array, ""], update: UpdateMetrics, episodes: Episodes, explained: Float[Array, " h"]
 ) -> Log:
-    """Returns the log with one update more in the interval `bucket`; episodes are per environment."""
+    """Return the log with one update more in the interval `bucket`; episodes are per environment."""
     return Log(
         log.num_updates.at[bucket].add(1.0),
         UpdateMetrics(*(s.at[bucket].add(x) for s, x in zip(log.updates, update, strict=True))),
@@ -119,7 +131,7 @@ def add_to_log(
 
 
 def summarize(log: Log, failure: Failure, steps_per_update: int) -> Metrics:
-    """Returns the averages of a log."""
+    """Return the averages of a log."""
 
     def mean(total: Array, count: Array) -> Array:
         return jnp.where(count > 0, total / jnp.maximum(count, 1.0), jnp.nan)

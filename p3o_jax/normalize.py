@@ -1,12 +1,14 @@
 """Running scales of rewards and observations, part of the checkpointed state."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from p3o_jax.settings import RewardScale, Scalar
+from p3o_jax.params import Scalar
+
+RewardScale = Literal["rms", "return", "clip", "none"]
 
 
 class Moments(NamedTuple):
@@ -23,12 +25,12 @@ class Moments(NamedTuple):
 
 
 def init_moments(shape: tuple[int, ...] = ()) -> Moments:
-    """Returns the moments of nothing."""
+    """Return the moments of nothing."""
     return Moments(jnp.zeros(()), jnp.zeros(shape), jnp.zeros(shape))
 
 
 def update_moments(moments: Moments, x: Float[Array, "t b *f"]) -> Moments:
-    """Returns the moments of what was seen before and of `x` together (Chan et al. 1979)."""
+    """Return the moments of what was seen before and of `x` together (Chan et al. 1979)."""
     added = jnp.asarray(float(x.shape[0] * x.shape[1]))
     mean = jnp.mean(x, axis=(0, 1))
     count = moments.count + added
@@ -38,7 +40,7 @@ def update_moments(moments: Moments, x: Float[Array, "t b *f"]) -> Moments:
 
 
 def normalize(moments: Moments, x: Float[Array, "t b *f"], limit: float = 10.0) -> Float[Array, "t b *f"]:
-    """Returns `x` with mean 0 and variance 1, clipped at `limit`."""
+    """Return `x` with mean 0 and variance 1, clipped at `limit`."""
     scaled = (x - moments.mean[None, None]) / jnp.sqrt(moments.variance + 1e-8)[None, None]
     return jnp.clip(scaled, -limit, limit)
 
@@ -47,8 +49,8 @@ class RewardScaler(NamedTuple):
     """Statistics that rewards are divided by.
 
     Attributes:
-      moments: of the rewards (about zero) or of the discounted returns.
-      running_return: discounted sum of rewards so far in each environment.
+        moments: Of the squared rewards or of the discounted returns.
+        running_return: Discounted sum of rewards so far in each environment.
     """
 
     moments: Moments
@@ -56,14 +58,14 @@ class RewardScaler(NamedTuple):
 
 
 def init_reward_scaler(batch_size: int) -> RewardScaler:
-    """Returns the scaler before any reward was seen."""
+    """Return the scaler before any reward was seen."""
     return RewardScaler(init_moments(), jnp.zeros(batch_size))
 
 
 def discounted_sums(
     rewards: Float[Array, "t b"], done: Bool[Array, "t b"], running: Float[Array, " b"], gamma: Scalar
 ) -> tuple[Float[Array, "t b"], Float[Array, " b"]]:
-    """Returns each episode's discounted sum of rewards so far, at every step, and the sums to go on from."""
+    """Return each episode's discounted sum of rewards so far, at every step, and the sums to go on from."""
 
     def step(before: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
         reward, ends = now
@@ -77,14 +79,14 @@ def discounted_sums(
 def scale_rewards(
     scaler: RewardScaler, rewards: Float[Array, "t b"], done: Bool[Array, "t b"], scale: RewardScale, gamma: Scalar
 ) -> tuple[Float[Array, "t b"], RewardScaler]:
-    """Returns the rewards over their scale, this segment's included in it, and the new scaler.
+    """Return the rewards over their scale, this segment's included in it, and the new scaler.
 
     Args:
-      scaler: statistics so far.
-      rewards: as the environment gave them.
-      done: whether the episode ended there.
-      scale: "rms", "return", "clip" or "none".
-      gamma: discount of the returns that "return" looks at.
+        scaler: Statistics so far.
+        rewards: As the environment gave them.
+        done: Whether the episode ended there.
+        scale: "rms", "return", "clip" or "none".
+        gamma: Discount of the returns that "return" looks at.
     """
     if scale == "none":
         return rewards, scaler

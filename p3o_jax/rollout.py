@@ -1,4 +1,7 @@
-"""Acting: a scan over steps of all environments at once, with the policy alone (values come later, in one pass)."""
+"""Acting: a scan over steps of all environments at once, by the policy alone.
+
+The values of a rollout are computed after it, in one pass.
+"""
 
 from typing import Any, NamedTuple, cast
 
@@ -6,15 +9,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
-from envs.environment import VectorEnvironment
 from p3o_jax.distributions import Distribution, from_space
+from p3o_jax.estimators.base import Trainable
 from p3o_jax.networks import ActorCritic, Memory
 from p3o_jax.normalize import Moments, normalize
 from p3o_jax.settings import Config
-
-Trainable = dict[str, Any]
+from p3o_jax.vector import VectorEnvironment
 
 
 class Actor(NamedTuple):
@@ -27,16 +29,16 @@ class Actor(NamedTuple):
 
 
 def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None = None) -> Actor:
-    """Returns what acts in `env` under `config`.
+    """Return what acts in `env` under `config`.
 
     Args:
-      config: settings.
-      env: environment of the gymnax contract.
-      env_params: its parameters.
-      num_envs: another number of environments than the training's.
+        config: Static settings.
+        env: Environment of the gymnax contract; see `vector.py`.
+        env_params: Its parameters.
+        num_envs: Another number of environments than the training's.
 
     Raises:
-      ValueError: the spaces are none that the learner knows.
+        ValueError: The spaces are none that the learner knows.
     """
     num_envs = num_envs or config.num_envs
     num_agents = getattr(env, "num_agents", 1)
@@ -64,10 +66,10 @@ class Position:
     """Where the environments stand between two segments.
 
     Attributes:
-      env_state: of all environments.
-      obs: what each shows now.
-      first: whether that is the first of an episode.
-      policy_memory: of a recurrent policy.
+        env_state: States of all environments.
+        obs: What each shows now.
+        first: Whether that is the first of an episode.
+        policy_memory: Memory of a recurrent policy.
     """
 
     env_state: Any
@@ -85,7 +87,7 @@ class Episodes(NamedTuple):
     score: Float[Array, " b"]
 
 
-class Segment(NamedTuple):
+class Rollout(NamedTuple):
     """What updates need of T steps; `final_obs` only where truncations are bootstrapped, otherwise ()."""
 
     obs: Array
@@ -99,7 +101,7 @@ class Segment(NamedTuple):
 
 
 def start(actor: Actor, key: PRNGKeyArray, env_params: Any) -> Position:
-    """Returns the environments at the beginning of their first episodes."""
+    """Return the environments at the beginning of their first episodes."""
     obs, env_state = actor.environments.reset(key, env_params)
     if obs.shape[0] != actor.batch_size:
         raise ValueError(f"`env` must give {actor.batch_size} observations; got an array of shape {obs.shape}.")
@@ -107,20 +109,20 @@ def start(actor: Actor, key: PRNGKeyArray, env_params: Any) -> Position:
     return Position(env_state, obs, first, actor.network.init_memory(actor.batch_size))
 
 
-def observe(moments: Moments | tuple[()], obs: Array) -> Array:
-    """Returns what the network sees of observations [t, b, ...]."""
+def observe(moments: Moments | tuple[()], obs: Shaped[Array, "t b ..."]) -> Shaped[Array, "t b ..."]:
+    """Return what the network sees of a sequence of observations."""
     return normalize(moments, obs.astype(jnp.float32)) if isinstance(moments, Moments) else obs
 
 
 def apply(actor: Actor, trainable: Trainable, *inputs: Any, method: str = "__call__") -> tuple[Any, Any]:
-    """Returns what a method of the network makes of `inputs`."""
+    """Return what a method of the network makes of `inputs`."""
     return cast(tuple[Any, Any], actor.network.apply({"params": trainable["params"]}, *inputs, method=method))
 
 
 def policy_outputs(
     actor: Actor, trainable: Trainable, moments: Moments | tuple[()], position: Position
 ) -> tuple[Float[Array, "b o"], Memory]:
-    """Returns the policy's outputs for the current observations, and its memory after them."""
+    """Return the policy's outputs for the current observations, and its memory after them."""
     obs = observe(moments, position.obs[None])
     outputs, memory = apply(actor, trainable, obs, position.first[None], position.policy_memory, method="policy")
     return outputs[0], memory
@@ -129,7 +131,7 @@ def policy_outputs(
 def step(
     actor: Actor, key: PRNGKeyArray, position: Position, memory: Memory, action: Array, env_params: Any
 ) -> tuple[Position, tuple[Array, Array, Array, dict[str, Array]]]:
-    """Returns the position after `action`, and (reward, terminated, truncated, info)."""
+    """Return the position after `action`, and (reward, terminated, truncated, info)."""
     taken = actor.distribution.to_env(action)
     obs, env_state, reward, terminated, truncated, info = actor.environments.step(
         key, position.env_state, taken, env_params
@@ -147,42 +149,42 @@ def collect(
     key: PRNGKeyArray,
     env_params: Any,
     num_steps: int,
-) -> tuple[Position, Segment, Episodes]:
-    """Returns the position after `num_steps` sampled actions, the segment they make, and the episodes that ended.
+) -> tuple[Position, Rollout, Episodes]:
+    """Return the position after `num_steps` sampled actions, the rollout they make, and the episodes that ended.
 
     Args:
-      actor: what acts.
-      trainable: of its network.
-      moments: of the observations, or () where they are not normalised.
-      position: where to begin.
-      key: consumed.
-      env_params: of the environments.
-      num_steps: segment length T.
+        actor: What acts.
+        trainable: Parameters of its network.
+        moments: Of the observations, or () where they are not normalised.
+        position: Where to begin.
+        key: Consumed.
+        env_params: Parameters of the environments.
+        num_steps: Segment length T.
     """
 
-    def body(carry: tuple[Position, Episodes], keys: PRNGKeyArray) -> tuple[tuple[Position, Episodes], Segment]:
+    def body(carry: tuple[Position, Episodes], keys: PRNGKeyArray) -> tuple[tuple[Position, Episodes], Rollout]:
         position, episodes = carry
         outputs, memory = policy_outputs(actor, trainable, moments, position)
         action = actor.distribution.sample(keys[0], outputs)
         log_prob = actor.distribution.log_prob(outputs, action)
         moved, (reward, terminated, truncated, info) = step(actor, keys[1], position, memory, action, env_params)
         final_obs = info["final_observation"] if actor.environments.final_observation else ()
-        taken = Segment(position.obs, position.first, action, log_prob, reward, terminated, truncated, final_obs)
+        taken = Rollout(position.obs, position.first, action, log_prob, reward, terminated, truncated, final_obs)
         return (moved, add_episodes(episodes, info)), taken
 
     keys = jax.random.split(key, (num_steps, 2))
-    (position, episodes), segment = lax.scan(body, (position, no_episodes(actor.batch_size)), keys)
-    return position, segment, episodes
+    (position, episodes), rollout = lax.scan(body, (position, no_episodes(actor.batch_size)), keys)
+    return position, rollout, episodes
 
 
 def no_episodes(batch_size: int) -> Episodes:
-    """Returns the sums over nothing."""
+    """Return the sums over nothing."""
     zeros = jnp.zeros(batch_size)
     return Episodes(zeros, zeros, zeros, zeros)
 
 
 def add_episodes(episodes: Episodes, info: dict[str, Array]) -> Episodes:
-    """Returns the sums with the episodes that `info` says have ended."""
+    """Return the sums with the episodes that `info` says have ended."""
     done = info["done"].astype(bool)
     ended = (jnp.ones(done.shape), info["episode_return"], info["episode_length"], info["score"])
     return Episodes(

@@ -1,4 +1,4 @@
-"""A whole training as one function, to be jitted, vmapped over seeds and over `Params`, and resumed."""
+"""A whole training as one function that can be jitted, vmapped over seeds and over `Params`, and resumed."""
 
 import os
 from collections.abc import Callable
@@ -24,9 +24,9 @@ class Callback:
     """A function on the host that is told of a training while it runs, under `vmap` as well.
 
     Attributes:
-      fn: called with the member that `train` was given, and its metrics so far. Calls may overtake one another; the
-        metrics' `steps` tell their order.
-      interval: updates between two calls; the last update always makes one.
+        fn: Called with the member that `train` was given, and its metrics so far. Calls may overtake one another; the
+            metrics' `steps` tell their order.
+        interval: Updates between two calls; the last update always makes one.
     """
 
     fn: OnMetrics
@@ -38,19 +38,19 @@ class Callback:
 
 
 def make_train(config: Config, env: Any, env_params: Any = None, callback: Callback | None = None) -> Train:
-    """Returns `train(key, params=Params(), member=0) -> (State, Metrics)`.
+    """Return `train(key, params=Params(), member=0) -> (State, Metrics)`.
 
     The number of updates is traced, so that trainings of any length share one compilation; under `vmap` the batch runs
     until its last member is done. A training that ceases to be finite ends there (`Metrics.failed`); the others go on.
 
     Args:
-      config: static settings.
-      env: environment of the gymnax contract: ours, or gymnax's own.
-      env_params: of the environment; None is its default.
-      callback: told of the training while it runs, and of `member`, a number that tells members of a batch apart.
+        config: Static settings.
+        env: Environment of the gymnax contract, which `vector.py` states.
+        env_params: Parameters of the environment; None is its default.
+        callback: Told of the training while it runs, and of `member`, a number that tells members of a batch apart.
 
     Raises:
-      ValueError: the environment's spaces do not fit `config`, or its predictions do not fit the memory.
+        ValueError: The environment's spaces do not fit `config`, or its predictions do not fit the memory.
     """
     env_params = env.default_params if env_params is None else env_params
     make_actor(config, env, env_params)
@@ -77,19 +77,19 @@ def advance(
     callback: Callback | None = None,
     member: int | Int[Array, ""] = 0,
 ) -> tuple[State, Metrics]:
-    """Returns the state after at most `num_updates` more updates, never beyond `params.total_steps`, and the metrics.
+    """Return the state after at most `num_updates` more updates, never beyond `params.total_steps`, and the metrics.
 
     Any way to divide a training into calls gives the same result.
 
     Args:
-      config: static settings.
-      env: environment of the gymnax contract.
-      state: from `init`, an earlier call, or a checkpoint.
-      params: traced settings.
-      num_updates: at most so many; None is until the end.
-      env_params: of the environment; None is its default.
-      callback: told of the training while it runs.
-      member: what the callback is told of it.
+        config: Static settings.
+        env: Environment of the gymnax contract.
+        state: From `init`, an earlier call, or a checkpoint.
+        params: Traced settings.
+        num_updates: Upper bound of the updates; None is until the end.
+        env_params: Parameters of the environment; None is its default.
+        callback: Told of the training while it runs.
+        member: Number that the callback is given.
     """
     num_steps = steps_per_update(config, env)
     end = num_total_updates(config, env, params)
@@ -112,13 +112,13 @@ def advance(
 
 
 def memory_bytes() -> int:
-    """Returns the memory of the device, or of the host where it does not tell."""
+    """Return the memory of the device, or of the host where it does not tell."""
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def check_memory(config: Config, env: Any) -> None:
-    """Raises a ValueError if the largest array, the predictions of a segment, is larger than the memory."""
+    """Raise a ValueError if the largest array, the predictions of a segment, is larger than the memory."""
     itemsize = jnp.dtype(config.precision).itemsize
     needed, available = steps_per_update(config, env) * config.num_values * itemsize, memory_bytes()
     if needed > available:
@@ -129,7 +129,7 @@ def check_memory(config: Config, env: Any) -> None:
 
 
 def _tell(callback: Callback, due: Bool[Array, ""], member: int | Int[Array, ""], metrics: Metrics) -> None:
-    """Calls the host where `due`. Under `vmap` both branches of a condition run, hence the second look at it."""
+    """Call the host where `due`. Under `vmap` both branches of a condition run, hence the second look at it."""
 
     def on_host(due: Array, member: Array, metrics: Metrics) -> None:
         if due:

@@ -1,6 +1,101 @@
-"""Strict numerics for every test: no silent promotion of dtypes or ranks; warnings are errors (pyproject)."""
+"""Strict numerics for every test, compiled programs shared on disk, and the memory that they hold given back.
+
+No test may promote dtypes or ranks silently, and warnings are errors (pyproject.toml).
+
+A compiled program, however small, holds 1.5 MB until it is forgotten, and the suite compiles thousands. So a module's
+programs are forgotten after its last test, and earlier where a process has grown to `MEMORY_LIMIT`. What is needed
+again comes from JAX's persistent cache in .pytest_cache, which all processes of a run share, those that tests start
+included; `pytest --cache-clear` empties it. The summary of a run names the largest process.
+"""
+
+import ctypes
+import gc
+import os
+import resource
+import shutil
+import sys
+from pathlib import Path
 
 import jax
+import pytest
+
+MEMORY_LIMIT = 0.75e9
+CACHE_LIMIT = 0.5e9
+CACHE_OPTIONS = {
+    "jax_persistent_cache_min_compile_time_secs": 0,
+    "jax_persistent_cache_min_entry_size_bytes": 0,
+    "jax_persistent_cache_enable_xla_caches": "none",
+}
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+peaks = pytest.StashKey[list]()
+
+
+def pytest_configure(config):
+    """Point this process, and all that it starts, at one cache of compiled programs."""
+    config.stash[peaks] = []
+    if not hasattr(config, "cache"):  # -p no:cacheprovider
+        return
+    folder = config.cache.mkdir("jax")
+    if not hasattr(config, "workerinput"):
+        empty_if_large(folder)
+    for name, value in {**CACHE_OPTIONS, "jax_compilation_cache_dir": str(folder)}.items():
+        os.environ[name.upper()] = str(value)
+        jax.config.update(name, value)
+
+
+def empty_if_large(folder: Path) -> None:
+    """Begin anew where programs of earlier versions of the code have piled up."""
+    if sum(file.stat().st_size for file in folder.iterdir()) > CACHE_LIMIT:
+        shutil.rmtree(folder)
+        folder.mkdir()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs_after_a_module():
+    yield
+    forget_programs()
+
+
+@pytest.fixture(autouse=True)
+def _forget_programs_of_a_large_process():
+    yield
+    if current_memory() > MEMORY_LIMIT:
+        forget_programs()
+
+
+def forget_programs() -> None:
+    """Free all compiled programs; functions compile again, or load from the cache, when they are next called."""
+    jax.clear_caches()
+    gc.collect()
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)  # glibc keeps what was freed
+
+
+def current_memory() -> float:
+    """Bytes that this process holds; 0 where the system does not tell."""
+    status = Path("/proc/self/statm")
+    return int(status.read_text().split()[1]) * resource.getpagesize() if status.exists() else 0
+
+
+def peak_memory() -> float:
+    """The most bytes that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peak_memory"] = peak_memory()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Of pytest-xdist: a worker has ended."""
+    node.config.stash[peaks].append(getattr(node, "workeroutput", {}).get("peak_memory", 0))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    peak = max(config.stash[peaks], default=peak_memory())
+    terminalreporter.write_line(f"peak memory of a process that ran tests: {peak / 1e9:.1f} GB")

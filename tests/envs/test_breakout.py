@@ -173,7 +173,7 @@ def test_escaped_ball_is_nudged_back(transition, start):
 
 def test_continuous_action_is_a_paddle_speed(params, start):
     env = Breakout(frameskip=2, continuous=True)
-    state = env.transition(place(start), jnp.array([-0.5]), jnp.bool(False), params)[0]
+    state = jax.jit(env.transition)(place(start), jnp.array([-0.5]), jnp.bool(False), params)[0]
     np.testing.assert_allclose(state.paddle_x, 257 - 620 / 60, rtol=1e-6)
 
 

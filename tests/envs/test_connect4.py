@@ -8,6 +8,7 @@ import pytest
 from envs.connect4 import Board, Connect4, cells, playable, search_values, winning_cells
 
 PARAMS = Connect4().default_params
+START = Connect4().start()
 
 
 def board(grid, player):
@@ -20,7 +21,7 @@ def board(grid, player):
 
 
 def state_of(grid):
-    return Connect4().start().replace(agent=board(grid, 1), opponent=board(grid, -1))
+    return START.replace(agent=board(grid, 1), opponent=board(grid, -1))
 
 
 def grid_of(moves):
@@ -35,14 +36,19 @@ def drop(grid, c, player):
     grid[c][np.flatnonzero(grid[c] == 0)[0]] = player
 
 
+FOURS = np.array(
+    [
+        [(c + i * dc) * 6 + r + i * dr for i in range(4)]
+        for c in range(7)
+        for r in range(6)
+        for dc, dr in ((1, 0), (0, 1), (1, 1), (1, -1))
+        if c + 3 * dc < 7 and 0 <= r + 3 * dr < 6
+    ]
+)
+
+
 def has_four(grid, player):
-    for c in range(7):
-        for r in range(6):
-            for dc, dr in ((1, 0), (0, 1), (1, 1), (1, -1)):
-                line = [(c + i * dc, r + i * dr) for i in range(4)]
-                if all(0 <= x < 7 and 0 <= y < 6 and grid[x][y] == player for x, y in line):
-                    return True
-    return False
+    return bool((grid.reshape(-1)[FOURS] == player).all(axis=1).any())
 
 
 def plain_search(grid, mover, depth):
@@ -142,7 +148,7 @@ def test_opponent_takes_a_win_and_the_game_is_lost(transition):
 @pytest.mark.parametrize(("opening", "reply"), [(3, 2), (4, 3)])
 def test_book_replies(transition, opening, reply):
     for draw in range(7):
-        state, _, _ = transition(Connect4().start(), opening, draw)
+        state, _, _ = transition(START, opening, draw)
         assert observed(state)[reply][0] == -1
 
 

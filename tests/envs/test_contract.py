@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.environment import NO_TIME_LIMIT, Discrete, VectorEnvironment
+from envs.environment import NO_TIME_LIMIT, Discrete
 from envs.players import scripted
 from envs.registry import ENVIRONMENTS, make
+from p3o_jax.vector import VectorEnvironment
 
 NUM_STEPS = 10_000
 SMALL = {
@@ -29,6 +30,11 @@ VARIANTS = [
 ]
 
 
+def slow(cases, names=tuple(ENVIRONMENTS)):
+    """The same cases, those of the named environments run by `make test-all` only."""
+    return [pytest.param(case, marks=pytest.mark.slow) if case[0] in names else case for case in cases]
+
+
 class Case:
     """One environment with its compiled functions."""
 
@@ -38,11 +44,12 @@ class Case:
         self.shape = (self.env.num_agents,) if self.env.num_agents > 1 else ()
         self.reset = jax.jit(self.env.reset_env)
         self.step = jax.jit(self.env.step_env)
+        self.get_obs = jax.jit(self.env.get_obs)
+        sample = self.env.action_space(self.params).sample
+        self.sample = jax.jit(jax.vmap(sample) if self.shape else sample)
 
     def action(self, key):
-        space = self.env.action_space(self.params)
-        keys = jax.random.split(key, self.shape) if self.shape else key
-        return jax.vmap(space.sample)(keys) if self.shape else space.sample(keys)
+        return self.sample(jax.random.split(key, self.shape) if self.shape else key)
 
 
 def name_of(arguments):
@@ -54,7 +61,15 @@ def case(request):
     return Case(*request.param)
 
 
-@pytest.fixture(scope="module", params=[*DEFAULTS, *VARIANTS], ids=name_of)
+@pytest.fixture(
+    scope="module", params=slow(DEFAULTS, ("agar", "boids", "breakout", "connect4", "foraging", "snake")), ids=name_of
+)
+def plain_case(request):
+    """For tests that compile most: eager operations one by one, or another copy of the step."""
+    return Case(*request.param)
+
+
+@pytest.fixture(scope="module", params=[*DEFAULTS, *slow(VARIANTS)], ids=name_of)
 def any_case(request):
     return Case(*request.param)
 
@@ -97,29 +112,37 @@ def check_statistics(reward, terminated, truncated, info):
     """Sums of reward and steps restart after every end; nothing outlives the time limit."""
     reward, terminated, truncated, info = jax.tree.map(np.asarray, (reward, terminated, truncated, info))
     np.testing.assert_array_equal(info["done"], terminated | truncated)
-    total, length = np.zeros(reward.shape[1]), np.zeros(reward.shape[1], int)
+    total, length = np.zeros(reward.shape), np.zeros(reward.shape, int)
     for t in range(len(reward)):
-        total, length = total + reward[t], length + 1
-        np.testing.assert_allclose(info["episode_return"][t], total, rtol=1e-4, atol=1e-4)
-        np.testing.assert_array_equal(info["episode_length"][t], length)
-        total[info["done"][t]], length[info["done"][t]] = 0, 0
+        goes_on = ~info["done"][t - 1] if t else False
+        total[t] = reward[t] + np.where(goes_on, total[t - 1], 0)
+        length[t] = 1 + np.where(goes_on, length[t - 1], 0)
+    np.testing.assert_allclose(info["episode_return"], total, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(info["episode_length"], length)
     assert info["done"].any()
     assert info["episode_length"].max() <= 200
 
 
-def test_jit_equals_eager_and_the_same_key_gives_the_same_step(case):
+def test_the_same_key_gives_the_same_step(case):
     key = jax.random.key(2)
+    state = case.reset(key, case.params)[1]
+    action = case.action(jax.random.key(3))
+    assert_equal(case.step(key, state, action, case.params), case.step(key, state, action, case.params))
+
+
+def test_jit_equals_eager(plain_case):
+    case, key = plain_case, jax.random.key(2)
     obs, state = case.reset(key, case.params)
     assert_equal((obs, state), case.env.reset_env(key, case.params), rtol=1e-6)
     action = case.action(jax.random.key(3))
     compiled = case.step(key, state, action, case.params)
-    assert_equal(compiled, case.step(key, state, action, case.params))
     assert_equal(compiled, case.env.step_env(key, state, action, case.params), rtol=1e-5)
 
 
-def test_vmap_over_states_and_parameters_equals_a_loop(case):
+def test_vmap_over_states_and_parameters_equals_a_loop(plain_case):
+    case = plain_case
     keys = jax.random.split(jax.random.key(4), 2)
-    states = jax.vmap(case.env.reset_env, in_axes=(0, None))(keys, case.params)[1]
+    states = jax.tree.map(lambda *x: jnp.stack(x), *[case.reset(k, case.params)[1] for k in keys])
     actions = jnp.stack([case.action(k) for k in keys])
     axes = type(case.params)(**{f.name: None for f in dataclasses.fields(case.params)})
     axes = axes.replace(max_steps_in_episode=0)
@@ -129,7 +152,7 @@ def test_vmap_over_states_and_parameters_equals_a_loop(case):
         out = case.env.step_env(key, state, action, params)
         return out, case.env.is_truncated(out[1], params)
 
-    together, truncated = jax.vmap(step, in_axes=(0, 0, 0, axes))(keys, states, actions, params)
+    together, truncated = jax.jit(jax.vmap(step, in_axes=(0, 0, 0, axes)))(keys, states, actions, params)
     np.testing.assert_array_equal(truncated, [True, False])
     for i in range(2):
         alone = jax.tree.map(lambda x, i=i: x[i], (keys, states, actions))
@@ -153,7 +176,8 @@ def test_no_second_compilation(case):
     assert case.reset._cache_size() == 1
 
 
-def test_reset_inside_step_equals_reset(case):
+def test_reset_inside_step_equals_reset(plain_case):
+    case = plain_case
     env, params = case.env, case.params.replace(max_steps_in_episode=1)
     key = jax.random.key(8)
     state = env.reset(key, params)[1]
@@ -161,12 +185,12 @@ def test_reset_inside_step_equals_reset(case):
     assert truncated.all()
     step_key, reset_key = jax.random.split(key)
     assert_equal((obs, after), env.reset(reset_key, params))
-    assert_equal(info["final_observation"], env.step_env(step_key, state, case.action(key), params)[0], rtol=1e-5)
+    assert_equal(info["final_observation"], case.step(step_key, state, case.action(key), params)[0], rtol=1e-5)
 
 
 def test_observation_is_a_function_of_the_state(case):
     obs, state = case.reset(jax.random.key(9), case.params)
-    assert_equal(obs, case.env.get_obs(state, case.params), rtol=1e-6)
+    assert_equal(obs, case.get_obs(state, case.params), rtol=1e-6)
 
 
 def test_environments_are_hashable_and_deep_copyable(case):
@@ -179,9 +203,15 @@ def test_environments_are_hashable_and_deep_copyable(case):
     assert case.params.max_steps_in_episode in (NO_TIME_LIMIT, 512, 1000, 1024)
 
 
-def test_scripted_player_acts_inside_the_action_space(case):
+@pytest.fixture(scope="module", params=slow(DEFAULTS, ("connect4",)), ids=name_of)
+def played_case(request):
+    return Case(*request.param)
+
+
+def test_scripted_player_acts_inside_the_action_space(played_case):
+    case = played_case
     state = case.reset(jax.random.key(11), case.params)[1]
-    action = scripted(case.env)(jax.random.key(12), state, case.params)
+    action = jax.jit(scripted(case.env))(jax.random.key(12), state, case.params)
     space = case.env.action_space(case.params)
     assert action.shape == (*case.shape, *space.shape)
     assert action.dtype == space.dtype

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from envs import agar
 from envs.agar import Agar, Draws
 from envs.boids import Boids, EnvState, flocking_reward
 
@@ -15,7 +16,7 @@ def reward_of(positions, velocities=None, **params):
     params = Boids().default_params.replace(margin_turn=0.0, **params)
     position = jnp.array(positions)
     velocity = jnp.zeros_like(position) if velocities is None else jnp.array(velocities)
-    return np.asarray(flocking_reward(position, velocity, params))
+    return np.asarray(jax.jit(flocking_reward)(position, velocity, params))
 
 
 def test_boids_that_crowd_pay_by_their_number_up_to_five():
@@ -43,14 +44,14 @@ def test_boids_of_the_original_numbers_neither_match_nor_centre():
 def test_boids_are_paid_per_axis_for_keeping_off_the_edge():
     params = Boids().default_params.replace(margin_turn=1.0)
     position = jnp.array([CENTRE, (20.0, 360.0), (20.0, 700.0)])
-    np.testing.assert_allclose(flocking_reward(position, jnp.zeros((3, 2)), params), [1, 0, -1])
+    np.testing.assert_allclose(jax.jit(flocking_reward)(position, jnp.zeros((3, 2)), params), [1, 0, -1])
 
 
 def test_boids_accelerate_by_twice_the_action_within_speed_and_field():
     env = Boids(num_boids=2)
     position, velocity = jnp.array([(100.0, 100.0), (1.0, 687.0)]), jnp.array([(4.0, 0.0), (-5.0, 5.0)])
     state = EnvState(jnp.int32(0), position, velocity, jnp.zeros(2))
-    state, _ = env.transition(state, jnp.array([(1.0, -0.5), (-1.0, 1.0)]), env.default_params)
+    state, _ = jax.jit(env.transition)(state, jnp.array([(1.0, -0.5), (-1.0, 1.0)]), env.default_params)
     np.testing.assert_allclose(state.velocity, [(5, -1), (-5, 5)])
     np.testing.assert_allclose(state.position, [(105, 99), (0, 688)])
     obs = np.asarray(env.get_obs(state, env.default_params)).reshape(2, 2, 4)
@@ -62,10 +63,9 @@ def agar_step(positions, masses, food=((150.0, 150.0),), action=None, **params):
     env = Agar(num_players=len(masses), num_food=len(food), seen_food=1)
     params = env.default_params.replace(decay=0.0, **params)
     draws = Draws(jnp.full((len(masses), 2), 0.5), jnp.full((len(food), 2), 0.25))
-    state = env.reset_env(jax.random.key(0), params)[1]
-    state = state.replace(position=jnp.array(positions), mass=jnp.array(masses), food=jnp.array(food))
+    state = agar.EnvState(jnp.int32(0), jnp.array(positions), jnp.array(masses), jnp.array(food))
     still = jnp.tile(jnp.array([[0.0, -1.0]]), (len(masses), 1)) if action is None else jnp.array(action)
-    return env.transition(state, still, draws, params)
+    return jax.jit(env.transition)(state, still, draws, params)
 
 
 def test_food_under_a_blob_is_eaten_and_comes_back_elsewhere():

@@ -1,11 +1,14 @@
 """Mazes: moves relative to the heading, views, doors, and that every level can be solved."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.maze import AGENT, DOOR, GOAL, KEY, Maze
+from envs.maze import AGENT, DOOR, GOAL, KEY, EnvParams, EnvState, Maze
 from envs.maze_levels import carve
 from envs.players import scripted
 
@@ -48,16 +51,25 @@ def test_door_blocks_the_way_and_the_key_lies_before_it(levels):
         assert (size - 2, size - 2) not in before
 
 
+class Room(NamedTuple):
+    """An environment, its parameters, its compiled step and the first state."""
+
+    env: Maze
+    params: EnvParams
+    transition: Callable
+    start: EnvState
+
+
 @pytest.fixture(scope="module")
-def open_room():
-    """An environment whose only level has no inner walls."""
+def room():
+    """The only level has no inner walls."""
     env = Maze(size=7, min_size=7, num_maps=1, doors=True)
     walls = np.ones((1, 17, 17), np.uint8)
     walls[0, 6:11, 6:11] = 0
     params = env.default_params.replace(
         walls=jnp.asarray(walls), key=jnp.array([[1, 5]], jnp.int32), door=jnp.array([[3, 3]], jnp.int32)
     )
-    return env, params, env.start(jnp.int32(0), params)
+    return Room(env, params, jax.jit(env.transition), env.start(jnp.int32(0), params))
 
 
 @pytest.mark.parametrize(
@@ -74,47 +86,42 @@ def open_room():
         (WEST, BACK, (2, 3), EAST),
     ],
 )
-def test_actions_are_relative_to_the_heading_and_turn_and_move(open_room, heading, action, cell, after):
-    env, params, start = open_room
-    state = start.replace(position=jnp.array([2, 2], jnp.int32), heading=jnp.int32(heading))
-    state, reward, terminated = env.transition(state, action, params)
+def test_actions_are_relative_to_the_heading_and_turn_and_move(room, heading, action, cell, after):
+    state = room.start.replace(position=jnp.array([2, 2], jnp.int32), heading=jnp.int32(heading))
+    state, reward, terminated = room.transition(state, action, room.params)
     assert (tuple(state.position.tolist()), int(state.heading)) == (cell, after)
     assert (reward, terminated) == (0, False)
 
 
-def test_walls_stop_the_agent_but_it_turns(open_room):
-    env, params, start = open_room
-    state = env.transition(start, LEFT, params)[0]
+def test_walls_stop_the_agent_but_it_turns(room):
+    state = room.transition(room.start, LEFT, room.params)[0]
     assert (state.position.tolist(), int(state.heading)) == ([1, 1], NORTH)
 
 
-def test_locked_door_opens_with_the_key(open_room):
-    env, params, start = open_room
-    state = start.replace(position=jnp.array([3, 2], jnp.int32))
-    assert env.transition(state, FORWARD, params)[0].position.tolist() == [3, 2]
-    keyed = env.transition(start.replace(position=jnp.array([1, 4], jnp.int32)), FORWARD, params)[0]
+def test_locked_door_opens_with_the_key(room):
+    state = room.start.replace(position=jnp.array([3, 2], jnp.int32))
+    assert room.transition(state, FORWARD, room.params)[0].position.tolist() == [3, 2]
+    keyed = room.transition(room.start.replace(position=jnp.array([1, 4], jnp.int32)), FORWARD, room.params)[0]
     assert keyed.has_key
-    assert env.transition(state.replace(has_key=keyed.has_key), FORWARD, params)[0].position.tolist() == [
+    assert room.transition(state.replace(has_key=keyed.has_key), FORWARD, room.params)[0].position.tolist() == [
         3,
         3,
     ]
 
 
-def test_goal_pays_and_ends_and_time_runs_out_after_two_sweeps(open_room):
-    env, params, start = open_room
-    state = start.replace(position=jnp.array([5, 4], jnp.int32))
-    assert env.transition(state, FORWARD, params)[1:] == (1, True)
-    assert not env.is_truncated(start.replace(time=jnp.int32(2 * 49 - 1)), params)
-    assert env.is_truncated(start.replace(time=jnp.int32(2 * 49)), params)
+def test_goal_pays_and_ends_and_time_runs_out_after_two_sweeps(room):
+    state = room.start.replace(position=jnp.array([5, 4], jnp.int32))
+    assert room.transition(state, FORWARD, room.params)[1:] == (1, True)
+    assert not room.env.is_truncated(room.start.replace(time=jnp.int32(2 * 49 - 1)), room.params)
+    assert room.env.is_truncated(room.start.replace(time=jnp.int32(2 * 49)), room.params)
 
 
-def test_view_shows_walls_goal_key_door_and_the_agent_in_the_middle(open_room):
-    env, params, start = open_room
-    view = np.asarray(env.get_obs(start, params))
+def test_view_shows_walls_goal_key_door_and_the_agent_in_the_middle(room):
+    view = np.asarray(room.env.get_obs(room.start, room.params))
     assert view.shape == (11, 11)
     assert (view[5, 5], view[9, 9], view[5, 9], view[7, 7]) == (AGENT, GOAL, KEY, DOOR)
     assert (view[:5] == 1).all()
-    taken = np.asarray(env.get_obs(start.replace(has_key=jnp.bool(True)), params))
+    taken = np.asarray(room.env.get_obs(room.start.replace(has_key=jnp.bool(True)), room.params))
     assert (taken[5, 9], taken[7, 7]) == (0, 0)
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.snake import CORPSE, EMPTY, FOOD, SNAKE, WALL, Snake
+from envs.snake import CORPSE, EMPTY, FOOD, SNAKE, WALL, EnvState, Snake
 
 UP, DOWN, LEFT, RIGHT = range(4)
 STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1)]
@@ -85,8 +85,7 @@ def begin(env, heads, food=(), corpses=()):
         grid[head] = 7 if i == 0 else 4 + i % 4
     at = jnp.array([cell(env, *head) for head in heads], jnp.int32)
     zero = jnp.zeros(len(heads), jnp.int32)
-    state = env.start(env._cell(jnp.zeros(env.num_snakes + env.num_food, jnp.int32)))
-    return state.replace(grid=jnp.asarray(grid.reshape(-1)), head=at, tail=at, length=zero + 1, heading=zero)
+    return EnvState(jnp.int32(0), jnp.asarray(grid.reshape(-1)), head=at, tail=at, length=zero + 1, heading=zero)
 
 
 @pytest.mark.parametrize("parallel", [True, False])
@@ -124,7 +123,7 @@ def test_both_updates_equal_plain_python(step, parallel, seed):
     assert deaths > 100
 
 
-@pytest.mark.parametrize("num_snakes", [1, 20])
+@pytest.mark.parametrize("num_snakes", [pytest.param(1, marks=pytest.mark.slow), 20])
 def test_parallel_equals_sequential_whatever_is_wished(step, num_snakes):
     rng = np.random.default_rng(7)
     one, other = make(num_snakes, True), make(num_snakes, False)

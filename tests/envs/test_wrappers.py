@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from envs import connect4_duel as duel
-from envs.environment import VectorEnvironment
 from envs.interop import gymnasium_vector, register_with_gymnax
 from envs.registry import make
 from envs.wrappers import EpisodeStatistics, FrameStack, LegacyView, NormalizedVector, RunningMoments
+from p3o_jax.vector import VectorEnvironment
 
 SNAKE = {"width": 16, "height": 14, "num_snakes": 3, "num_food": 8, "vision": 2}
 
@@ -29,7 +29,7 @@ def test_episode_statistics_restart_with_the_episode():
         assert truncated == (t % 3 == 2)
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("pong", {}), ("snake", SNAKE)])
+@pytest.mark.parametrize(("name", "arguments"), [("pong", {}), pytest.param("snake", SNAKE, marks=pytest.mark.slow)])
 def test_frames_are_stacked_oldest_first_and_fresh_after_a_reset(name, arguments):
     plain = make(name, **arguments)
     env = FrameStack(plain, num_frames=3)
@@ -45,8 +45,10 @@ def test_frames_are_stacked_oldest_first_and_fresh_after_a_reset(name, arguments
     np.testing.assert_array_equal(np.asarray(obs)[alive][..., 2], second[alive])
     np.testing.assert_array_equal(np.asarray(obs)[alive][..., 1], np.asarray(first)[alive])
     vector = VectorEnvironment(env, 2)
-    obs, state = vector.reset(jax.random.key(2), params)
-    assert vector.step(jax.random.key(3), state, jnp.zeros(vector.batch_size, jnp.int32), params)[0].shape == obs.shape
+    first, state = jax.eval_shape(vector.reset, jax.random.key(2), params)
+    action = jax.ShapeDtypeStruct((vector.batch_size,), jnp.int32)
+    assert jax.eval_shape(vector.step, jax.random.key(3), state, action, params)[0] == first
+    assert first.shape == (vector.batch_size, *env.observation_space(params).shape)
 
 
 def test_running_moments_equal_those_of_all_batches_together():
@@ -60,21 +62,39 @@ def test_running_moments_equal_those_of_all_batches_together():
     np.testing.assert_allclose(moments.variance, flat.var(0), rtol=1e-4)
 
 
+def moments_of(values):
+    """Mean and variance of all values, and of a first one of mean 0, variance 1 and weight 1e-4."""
+    values, prior = np.concatenate(values).astype(np.float64), 1e-4
+    mean = values.sum(0) / (len(values) + prior)
+    squares = ((values - mean) ** 2).sum(0) + prior * (1 + mean**2)
+    return mean, squares / (len(values) + prior)
+
+
 def test_normalised_vector_scales_observations_and_rewards_and_leaves_statistics_alone():
     plain = VectorEnvironment(make("pong"), 16)
-    vector = NormalizedVector(plain)
+    vector = NormalizedVector(plain, gamma=0.9)
     params = plain.env.default_params
     _, state = vector.reset(jax.random.key(0), params)
-    _, plain_state = plain.reset(jax.random.key(0), params)
+    plain_obs, plain_state = plain.reset(jax.random.key(0), params)
+    seen, returns, discounted = [np.asarray(plain_obs)], [], np.zeros(16)
     for t in range(60):
         action = jnp.ones(16, jnp.int32)
         obs, state, reward, *_, info = vector.step(jax.random.key(t), state, action, params)
-        _, plain_state, plain_reward, *_, plain_info = plain.step(jax.random.key(t), plain_state, action, params)
+        plain_obs, plain_state, plain_reward, *_, plain_info = plain.step(
+            jax.random.key(t), plain_state, action, params
+        )
         jax.tree.map(np.testing.assert_array_equal, info, plain_info)
-        np.testing.assert_array_equal(np.sign(reward), np.sign(plain_reward))
-    assert np.abs(obs).max() <= 10
-    assert state.obs.count > 16 * 60
-    assert hash(vector) == hash(NormalizedVector(plain))
+        seen.append(np.asarray(plain_obs))
+        discounted = 0.9 * discounted + np.asarray(plain_reward)
+        returns.append(discounted)
+        expected = np.clip(np.asarray(plain_reward) / np.sqrt(moments_of(returns)[1] + 1e-8), -10, 10)
+        np.testing.assert_allclose(reward, expected, rtol=1e-4)
+        discounted = np.where(plain_info["done"], 0, discounted)
+    assert np.any(returns)
+    mean, variance = moments_of(seen)
+    expected = np.clip((np.asarray(plain_obs) - mean) / np.sqrt(variance + 1e-8), -10, 10)
+    np.testing.assert_allclose(obs, expected, rtol=1e-3, atol=1e-3)  # sixty merges in single precision
+    assert hash(vector) == hash(NormalizedVector(plain, gamma=0.9))
 
 
 def test_legacy_view_has_five_values_and_can_be_hashed_and_copied():
@@ -95,13 +115,19 @@ def test_legacy_view_has_five_values_and_can_be_hashed_and_copied():
 def test_gymnasium_view_follows_its_vector_interface():
     pytest.importorskip("gymnasium")
     view = gymnasium_vector("pong", 3, seed=1)
-    obs, _ = view.reset(seed=0)
-    assert view.observation_space.contains(obs)
-    for _ in range(80):
+    view.params = view.params.replace(max_steps_in_episode=3)  # before any point
+    first, _ = view.reset(seed=0)
+    assert view.observation_space.contains(first)
+    for t in range(1, 81):
         obs, reward, terminated, truncated, info = view.step(view.action_space.sample())
         assert view.observation_space.contains(obs)
         assert reward.shape == terminated.shape == truncated.shape == (3,)
-        np.testing.assert_array_equal(info["_final_obs"], terminated | truncated)
+        assert (info["_final_obs"] == truncated).all()
+        assert (truncated == (t % 3 == 0)).all()
+        assert not terminated.any()
+        started = (obs[:, :4] == first[:, :4]).all(axis=1)  # but for the serve, all rounds start alike
+        np.testing.assert_array_equal(started, truncated)
+        assert (info["final_obs"] != first).any(axis=1).all()
     again, _ = view.reset(seed=0)
     np.testing.assert_array_equal(again, gymnasium_vector("pong", 3).reset(seed=0)[0])
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from p3o_jax.advantages import p3o_advantage
-from p3o_jax.spread import init_spread, update_spread
-from p3o_jax.value_loss import gaussian_nll, p3o_value_loss
+from p3o_jax.ops.advantages import p3o_advantage
+from p3o_jax.ops.spread import init_spread, update_spread
+from p3o_jax.ops.value_loss import gaussian_nll, p3o_value_loss
 
 pytestmark = [
     pytest.mark.skipif(jax.default_backend() != "gpu", reason="needs a GPU"),

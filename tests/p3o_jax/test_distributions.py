@@ -1,12 +1,13 @@
 """Action distributions against SciPy, and samples against their probabilities."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
-from envs.spaces import Box, Discrete, MultiDiscrete
 from p3o_jax.distributions import Categorical, Gaussian, MultiCategorical, from_space
 
 LOGITS = jnp.array([0.3, -1.0, 2.0])
@@ -62,7 +63,7 @@ def test_gaussian_equals_scipy():
 
 @pytest.mark.parametrize("squash", [False, True])
 def test_continuous_actions_stay_in_bounds(squash):
-    gaussian = from_space(Box(-2.0, 3.0, (1, 2)), squash)
+    gaussian = from_space(SimpleNamespace(low=-2.0, high=3.0, shape=(1, 2)), squash)
     taken = gaussian.to_env(jnp.array([[-100.0, 100.0], [0.0, 0.1]]))
     assert taken.shape == (2, 1, 2)
     np.testing.assert_allclose(taken[0], [[-2.0, 3.0]], rtol=1e-5)
@@ -70,10 +71,27 @@ def test_continuous_actions_stay_in_bounds(squash):
     assert (taken <= 3.0).all()
 
 
-def test_spaces_choose_their_distribution():
-    assert from_space(Discrete(4)) == Categorical(4)
-    assert from_space(MultiDiscrete((2, 3))) == MultiCategorical((2, 3))
+@pytest.mark.parametrize("library", ["envs.spaces", "gymnax.environments.spaces", "gymnasium.spaces"])
+def test_spaces_of_every_library_choose_their_distribution(library):
+    spaces = pytest.importorskip(library, exc_type=ImportError)
+    assert from_space(spaces.Discrete(4)) == Categorical(4)
+    assert from_space(spaces.Box(-1.0, 2.0, (2,))) == Gaussian((-1.0, -1.0), (2.0, 2.0), (2,))
+    if hasattr(spaces, "MultiDiscrete"):
+        assert from_space(spaces.MultiDiscrete([2, 3])) == MultiCategorical((2, 3))
+
+
+def test_actions_that_do_not_count_from_zero_are_shifted():
+    spaces = pytest.importorskip("gymnasium.spaces")
+    categorical = from_space(spaces.Discrete(3, start=-1))
+    np.testing.assert_array_equal(categorical.to_env(jnp.arange(3)), [-1, 0, 1])
+    multi = from_space(spaces.MultiDiscrete([2, 3], start=[5, 0]))
+    np.testing.assert_array_equal(multi.to_env(jnp.array([[1, 2]])), [[6, 2]])
+    with pytest.raises(ValueError, match="`space` must be discrete, multi-discrete or a box; got MultiBinary"):
+        from_space(spaces.MultiBinary(4))
+
+
+def test_spaces_that_are_none_of_these_are_refused():
     with pytest.raises(ValueError, match="`space` must be discrete, multi-discrete or a box; got object"):
         from_space(object())
     with pytest.raises(ValueError, match="`squash` must be used with finite bounds"):
-        from_space(Box(-np.inf, np.inf, (1,)), squash=True)
+        from_space(SimpleNamespace(low=-np.inf, high=np.inf, shape=(1,)), squash=True)

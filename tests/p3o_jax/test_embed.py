@@ -1,4 +1,4 @@
-"""docs/embed.md: the loop runs as it stands, stays short, and becomes PPO by the three places that the page says."""
+"""docs/guide/embed.md: the loop runs as it stands, stays short, and becomes PPO by the three places that the page says."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "embed.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "embed.md"
 SMALL = {"NUM_ENVS": 4, "NUM_STEPS": 8, "HORIZON": 4, "NUM_UPDATES": 2, "NUM_EPOCHS": 1, "NUM_MINIBATCHES": 2}
 
 
@@ -25,7 +25,7 @@ def as_ppo(loop, places):
     return loop
 
 
-@pytest.mark.parametrize("algorithm", ["p3o", "ppo"])
+@pytest.mark.parametrize("algorithm", ["p3o", pytest.param("ppo", marks=pytest.mark.slow)])
 def test_the_page_runs(algorithm):
     loop, *places = blocks()
     assert len(loop.splitlines()) < 150

@@ -16,7 +16,7 @@ FIRST = jnp.zeros((6, 3), bool).at[0].set(True).at[3, 1].set(True)
 def build(dtype=jnp.float32, **settings):
     network = ActorCritic(NetworkConfig(width=8, depth=1, **settings), 2, 1, 5, dtype)
     memory = network.init_memory(3)
-    return network, network.init(jax.random.key(0), OBS, FIRST, memory, memory), memory
+    return network, jax.jit(network.init)(jax.random.key(0), OBS, FIRST, memory, memory), memory
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -44,10 +44,15 @@ def test_a_recurrent_policy_is_the_same_step_by_step_and_forgets_at_the_first_st
 
 def test_convolutions_see_images_of_any_dtype():
     network = ActorCritic(NetworkConfig(kind="cnn", width=8, channels=2), 2, 0, 1)
-    images = jnp.zeros((2, 3, 5, 5, 4), jnp.uint8)
+    images = jax.random.randint(jax.random.key(1), (2, 3, 5, 5, 4), 0, 255).astype(jnp.uint8)
     first = jnp.zeros((2, 3), bool)
-    variables = network.init(jax.random.key(0), images, first, (), ())
-    assert network.apply(variables, images, first, (), ())[1].shape == (2, 3, 1)
+    variables = jax.jit(network.init)(jax.random.key(0), images, first, (), ())
+    apply = jax.jit(network.apply)
+    values = apply(variables, images, first, (), ())[1]
+    assert values.shape == (2, 3, 1)
+    np.testing.assert_array_equal(apply(variables, images.astype(jnp.float32), first, (), ())[1], values)
+    turned = apply(variables, images[:, :, :, ::-1], first, (), ())[1]
+    assert not np.allclose(turned, values)  # where a pixel stands matters
 
 
 def test_bfloat16_computes_in_bfloat16_and_keeps_parameters_and_policy_in_float32():

@@ -1,0 +1,1 @@
+"""Benchmarks: they run from the repository and are not installed."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the learner: learning curves, advantages against the truth, throughput."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the tuner: quality against peers, latency, ablations."""

@@ -1,1 +1,0 @@
-"""Pallas kernels with the signatures of the plain versions."""

@@ -1,0 +1,38 @@
+"""What the operations share: the choice of an implementation, and sums over lags."""
+
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+Implementation = Literal["reference", "xla", "pallas", "interpret"]
+IMPLEMENTATIONS: tuple[Implementation, ...] = get_args(Implementation)
+
+
+def resolve_implementation(implementation: str | None) -> Implementation:
+    """Return the implementation to use: the given one, or the platform's best for None.
+
+    Raises:
+        ValueError: `implementation` is none of them.
+    """
+    if implementation is None:
+        return "pallas" if jax.default_backend() == "gpu" else "xla"
+    for known in IMPLEMENTATIONS:
+        if implementation == known:
+            return known
+    raise ValueError(f"`implementation` must be None or one of {', '.join(IMPLEMENTATIONS)}; got {implementation!r}.")
+
+
+def weighted_sum(x: Float[Array, "*batch H"], weights: Float[Array, " H"]) -> Float[Array, "*batch"]:
+    """Return the weighted sum over lags; as a matrix-vector product, which CPUs vectorise."""
+    return jnp.dot(x, weights, precision=lax.Precision.HIGHEST)
+
+
+def sum_from(index: Int[Array, "T B"], values: Float[Array, "T B k"], horizon: int) -> Float[Array, "H k"]:
+    """Return for each lag j the sum of the values whose index is at least j."""
+    num_values = values.shape[2]
+    index = jnp.minimum(index, horizon - 1).reshape(-1)
+    sums = jax.ops.segment_sum(values.reshape(-1, num_values), index, num_segments=horizon)
+    return lax.cumsum(sums, axis=0, reverse=True)

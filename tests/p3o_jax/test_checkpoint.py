@@ -1,0 +1,36 @@
+"""Checkpoints: exact resume, and refusal to overwrite or to guess."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from p3o_jax import checkpoint
+
+
+def _plain(tree):
+    """The tree with random keys as numbers."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x, tree)
+
+
+def test_a_restored_checkpoint_goes_on_bit_for_bit(task, trained, tmp_path):
+    half, _ = task.go_on(task.init(jax.random.key(0)), num_updates=13)
+    checkpoint.save(tmp_path / "half", half)
+    restored = checkpoint.restore(tmp_path / "half", jax.eval_shape(task.init, jax.random.key(0)))
+    jax.tree.map(np.testing.assert_array_equal, _plain(restored), _plain(half))
+    jax.tree.map(np.testing.assert_array_equal, _plain(task.go_on(restored)), _plain(trained))
+
+
+def test_checkpoints_refuse_to_overwrite_and_to_guess(tmp_path):
+    checkpoint.save(tmp_path / "one", {"x": jnp.zeros(2)})
+    with pytest.raises(ValueError, match="`path` must not exist yet"):
+        checkpoint.save(tmp_path / "one", {"x": jnp.zeros(2)})
+    with pytest.raises(ValueError, match="`path` must be a checkpoint"):
+        checkpoint.restore(tmp_path / "two", {"x": jnp.zeros(2)})
+    for template, got in (
+        ({"x": jnp.zeros(2, jnp.int32)}, r"got int32\[2\] for x, which is float32\[2\] there"),
+        ({"x": jnp.zeros(3)}, r"got float32\[3\] for x, which is float32\[2\] there"),
+        ({"y": jnp.zeros(2)}, r"got nothing for x, which is float32\[2\] there"),
+    ):
+        with pytest.raises(ValueError, match="`template` must be of the shapes and types .*" + got):
+            checkpoint.restore(tmp_path / "one", template)
