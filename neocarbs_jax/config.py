@@ -3,8 +3,12 @@
 import dataclasses
 import math
 
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
 from neocarbs_jax.beliefs import Form
-from neocarbs_jax.gp import MATERN_LINEAR, KernelBuilder
+from neocarbs_jax.gp import MATERN_LINEAR, KernelBuilder, Normal, prior_mode
 from neocarbs_jax.gp.warping import WARPS
 from neocarbs_jax.space import Choice, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES, NeoCARBS, Strategy
@@ -46,12 +50,15 @@ class Config:
         if not isinstance(self.capacity, int) or self.capacity < 1:
             raise ValueError(f"`capacity` must be a positive whole number; got {self.capacity!r}.")
         object.__setattr__(self, "strategy", _strategy(self.strategy))
+        object.__setattr__(self, "warp", self.warp if isinstance(self.warp, str) else tuple(self.warp))
         if self.warp != "auto" and not (self.warps and set(self.warps) <= set(WARPS)):
             raise ValueError(f"`warp` must be auto, or one or some of {', '.join(WARPS)}; got {self.warp!r}.")
         if not (math.isfinite(self.aggression) and self.aggression > 0):
             raise ValueError(f"`aggression` must be positive and finite; got {self.aggression!r}.")
         if not isinstance(self.kernel_fn, KernelBuilder):
             raise ValueError(f"`kernel_fn` must be a gp.KernelBuilder; got {self.kernel_fn!r}.")
+        if self.kernel_fn is not MATERN_LINEAR:
+            _check_kernel(self.kernel_fn, self.space.size)
         if not isinstance(self.resample_every, int) or self.resample_every < 0:
             raise ValueError(f"`resample_every` must be a whole number, at least 0; got {self.resample_every!r}.")
         ordered = [name for name, axis in self.space.axes if not isinstance(axis, Choice)]
@@ -73,6 +80,22 @@ class Config:
     def form(self) -> Form:
         """The static form of the surrogates."""
         return Form(self.kernel_fn, self.warps, self.aggression)
+
+
+def _check_kernel(kernel_fn: KernelBuilder, num_axes: int) -> None:
+    """Evaluate a user's kernel abstractly, so that what is wrong with it shows before the first trial."""
+
+    def evaluate() -> Array:
+        points = jnp.zeros((2, num_axes))
+        return kernel_fn.build(prior_mode(kernel_fn, num_axes, Normal(0.0), points.dtype).kernel)(points, points)
+
+    rule = f"`kernel_fn` must build a kernel of points with {num_axes} coordinates from the parameters of its prior"
+    try:
+        shape = jax.eval_shape(evaluate).shape
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{rule}; got {type(error).__name__}: {error}") from error
+    if shape != (2, 2):
+        raise ValueError(f"{rule}; got values of shape {shape} for two points and two points.")
 
 
 def _strategy(given: Strategy | str) -> Strategy:

@@ -283,7 +283,8 @@ def restore(
     if num_rows > config.capacity:
         raise ValueError(f"`capacity` must hold all {num_rows} rows; got {config.capacity}.")
     dtype = jnp.zeros(()).dtype
-    unit, score, cost = (np.asarray(a, dtype) for a in (unit, score, cost))
+    with np.errstate(over="ignore"):  # what overflows is infinite, and a failure
+        unit, score, cost = (np.asarray(a, dtype) for a in (unit, score, cost))
     status = np.asarray(status, np.int32)
     bad = ~(np.isfinite(score) & np.isfinite(cost))
     status = np.where((status == Status.SUCCESS) & bad, int(Status.FAILED), status)

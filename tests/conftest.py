@@ -69,6 +69,8 @@ def _forget_programs_of_a_large_process():
 def forget_programs() -> None:
     """Free all compiled programs; functions compile again, or load from the cache, when they are next called."""
     jax.clear_caches()
+    if "neocarbs_jax.study.programs" in sys.modules:
+        sys.modules["neocarbs_jax.study.programs"].forget()
     gc.collect()
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)  # glibc keeps what was freed

@@ -17,7 +17,7 @@ LABEL_NOISE = Normal(-2.0, 1.0)
 """Priors of log noise variance, by what is predicted; targets are standardised."""
 
 _NUM_STEPS = 24
-_BOUND = 12.0
+_BOUND = 12.0  # prior standard deviations from the prior mean
 
 
 class Hyperparameters(NamedTuple):
@@ -34,8 +34,20 @@ class Hyperparameters(NamedTuple):
 
 def prior_mode(builder: KernelBuilder, num_axes: int, noise: Normal, dtype: jnp.dtype) -> Hyperparameters:
     """Return the prior means, where every fit starts."""
-    kernel = {name: jnp.asarray(prior.mean, dtype) for name, prior in builder.prior(num_axes).items()}
-    return Hyperparameters(kernel, jnp.asarray(noise.mean, dtype))
+    return _away_from_prior(builder, num_axes, noise, dtype, 0.0)
+
+
+def _away_from_prior(
+    builder: KernelBuilder, num_axes: int, noise: Normal, dtype: jnp.dtype, deviations: float
+) -> Hyperparameters:
+    """Return hyperparameters that are so many prior standard deviations from the prior means."""
+
+    def point(prior: Normal) -> Array:
+        mean, std = (jnp.asarray(a, dtype) for a in prior)
+        return mean + deviations * std
+
+    kernel = {name: point(prior) for name, prior in builder.prior(num_axes).items()}
+    return Hyperparameters(kernel, point(noise))
 
 
 def log_prior(builder: KernelBuilder, hyperparameters: Hyperparameters, num_axes: int, noise: Normal) -> Array:
@@ -98,9 +110,10 @@ def fit(
         h, state = carry
         gradient = jax.tree.map(jnp.nan_to_num, jax.grad(loss)(h))
         updates, state = optimizer.update(gradient, state)
-        h = jax.tree.map(lambda value, update: jnp.clip(value + update, -_BOUND, _BOUND), h, updates)
+        h = jax.tree.map(lambda value, update, low, high: jnp.clip(value + update, low, high), h, updates, *bounds)
         return (h, state), None
 
     start = prior_mode(builder, num_axes, noise, unit.dtype)
+    bounds = [_away_from_prior(builder, num_axes, noise, unit.dtype, deviations) for deviations in (-_BOUND, _BOUND)]
     (fitted, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), None, length=num_steps)
     return fitted

@@ -1,6 +1,7 @@
 """What the rules for the next point have in common: what they see, and the methods that they define."""
 
 import dataclasses
+import math
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -77,6 +78,16 @@ class Strategy:
     def rate(self, seen: Situation, at: Beliefs) -> Float[Array, ""]:
         """Return the expected hypervolume gain of a trial, as a share of the front's present hypervolume."""
         return rate(ActiveRange(), seen.observations, seen.known, at)
+
+
+def check_positive(strategy: Strategy, *names: str) -> None:
+    """Raise a ValueError unless these fields are positive: whole numbers where their defaults are."""
+    for name in names:
+        value, default = getattr(strategy, name), type(strategy).__dataclass_fields__[name].default
+        if isinstance(default, int) and not (isinstance(value, int) and value > 0):
+            raise ValueError(f"`{name}` must be a positive whole number; got {value!r}.")
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"`{name}` must be positive and finite; got {value!r}.")
 
 
 def raw_front(observations: Observations) -> Bool[Array, " n"]:

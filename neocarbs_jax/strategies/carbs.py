@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from neocarbs_jax import acquisition, pareto
 from neocarbs_jax.observations import merge
-from neocarbs_jax.strategies.base import Situation, Strategy, observed_range, random_parents
+from neocarbs_jax.strategies.base import Situation, Strategy, check_positive, observed_range, random_parents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,9 @@ class CARBS(Strategy):
     num_candidates: int = 768
     radius: float = 0.15
     resample_every: int = 5
+
+    def __post_init__(self) -> None:
+        check_positive(self, "num_candidates", "radius", "resample_every")
 
     def propose(self, seen: Situation, key: PRNGKeyArray) -> Float[Array, " d"]:
         """Return the best candidate, or a front point to run again."""

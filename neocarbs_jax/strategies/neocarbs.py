@@ -1,7 +1,6 @@
 """NeoCARBS, the default: expected hypervolume improvement near a target cost that sweeps over the active range."""
 
 import dataclasses
-import math
 from typing import Any, ClassVar
 
 import jax
@@ -12,7 +11,7 @@ from neocarbs_jax import acquisition, candidates, pareto
 from neocarbs_jax.beliefs import Beliefs, cost_bound
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.strategies.active import ActiveFront, ActiveRange, active_front, rate
-from neocarbs_jax.strategies.base import Situation, Strategy
+from neocarbs_jax.strategies.base import Situation, Strategy, check_positive
 
 ACQUISITIONS = ("ehvi", "improvement", "conservative")
 _GOLDEN_RATIO = 0.6180339887498949
@@ -36,7 +35,9 @@ class NeoCARBS(Strategy):
         num_refined: the best of them, which climb by the acquisition's gradient.
         refine_steps: steps that they climb.
         target_width: w, standard deviation of the weight around the target cost, as a fraction of the active range.
-        knee, growth, reach: of the active range of cost; see `ActiveRange`.
+        knee: where the active range of cost ends; see `ActiveRange`.
+        growth: what is added to that end; see `ActiveRange`.
+        reach: how far beyond it improvements count; see `ActiveRange`.
         caution: weight of a penalty on faces of the cube, divided by the number of successes.
     """
 
@@ -49,20 +50,14 @@ class NeoCARBS(Strategy):
     num_refined: int = 16
     refine_steps: int = 12
     target_width: float = 0.15
-    knee: float = 0.02
-    growth: float = 1.0
-    reach: float = 0.7
+    knee: float = ActiveRange.knee
+    growth: float = ActiveRange.growth
+    reach: float = ActiveRange.reach
     caution: float = 1.5
 
     def __post_init__(self) -> None:
-        for name in ("num_initial", "num_candidates", "num_refined", "refine_steps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"`{name}` must be a positive whole number; got {value!r}.")
-        for name in ("kappa", "target_width", "knee", "growth", "reach", "caution"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"`{name}` must be positive and finite; got {value!r}.")
+        check_positive(self, "num_initial", "num_candidates", "num_refined", "refine_steps")
+        check_positive(self, "kappa", "target_width", "knee", "growth", "reach", "caution")
         if self.acquisition not in ACQUISITIONS:
             raise ValueError(f"`acquisition` must be one of {', '.join(ACQUISITIONS)}; got {self.acquisition!r}.")
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from neocarbs_jax import pareto
-from neocarbs_jax.strategies.base import Situation, Strategy, random_parents
+from neocarbs_jax.strategies.base import Situation, Strategy, check_positive, random_parents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,9 @@ class ParetoGenetic(Strategy):
 
     name: ClassVar[str] = "pareto_genetic"
     radius: float = 0.15
+
+    def __post_init__(self) -> None:
+        check_positive(self, "radius")
 
     def propose(self, seen: Situation, key: PRNGKeyArray) -> Float[Array, " d"]:
         """Return a perturbed front point."""

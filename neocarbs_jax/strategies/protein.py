@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from neocarbs_jax.strategies.base import Situation, Strategy, observed_range, random_parents
+from neocarbs_jax.strategies.base import Situation, Strategy, check_positive, observed_range, random_parents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Protein(Strategy):
     uses_surrogates: ClassVar[bool] = True
     num_candidates: int = 768
     radius: float = 0.25
+
+    def __post_init__(self) -> None:
+        check_positive(self, "num_candidates", "radius")
 
     def propose(self, seen: Situation, key: PRNGKeyArray) -> Float[Array, " d"]:
         """Return the best candidate."""

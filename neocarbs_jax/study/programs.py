@@ -4,11 +4,12 @@ A suggestion takes two programs, the fit of the surrogates and the proposal, and
 compiles at once. What a study needs next is compiled while the trials that come before it train.
 """
 
+import contextlib
 import functools
 import os
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neocarbs_jax import beliefs, sweep
+from neocarbs_jax import beliefs, observations, sweep
 from neocarbs_jax.beliefs import Form
 
 # Half the time to compile, and none lost at run time: what takes time there is LAPACK's and Eigen's.
@@ -26,16 +27,24 @@ _QUICKLY: tuple[dict[str, Any], ...] = (
     {"xla_backend_optimization_level": 1},
 )
 _SHORTEST_COMPILATION = 0.2  # seconds; what takes less is not worth a file
+_MOST_PROGRAMS = 32
 
 
 def keep_on_disk() -> None:
     """Keep compiled programs between processes, in the user's cache folder unless JAX was told another one.
 
-    That is `JAX_COMPILATION_CACHE_DIR`, else `neocarbs-p3o/jax` in `XDG_CACHE_HOME` or `~/.cache`.
+    That is `JAX_COMPILATION_CACHE_DIR`, else `neocarbs-p3o/jax` in `XDG_CACHE_HOME` or `~/.cache`. JAX has one such
+    cache per process, so the user's own programs are kept too. Where no folder can be made, nothing is kept.
     """
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(home / "neocarbs-p3o" / "jax"))
+    if jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
+        return
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neocarbs-p3o" / "jax"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (RuntimeError, OSError):  # no home directory, or one that cannot be written
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST_COMPILATION)
 
 
@@ -45,44 +54,80 @@ def double_precision() -> Any:
 
 
 class Programs:
-    """Programs by what they depend on, each compiled once per process, by whoever needs it first."""
+    """Programs by what they depend on, each compiled once per process, by whoever needs it first.
+
+    A thread compiles what is wanted ahead of need, one program after the other. It is no daemon, as an interpreter must
+    not end while XLA compiles; but once the main thread has ended, it starts no further program.
+    """
 
     def __init__(self) -> None:
-        self._made: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
+        self.forget()
 
-    @functools.cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(max_workers=1, thread_name_prefix="neocarbs-compile")
+    def forget(self) -> None:
+        """Give all programs back; whoever still uses one keeps it."""
+        self._made: dict[Hashable, Future[Any]] = {}
+        self._wanted: dict[Hashable, Callable[[], Any]] = {}
+        self._worker: threading.Thread | None = None
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Return the program of this key, compiling it here unless somebody already does."""
         with self._lock:
-            future, mine = self._made.get(key), False
-            if future is None or future.cancel():  # cancelled: it waited in the queue, and we need it now
-                future, mine = Future(), True
-                future.set_running_or_notify_cancel()
-                self._made[key] = future
+            self._wanted.pop(key, None)
+            future = self._made.get(key)
+            mine = future is None
+            if future is None:
+                future = self._enter(key)
         if mine:
             self._run(key, future, make)
         return future.result()
 
     def ahead(self, key: Hashable, make: Callable[[], Any]) -> None:
-        """Start to compile the program of this key in the background, unless it is there or under way."""
+        """Compile the program of this key in the background, unless it is there or under way."""
         with self._lock:
-            if key not in self._made:
-                self._made[key] = self._pool.submit(make)
+            if key in self._made or key in self._wanted:
+                return
+            self._wanted[key] = make
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="neocarbs-compile")
+                self._worker.start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._wanted or not threading.main_thread().is_alive():
+                    self._worker = None
+                    return
+                key = next(iter(self._wanted))
+                make, future = self._wanted.pop(key), self._enter(key)
+            with contextlib.suppress(Exception):  # whoever needs the program compiles it again, and hears of the error
+                self._run(key, future, make)
+
+    def _enter(self, key: Hashable) -> Future[Any]:
+        self._made[key] = future = Future()
+        for other in list(self._made)[:-_MOST_PROGRAMS]:
+            if self._made[other].done():
+                del self._made[other]
+        return future
 
     def _run(self, key: Hashable, future: Future[Any], make: Callable[[], Any]) -> None:
         try:
             future.set_result(make())
         except BaseException as error:  # Ctrl-C too: whoever waits must hear of it, and the next one tries again
-            del self._made[key]
+            with self._lock:
+                self._made.pop(key, None)
             future.set_exception(error)
             raise
 
 
 _PROGRAMS = Programs()
+if hasattr(os, "register_at_fork"):  # no thread of the parent goes on in a child
+    os.register_at_fork(after_in_child=_PROGRAMS.__init__)
+
+
+def forget() -> None:
+    """Give all programs back, as `jax.clear_caches` does with those of `jax.jit`."""
+    _PROGRAMS.forget()
 
 
 def initial(config: sweep.Config) -> Callable[..., Any]:
@@ -117,7 +162,7 @@ def proposal_ahead(config: sweep.Config) -> None:
 def _fit(form: Form, num_axes: int, num_rows: int) -> tuple[Hashable, Callable[[], Any]]:
     def make() -> Any:
         with double_precision():
-            rows = jax.eval_shape(lambda: sweep.buffers.empty(num_rows, num_axes))
+            rows = jax.eval_shape(lambda: observations.empty(num_rows, num_axes))
             return _compile(functools.partial(beliefs.fit, form), rows, jax.ShapeDtypeStruct((), np.int32))
 
     return ("fit", form, num_axes, num_rows), make

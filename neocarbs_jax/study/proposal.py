@@ -17,6 +17,7 @@ from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.study import ledger, programs
 from neocarbs_jax.study.ledger import Trial
 
+_FEWEST_COMPLETED = 4  # trials before predictions mean anything
 MIN_CAPACITY = 128  # one program until then: compiling one takes longer than all suggestions of a smaller one
 
 _STATUS = {
@@ -69,18 +70,18 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: Me
     config = dataclasses.replace(config, capacity=max(config.capacity, 1 << n.bit_length()))
     # Matrices are small: threads of BLAS cost more than they bring, on a busy machine twenty times as much.
     with _thread_pools().limit(limits=1, user_api="blas"), programs.double_precision():
+        _compile_ahead(config, n)
         suggestion = None
         if n == 0:
             unit = config.space.center
         elif _is_initial(config, trials):
-            unit = programs.initial(config)(np.asarray(seed), np.int32(n))
+            unit = programs.initial(config)(np.asarray(int(seed)), np.int32(n))
         else:
             suggestion = _suggest(config, trials, seed, memory or Memory())
             unit = suggestion.unit
-        _compile_ahead(config, n)
     values = config.space.from_unit(np.asarray(unit))
-    informed = sum(t.status == "completed" for t in trials) >= config.strategy.num_initial
-    if suggestion is None or not informed:  # with less, predictions mean nothing
+    fewest = max(_FEWEST_COMPLETED, config.strategy.num_initial)
+    if suggestion is None or sum(t.status == "completed" for t in trials) < fewest:
         return Trial(number=n, values=values, status="running")
     predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
     known: dict[str, Any] = {k: v for k, v in predictions.items() if math.isfinite(v)}
@@ -106,7 +107,7 @@ def _suggest(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: M
             fit = program(beliefs.rows_to_fit(jax.device_get(state.observations), checkpoint, size), checkpoint)
             state = state._replace(fit=jax.device_get(fit))
             memory.keep(state.fit, rows)
-    return programs.proposal(config)(state, np.asarray(seed))
+    return programs.proposal(config)(state, np.asarray(int(seed)))
 
 
 def _columns(
@@ -131,9 +132,9 @@ def _compile_ahead(config: sweep.Config, n: int) -> None:
     """Compile in the background what is needed soon, so that no suggestion waits for it."""
     if not config.strategy.uses_surrogates:
         return
-    sizes = beliefs.bucket_sizes(config.capacity)
-    programs.fit_ahead(config.form, config.space.size, sizes[0])
     programs.proposal_ahead(config)
+    sizes = beliefs.bucket_sizes(config.capacity)
+    programs.fit_ahead(config.form, config.space.size, _bucket(config, int(beliefs.last_checkpoint(np.asarray(n)))))
     for size, larger in itertools.pairwise(sizes):
         if n >= size // 2:
             programs.fit_ahead(config.form, config.space.size, larger)
