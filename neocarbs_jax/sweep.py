@@ -66,7 +66,7 @@ class Suggestion(NamedTuple):
         index: its row in the buffer.
         unit: the point.
         values: name -> value, traced, without fixed strings; exact Python values: `space.from_unit(np.asarray(unit))`.
-        predicted_score: predictive mean of the measured score, in its own units.
+        predicted_score: predictive median of the measured score, in its own units.
         predicted_score_std: standard deviation of that prediction, noise included.
         predicted_cost: predictive median of the measured cost, in its own units.
         predicted_cost_std: standard deviation of that prediction.
@@ -117,7 +117,7 @@ def refit(config: Config, state: State) -> State:
 
 
 def propose(config: Config, state: State, key: PRNGKeyArray) -> tuple[State, Suggestion]:
-    """Return the next point to try by the surrogates as they are fitted, entered as pending.
+    """Return the next point to try, entered as pending, without fitting the surrogates: call `refit` before.
 
     Args:
         config: of the sweep.
@@ -265,7 +265,7 @@ def restore(
     status: Int[ArrayLike, " n"],
     fit: Fit | None = None,
 ) -> State:
-    """The state of a sweep that made these suggestions in this order.
+    """Return the state of a sweep that made these suggestions in this order; `suggest` or `refit` fits its surrogates.
 
     Args:
         config: of the sweep; its capacity holds all rows.

@@ -94,7 +94,7 @@ def scripts(wheel, tmp_path_factory):
     return environment / "bin"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def elsewhere(tmp_path_factory):
     """A user's repository with packages of the same names as ours."""
     folder = tmp_path_factory.mktemp("elsewhere")

@@ -19,7 +19,7 @@ class Posterior(NamedTuple):
 
     Attributes:
         process: observed at the observed and at the pending rows.
-        target: its data; at pending rows the posterior mean, so that they shrink variances and move no mean.
+        target: its data. Pending rows hold the posterior mean: they shrink variances, and leave means as they are.
         noise: variance of a measurement.
         mean: of the noiseless function at each observed row.
         std: its standard deviation there; pending points are not counted.

@@ -40,7 +40,7 @@ class Pulse:
         return Pulse, (self._study,)  # a copy in another process beats for that process's trials
 
     def add(self, trial: optuna.Trial) -> None:
-        """Sign the trial with this process and beats for it from now on."""
+        """Sign the trial with this process and beat for it from now on."""
         for name, value in (("host", platform.node()), ("process", os.getpid()), ("token", _TOKEN)):
             trial.set_user_attr(name, value)
         if self._beat is None:

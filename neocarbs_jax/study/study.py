@@ -224,7 +224,7 @@ class Study:
         on_ask: Callable[[Trial], None] | None = None,
         on_tell: Callable[[Trial], None] | None = None,
     ) -> list[Trial]:
-        """Asks, runs and tells until the study is done; called again, it goes on where it stopped.
+        """Ask, run and tell until the study is done; called again, it goes on where it stopped.
 
         Args:
             objective: values -> (score, cost), or (score, cost, attrs to record).
