@@ -34,8 +34,9 @@ class Config:
         num_minibatches: Parts of a segment that an epoch takes one gradient step each on.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
             each epoch. Samples are for "gae" without recurrence only, as the other losses look along the steps.
-        estimator: "p3o", "original" (PufferLib 3.0's P3O), "gae" (PPO), or an object of the protocol `Estimator`. An
-            object has its own horizon, tau rule and implementation; these fields then take its values.
+        estimator: "p3o", "original" (PufferLib 3.0's P3O), "gae" (PPO), or an object of the protocol `Estimator`. If an
+            object has a horizon, a tau rule or an implementation, the fields of these names take its values, and other
+            values of them are refused.
         optimizer: "adam" or "muon".
         precision: Of the network's arithmetic; parameters, losses and statistics are float32.
         reward_scale: "rms" (rewards over their running root mean square), "return" (over the running deviation of
@@ -96,7 +97,9 @@ class Config:
         """Make the fields that an estimator object has, too, those of the object."""
         defaults = {f.name: f.default for f in fields(self) if f.name in ("horizon", "tau_rule", "implementation")}
         for name, default in defaults.items():
-            own = getattr(self.estimator, name, default)
+            if not hasattr(self.estimator, name):
+                continue
+            own = getattr(self.estimator, name)
             if getattr(self, name) not in (default, own):
                 raise ValueError(f"`{name}` must be set on the estimator; got {getattr(self, name)!r} beside {own!r}.")
             object.__setattr__(self, name, own)

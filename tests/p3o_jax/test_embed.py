@@ -1,4 +1,4 @@
-"""docs/guide/embed.md: the loop runs as it stands, stays short, and becomes PPO by the three places that the page says."""
+"""docs/guide/embed.md: the loop runs as it stands, is short, and becomes PPO by the three places that the page says."""
 
 import re
 from pathlib import Path
