@@ -11,7 +11,7 @@ from neocarbs_jax.study import programs
 
 @functools.cache
 def _quickly():
-    """Options of the compiler: what LLVM optimises is little of the run time, and three quarters of the compile time."""
+    """Options of the compiler: LLVM's passes save little run time, and take three quarters of the compile time."""
     if jax.default_backend() != "cpu":
         return {}
     level, plain_loops = {"xla_backend_optimization_level": 0}, {"xla_cpu_use_fusion_emitters": False}

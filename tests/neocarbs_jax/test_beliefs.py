@@ -86,9 +86,7 @@ def test_a_refit_is_a_fit_to_the_rows_of_the_last_checkpoint(fit, jit):
         refit = jit(lambda state: beliefs.refit(CONFIG.form, state.observations, state.fit, state.count))
         rows = beliefs.rows_to_fit(state.observations, np.asarray(20, np.int32), 24)
         # Two programs.
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), refit(state), fit(rows, np.int32(20))
-        )
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), refit(state), fit(rows, np.int32(20)))
         done = state._replace(fit=beliefs.unfitted(CONFIG.form, 2)._replace(count=jnp.int32(20)))
         jax.tree.map(np.testing.assert_array_equal, refit(done), done.fit)
 

@@ -40,7 +40,9 @@ def test_importances_know_which_axes_matter(learnt, jit):
     with jax.enable_x64(True):
         importance = np.asarray(jit(insight.importances, static_argnums=0)(CONFIG, state, front))
     np.testing.assert_allclose(importance.sum(1), 1, rtol=1e-6)
-    assert importance[:, 2].max() < importance[:, :2].min(axis=0).max()
+    # Score and cost know nothing of y; x and steps both matter all along the front.
+    assert importance[:, 2].max() < 0.02
+    assert importance[:, :2].min() > 0.1
 
 
 def test_scaling_laws_recover_the_cost_axis_and_a_constant_optimum(learnt):

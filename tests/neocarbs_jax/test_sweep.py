@@ -51,6 +51,7 @@ def test_first_suggestion_is_the_search_centre(suggest):
     np.testing.assert_array_equal(suggestion.unit, SPACE.snap(jnp.asarray(SPACE.center, suggestion.unit.dtype)))
 
 
+@pytest.mark.slow
 def test_a_vmapped_run_equals_runs_in_a_loop(run, jit):
     keys = jax.random.split(jax.random.key(1), 2)
     together = jit(jax.vmap(functools.partial(sweep.run, CONFIG, objective, num_trials=20)))(keys)[1]
@@ -190,9 +191,7 @@ def test_a_sweep_runs_on_a_users_own_kernel_and_the_fit_finds_the_axis_that_matt
         matern32, lambda num_axes: {"log_scale": gp.Normal(jnp.zeros(num_axes)), "log_variance": gp.Normal(0.0)}
     )
     space = SearchSpace(idle=Linear(0, 1), x=Linear(0, 1), steps=Log(1, 100))
-    config = sweep.Config(
-        space, 24, NeoCARBS(num_candidates=64, num_refined=8), warp="linear", kernel_fn=builder
-    )
+    config = sweep.Config(space, 24, NeoCARBS(num_candidates=64, num_refined=8), warp="linear", kernel_fn=builder)
 
     def wave(values, key):
         del key

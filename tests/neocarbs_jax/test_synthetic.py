@@ -16,11 +16,11 @@ def random_units(task: synthetic.Task, num: int, seed: int = 0) -> jax.Array:
 
 
 @pytest.fixture(scope="module")
-def noiseless() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def noiseless(jit) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Scores and costs of 4096 random points of every task."""
 
     def evaluate(task: synthetic.Task):
-        return jax.jit(jax.vmap(lambda unit: task.noiseless(task.space.from_unit(unit))))(random_units(task, 4096))
+        return jit(jax.vmap(lambda unit: task.noiseless(task.space.from_unit(unit))))(random_units(task, 4096))
 
     return {name: tuple(np.asarray(a) for a in evaluate(synthetic.make(name))) for name in NAMES}
 
@@ -81,7 +81,7 @@ def test_no_point_lies_above_the_front(name, noiseless):
 
 
 @pytest.mark.parametrize("name", ["cutoff", "rl_hard", "ridge"])  # one of each family
-def test_front_is_reached_by_points_of_the_space(name):
+def test_front_is_reached_by_points_of_the_space(name, jit):
     """A local search from random points comes within 5% of the front's hypervolume, so the front is not too high."""
     task = synthetic.make(name)
     front = task.front()
@@ -100,30 +100,30 @@ def test_front_is_reached_by_points_of_the_space(name):
         best = jnp.argmax(jnp.where(affordable, jnp.nan_to_num(score, nan=-1.0)[None, :], -jnp.inf), axis=1)
         return pool[best], None
 
-    search = jax.jit(lambda units, keys: jax.lax.scan(generation, units, keys)[0])
+    search = jit(lambda units, keys: jax.lax.scan(generation, units, keys)[0])
     units = search(random_units(task, 96, seed=1), jax.random.split(jax.random.key(2), 50))
-    reached = hypervolume_fraction(*evaluate(units), front, task.floor)[-1]
+    reached = jit(lambda units: hypervolume_fraction(*evaluate(units), front, task.floor))(units)[-1]
     assert 0.95 < reached < 1 + 1e-3
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_noise_is_centred_on_the_noiseless_outcome(name):
+def test_noise_is_centred_on_the_noiseless_outcome(name, jit):
     task = synthetic.make(name)
     values = task.space.from_unit(jnp.full(task.space.size, 0.5))
     score, cost = task.noiseless(values)
-    scores, costs = jax.vmap(lambda key: task(values, key))(jax.random.split(jax.random.key(0), 4096))
+    scores, costs = jit(jax.vmap(lambda key: task(values, key)))(jax.random.split(jax.random.key(0), 4096))
     spread = float(jnp.std(scores)) / 64 + 1e-6
     # percentile and log are curved in their noisy cost: the mean moves by a few percent of the score
     assert abs(float(jnp.mean(scores)) - float(score)) < 4 * spread + 0.02 * abs(float(score))
     assert float(jnp.mean(costs)) == pytest.approx(float(cost), rel=0.02)
 
 
-def test_only_diverging_fails_and_only_there():
+def test_only_diverging_fails_and_only_there(jit):
     task = synthetic.make("diverging")
     units = random_units(task, 512)
-    evaluate = jax.vmap(lambda unit: task(task.space.from_unit(unit), jax.random.key(0)))
+    evaluate = jit(jax.vmap(lambda unit: task(task.space.from_unit(unit), jax.random.key(0))))
     score, cost = evaluate(units)
-    calm, _ = jax.vmap(lambda unit: synthetic.make("rl").noiseless(task.space.from_unit(unit)))(units)
+    calm, _ = jit(jax.vmap(lambda unit: synthetic.make("rl").noiseless(task.space.from_unit(unit))))(units)
     failed = np.isnan(score)
     assert 0.1 < failed.mean() < 0.4
     assert np.asarray(calm)[failed].max() <= 0.05

@@ -3,7 +3,8 @@
 import optuna
 import pytest
 
-from neocarbs_jax.optuna_sampler import NeoCARBSSampler
+from neocarbs_jax import optuna_sampler
+from neocarbs_jax.adapters.optuna_sampler import NeoCARBSSampler
 from neocarbs_jax.space import Choice, Integer, Log, SearchSpace
 
 SPACE = SearchSpace(lr=Log(1e-5, 1e-1), epochs=Integer(1, 8), kind=Choice(("a", "b")))
@@ -26,11 +27,16 @@ def test_optuna_optimizes_with_it():
     assert [t.state.name for t in study.trials].count("COMPLETE") == 5
     assert len({t.params["lr"] for t in study.trials}) == 6
     assert study.trials[0].params["lr"] == pytest.approx(1e-3)  # the centre of the space
+    assert len({t.params["unknown_to_the_space"] for t in study.trials}) == 6  # drawn at random
 
 
 def test_other_directions_are_refused():
     study = optuna.create_study(sampler=NeoCARBSSampler(SPACE), direction="minimize")
     with pytest.raises(ValueError, match=r"`directions` must be \['maximize', 'minimize'\].*got \['minimize'\]"):
         study.optimize(objective, n_trials=1)
-    with pytest.raises(ValueError, match="`strategy` must be one of"):
+    with pytest.raises(ValueError, match=r"`strategy` must be a Strategy or one of neocarbs, .*; got 'guess'"):
         NeoCARBSSampler(SPACE, strategy="guess")
+
+
+def test_the_short_name_is_the_same_sampler():
+    assert optuna_sampler.NeoCARBSSampler is NeoCARBSSampler

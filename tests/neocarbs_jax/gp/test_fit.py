@@ -31,7 +31,9 @@ def matern32(parameters):
     return tinygp.transforms.Linear(scale, jnp.exp(parameters["log_variance"]) * tinygp.kernels.Matern32())
 
 
-USERS = KernelBuilder(matern32, lambda num_axes: {"log_scale": Normal(jnp.zeros(num_axes)), "log_variance": Normal(0.0)})
+USERS = KernelBuilder(
+    matern32, lambda num_axes: {"log_scale": Normal(jnp.zeros(num_axes)), "log_variance": Normal(0.0)}
+)
 
 
 @pytest.mark.parametrize(

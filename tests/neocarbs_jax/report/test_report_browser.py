@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from neocarbs_jax import report
-from neocarbs_jax.ledger import Trial
+from neocarbs_jax.report import report
+from neocarbs_jax.study.ledger import Trial
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OFFLINE = "--disable-background-networking --disable-component-update --disable-sync --no-first-run --disable-quic"

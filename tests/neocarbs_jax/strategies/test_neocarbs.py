@@ -162,6 +162,7 @@ class Believer(NeoCARBS):
         return at._replace(score=seen.known.warp.forward(seen.observations.score))
 
 
+@pytest.mark.slow
 def test_an_ablation_is_a_constructor_or_a_subclass(run):
     """Another rule proposes other points, once the initial design is over."""
     rules = {

@@ -10,7 +10,7 @@ import pytest
 
 from neocarbs_jax import pareto, strategies, sweep
 from neocarbs_jax.beliefs import Beliefs
-from neocarbs_jax.space import Choice, Integer, Linear, Log, SearchSpace
+from neocarbs_jax.space import Choice, Integer, Linear, Log, Logit, SearchSpace
 from neocarbs_jax.strategies import CARBS, NeoCARBS, ParetoGenetic, Protein, Random, Strategy
 from neocarbs_jax.strategies.base import Situation, observed_range, random_parents, raw_front
 from neocarbs_jax.sweep import Status
@@ -50,9 +50,7 @@ def test_counts_of_neocarbs_are_positive_whole_numbers(name, value):
 
 
 def test_acquisitions_are_named():
-    with pytest.raises(
-        ValueError, match="`acquisition` must be one of ehvi, improvement, conservative; got 'entropy'"
-    ):
+    with pytest.raises(ValueError, match="`acquisition` must be one of ehvi, improvement, conservative; got 'entropy'"):
         NeoCARBS(acquisition="entropy")
 
 
@@ -66,14 +64,18 @@ def test_only_neocarbs_starts_with_several_draws_and_goes_on_until_one_succeeds(
 @pytest.mark.parametrize("kind", [NeoCARBS, Random])
 def test_the_initial_design_alone_is_what_a_sweep_without_results_is_told(kind, suggest):
     """`initial` needs no surrogates, and gives the point that `propose` gives."""
-    strategy = NeoCARBS(num_candidates=64, num_refined=8) if kind is NeoCARBS else kind()
-    config = sweep.Config(SPACE, 12, strategy, warp="linear")
+    # As in test_sweep, whose compiled program is found on disk.
+    space = SearchSpace(
+        learning_rate=Log(1e-5, 1e-1), steps=Log(1e7, 1e10), gamma=Logit(0.8, 0.9999), epochs=Integer(1, 8)
+    )
+    strategy = NeoCARBS(num_candidates=128, num_refined=32) if kind is NeoCARBS else kind()
+    config = sweep.Config(space, 24, strategy, warp="linear")
     state = sweep.init(config)
     for n in range(3):
         key = jax.random.fold_in(jax.random.key(4), n)
         state, suggestion = suggest(config, state, key)
         if n:
-            np.testing.assert_array_equal(suggestion.unit, strategy.initial(SPACE, key))
+            np.testing.assert_array_equal(suggestion.unit, strategy.initial(space, key))
 
 
 def observations(unit, score, cost, status):

@@ -10,9 +10,8 @@ import time
 
 import pytest
 
-from neocarbs_jax import liveness
 from neocarbs_jax.space import Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace
-from neocarbs_jax.study import Study
+from neocarbs_jax.study import Study, liveness
 
 
 @pytest.fixture
@@ -171,7 +170,7 @@ def test_an_unknown_study_is_refused_with_the_known_names(space, storage):
 WORKER = """
     import sys, time
     from neocarbs_jax.space import Integer, Log, SearchSpace
-    from neocarbs_jax.study import Study
+    from neocarbs_jax.study import Study, liveness
     space = SearchSpace(learning_rate=Log(1e-5, 1e-1), epochs=Integer(1, 8))
     study = Study.create(space, sys.argv[1])
     trials = study.run(lambda values: (float(values["epochs"]), 1.0), num_trials=2)

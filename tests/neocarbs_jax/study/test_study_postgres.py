@@ -56,6 +56,7 @@ WORKER = """
 """
 
 
+@pytest.mark.slow
 def test_workers_share_a_study_without_repeating_each_other(url, tmp_path):
     script = tmp_path / "worker.py"
     script.write_text(textwrap.dedent(WORKER))
