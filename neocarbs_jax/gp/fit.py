@@ -17,7 +17,7 @@ LABEL_NOISE = Normal(-2.0, 1.0)
 """Priors of log noise variance, by what is predicted; targets are standardised."""
 
 _NUM_STEPS = 24
-_BOUND = 12.0  # prior standard deviations from the prior mean
+_BOUND = 12.0  # prior standard deviations from the prior mean; of log noise, from 0
 
 
 class Hyperparameters(NamedTuple):
@@ -114,6 +114,6 @@ def fit(
         return (h, state), None
 
     start = prior_mode(builder, num_axes, noise, unit.dtype)
-    bounds = [_away_from_prior(builder, num_axes, noise, unit.dtype, deviations) for deviations in (-_BOUND, _BOUND)]
+    bounds = [_away_from_prior(builder, num_axes, Normal(0.0), unit.dtype, bound) for bound in (-_BOUND, _BOUND)]
     (fitted, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), None, length=num_steps)
     return fitted

@@ -38,8 +38,8 @@ class KernelBuilder:
     Attributes:
         build: parameters by name -> kernel of points of the unit cube. Parameters are unbounded, so take exponentials
             of those that must be positive.
-        prior: number of unit coordinates -> prior of each parameter by name. Fits start at the prior means and stay within
-            12 prior standard deviations of them.
+        prior: number of unit coordinates -> prior of each parameter by name. Fits start at the prior means, and stay
+            within 12 prior standard deviations of them.
     """
 
     build: Callable[[Mapping[str, Array]], tinygp.kernels.Kernel]

@@ -106,16 +106,6 @@ def test_a_full_buffer_keeps_its_front_and_goes_on(suggest):
     assert {0.0, 10.0, -11.0} <= {*state.observations.score.tolist()}
 
 
-@pytest.mark.xfail(strict=True, reason="`_free_row` takes the lowest row, which after a round is the newest one")
-def test_a_full_buffer_forgets_its_oldest_rows(suggest):
-    config = sweep.Config(SearchSpace(x=Linear(0, 1), steps=Log(1, 100)), capacity=5, strategy="random")
-    state = sweep.init(config)
-    for i in range(12):
-        state, suggestion = suggest(config, state, jax.random.key(i))
-        state = sweep.observe(config, state, suggestion, 10.0 if i == 2 else -float(i), 1.0 + i)
-    assert sorted(state.observations.score.tolist()) == [-11.0, -10.0, -9.0, 0.0, 10.0]
-
-
 def test_growing_keeps_every_row_and_the_next_suggestion_fits(suggest, finished_sweep):
     state, _ = finished_sweep
     config, grown = sweep.grow(CONFIG, state, 48)

@@ -96,7 +96,7 @@ def test_the_first_trial_is_the_centre_and_compiles_nothing(strategy, recorder, 
     assert compilations == []
     assert recorder.got == []
     # Meanwhile, what comes after the initial design.
-    expected = [("fit", 64), ("proposal", config)] if strategy.uses_surrogates else []
+    expected = [("proposal", config), ("fit", 64)] if strategy.uses_surrogates else []
     assert recorder.queued == expected
 
 
@@ -116,11 +116,11 @@ def test_what_is_needed_next_is_compiled_ahead(recorder):
         proposal._compile_ahead(config, n)
         return [(kind, last if kind == "fit" else last.capacity) for kind, last in recorder.queued]
 
-    assert ahead(1) == [("fit", 64), ("proposal", 128)]
-    assert ahead(32) == [("fit", 64), ("proposal", 128), ("fit", 128)]
-    assert ahead(64) == [("fit", 64), ("proposal", 128), ("fit", 128), ("proposal", 256)]
-    assert ahead(130) == [("fit", 64), ("proposal", 256), ("fit", 128)]
-    assert ahead(192) == [("fit", 64), ("proposal", 256), ("fit", 128), ("proposal", 512)]
+    assert ahead(1) == [("proposal", 128), ("fit", 64)]
+    assert ahead(32) == [("proposal", 128), ("fit", 64), ("fit", 128)]
+    assert ahead(64) == [("proposal", 128), ("fit", 64), ("fit", 128), ("proposal", 256)]
+    assert set(ahead(130)) == {("proposal", 256), ("fit", 128)}
+    assert set(ahead(192)) == {("proposal", 256), ("fit", 128), ("proposal", 512)}
 
 
 @pytest.mark.parametrize("counts", [(12, 31), pytest.param((31, 32, 35), marks=pytest.mark.slow)])
