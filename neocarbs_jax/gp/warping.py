@@ -184,8 +184,10 @@ def _quantiles(y: Float[Array, " n"], mask: Bool[Array, " n"], levels: np.ndarra
 @jax.jit
 def _interpolate(value: Float[Array, "*n"], x: Float[Array, " k"], z: Float[Array, " k"]) -> Float[Array, "*n"]:
     """Linear between knots and beyond them, along the outer segments."""
-    segment = _segment(value, x)
-    return z[segment] + (value - x[segment]) * (jnp.diff(z) / jnp.diff(x))[segment]
+    segment, dx = _segment(value, x), jnp.diff(x)
+    # In single precision, knots of a steep warp may coincide; there the map is a step.
+    slope = jnp.where(dx > 0, jnp.diff(z) / jnp.where(dx > 0, dx, 1), 0)
+    return z[segment] + (value - x[segment]) * slope[segment]
 
 
 def _segment(value: Float[Array, "*n"], x: Float[Array, " k"]) -> Int[Array, "*n"]:

@@ -67,3 +67,11 @@ def test_a_few_wrecked_runs_leave_the_others_apart(fit_warp):
         z = warp.forward(score)
         assert float(z[-1] - z[2]) > 0.5  # standard deviations; a linear map leaves 1e-9 of one
         np.testing.assert_allclose(warp.inverse(z)[2:], score[2:], atol=1.0)
+
+
+def test_knots_that_coincide_make_a_step_and_no_nan():
+    """In single precision a steep warp's knots may round to one number."""
+    x, z = jnp.array([0.0, 1.0, 1.0, 2.0]), jnp.array([0.0, 1.0, 2.0, 3.0])
+    at = jnp.array([-1.0, 0.5, 1.5, 3.0])
+    np.testing.assert_allclose(warping._interpolate(at, x, z), [-1.0, 0.5, 2.5, 4.0])
+    assert bool(jnp.isfinite(warping._interpolate(at, z, jnp.zeros(4))).all())
