@@ -76,9 +76,10 @@ def active_front(
     first = jnp.where(any_success, jnp.min(jnp.where(success, log_cost, jnp.inf)), 0)
     above = success & (plain > jnp.min(jnp.where(success, plain, jnp.inf)) + tolerance)
     rise = jnp.where(jnp.any(above), jnp.min(jnp.where(above, log_cost, jnp.inf)), first)
-    before = jnp.max(jnp.where(success & (log_cost < rise), log_cost, -jnp.inf))
+    cheaper = success & (log_cost < rise)
+    before = jnp.max(jnp.where(cheaper, log_cost, -jnp.inf))
     below = jnp.maximum(first - rule.growth, jnp.minimum(cheapest, first))
-    start = jnp.where(rise > first, before, below)
+    start = jnp.where(jnp.any(cheaper), before, below)
     end = jnp.where(any_success, jnp.min(jnp.where(good, log_cost, jnp.inf)), 0) + rule.growth
     # Beyond what any candidate can reach there is nothing to gain: a margin keeps the dearest ones in.
     last = jnp.maximum(jnp.minimum(end + rule.reach, reachable + _MARGIN), start + _MARGIN)
