@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 import pytest
 
-MEMORY_LIMIT = 0.75e9
+MEMORY_LIMIT = 1.0e9
 CACHE_LIMIT = 0.5e9
 CACHE_OPTIONS = {
     "jax_persistent_cache_min_compile_time_secs": 0,
