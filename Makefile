@@ -58,12 +58,12 @@ bench-train: install  ## training throughput; the full form: ARGS=
 bench-gpu: install  ## what waits for a GPU, by one command
 	$(BIN)/python -m pytest -q tests/gpu
 	$(BIN)/python -m experiments.bench.kernels.advantages
-	$(BIN)/python -m experiments.bench.learner.throughput
-	$(BIN)/python -m experiments.bench.learner.throughput --networks "mlp 64x2" --num-envs 16384 --updates 200 --rounds 3 \
+	$(BIN)/python -m experiments.bench.learner.throughput --updates 32 --rounds 3 --out experiments/results/train_gpu
+	$(BIN)/python -m experiments.bench.learner.throughput --networks "mlp 64x2" --num-envs 16384 --updates 60 --rounds 3 \
 	  --out experiments/results/train_large
 	$(BIN)/python -m experiments.bench.learner.throughput --networks "mlp 64x2" --num-envs 64 --num-minibatches 4 --learners 256 \
-	  --updates 100 --rounds 3 --out experiments/results/train_vmapped
-	$(BIN)/python -m experiments.bench.envs --save
+	  --updates 60 --rounds 3 --out experiments/results/train_vmapped
+	$(BIN)/python -m experiments.bench.envs --save --num-envs 1024 16384
 
 gpu-compile:  ## compile the kernels for an H200 without one (downloads 1.3 GB into .venv-gpu)
 	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu

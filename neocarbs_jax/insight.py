@@ -153,12 +153,12 @@ def fit_line(x: Float[Array, " k"], y: Float[Array, " k"], mask: Bool[Array, " k
     """Least squares over the unmasked points; with fewer than three of them the deviations are infinite."""
     weight = mask.astype(x.dtype)
     count = jnp.sum(weight)
-    mean_x, mean_y = (weight @ a / jnp.maximum(count, 1) for a in (x, y))
+    mean_x, mean_y = (jnp.sum(weight * a) / jnp.maximum(count, 1) for a in (x, y))
     dx, dy = weight * (x - mean_x), weight * (y - mean_y)
-    spread = jnp.maximum(dx @ dx, jnp.finfo(x.dtype).tiny)
-    slope = dx @ dy / spread
+    spread = jnp.maximum(jnp.sum(dx * dx), jnp.finfo(x.dtype).tiny)
+    slope = jnp.sum(dx * dy) / spread
     residual = dy - slope * dx
-    variance = jnp.where(count > 2, residual @ residual / jnp.maximum(count - 2, 1), jnp.inf)
+    variance = jnp.where(count > 2, jnp.sum(residual * residual) / jnp.maximum(count - 2, 1), jnp.inf)
     return ScalingLaw(
         intercept=mean_y - slope * mean_x,
         slope=slope,

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from neocarbs_jax.precision import matmul
+
 
 class Status(enum.IntEnum):
     """What became of a row."""
@@ -109,8 +111,8 @@ def merge(observations: Observations) -> Merged:
     share = weight / jnp.maximum(jnp.sum(weight, axis=1, keepdims=True), 1)
     earlier = jnp.sum(jnp.tril(same, -1), axis=1)
     return Merged(
-        score=jnp.where(success, share @ jnp.where(success, observations.score, 0), 0),
-        cost=jnp.where(success, jnp.exp(share @ jnp.log(jnp.where(success, observations.cost, 1))), 1),
+        score=jnp.where(success, matmul(share, jnp.where(success, observations.score, 0)), 0),
+        cost=jnp.where(success, jnp.exp(matmul(share, jnp.log(jnp.where(success, observations.cost, 1)))), 1),
         num_replicates=count,
         first=success & (earlier == 0),
     )

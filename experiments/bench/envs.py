@@ -59,7 +59,7 @@ class Row:
         bare: Speed of `step_env` alone.
         cpu_ns: Processor time of a step with auto-reset, nanoseconds over all cores.
         reset_cost: What auto-reset and statistics add to the processor time of a step, as a share of it.
-        compile: Seconds to compile the auto-resetting rollout.
+        compile: Seconds to compile the auto-resetting rollout, or to load it where JAX's cache on disk is in use.
         megabytes: Temporary memory of it, beside its inputs and outputs.
     """
 

@@ -11,10 +11,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import tinygp
 from jaxtyping import Array, ArrayLike, Float
+
+from neocarbs_jax.precision import matmul
 
 _MEAN_VARIANCE = 1.0
 
@@ -77,16 +78,12 @@ class MaternLinear(tinygp.kernels.Kernel):
             return super().__call__(X1)
         left, right = X1 - 0.5, X2 - 0.5
         a, b = left / self.lengthscale[None, :], right / self.lengthscale[None, :]
-        squared = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None, :] - 2 * _product(a, b.T)
-        return self._combine(squared, _product(left, right.T))
+        squared = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None, :] - 2 * matmul(a, b.T)
+        return self._combine(squared, matmul(left, right.T))
 
     def _combine(self, squared: Float[Array, "*p"], slopes: Float[Array, "*p"]) -> Float[Array, "*p"]:
         r = jnp.sqrt(5 * jnp.maximum(squared, jnp.finfo(squared.dtype).tiny))  # at 0 the root has no slope
         return self.amplitude * (1 + r + r * r / 3) * jnp.exp(-r) + self.linear * slopes + _MEAN_VARIANCE
-
-
-def _product(a: Float[Array, "n d"], b: Float[Array, "d m"]) -> Float[Array, "n m"]:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _build(parameters: Mapping[str, Array]) -> MaternLinear:

@@ -10,6 +10,7 @@ from neocarbs_jax.batching import anywhere
 from neocarbs_jax.gp.fit import Hyperparameters, noise_variance
 from neocarbs_jax.gp.kernel import KernelBuilder
 from neocarbs_jax.gp.process import Surrogate
+from neocarbs_jax.precision import matmul
 
 _NUM_LATEST = 32
 
@@ -71,8 +72,8 @@ def condition(
     process = Surrogate(kernel, unit, noise, observed, covariance_value=covariance)
     inverse = process.solver.inverse_factor
     target = jnp.where(observed, target, 0)
-    innovations = inverse @ target  # of every row given those before it, in units of their deviation
-    weights = inverse.T @ innovations
+    innovations = matmul(inverse, target)  # of every row given those before it, in units of their deviation
+    weights = matmul(inverse.T, innovations)
     loo_variance = 1 / jnp.sum(inverse * inverse, axis=0)
     residual = weights * loo_variance
     age = jnp.sum(observed, dtype=jnp.int32) - jnp.cumsum(observed, dtype=jnp.int32)
@@ -85,7 +86,7 @@ def condition(
         factor = jax.lax.cond(anywhere(jnp.any(pending)), factorise, lambda: inverse)
         given = {"covariance_value": covariance, "inverse_factor": factor}
         known = Surrogate(kernel, unit, noise, observed | pending, **given)
-        completed = jnp.where(pending, gram @ jnp.where(observed, weights, 0), target)
+        completed = jnp.where(pending, matmul(gram, jnp.where(observed, weights, 0)), target)
     return Posterior(
         process=known,
         target=completed,

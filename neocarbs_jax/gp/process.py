@@ -13,6 +13,7 @@ import tinygp
 from jaxtyping import Array, Bool, Float
 
 from neocarbs_jax.gp.solver import MaskedCholesky
+from neocarbs_jax.precision import matmul
 
 
 class Surrogate(tinygp.GaussianProcess):
@@ -69,8 +70,8 @@ class Surrogate(tinygp.GaussianProcess):
         solver = self.solver
         weights = solver.solve_triangular(solver.solve_triangular(y), transpose=True)
         cross = jnp.where(solver.mask[:, None], self.kernel(self.X, X_test), 0)
-        half = solver.inverse_factor @ cross
-        return weights @ cross, self.kernel(X_test) - jnp.sum(half * half, axis=0)
+        half = matmul(solver.inverse_factor, cross)
+        return matmul(weights, cross), self.kernel(X_test) - jnp.sum(half * half, axis=0)
 
 
 @jax.custom_vjp
@@ -79,17 +80,18 @@ def _log_normal_density(
 ) -> Float[Array, ""]:
     """Return -(y' K^-1 y + log |K|) / 2, with d/dK = (w w' - K^-1) / 2 and d/dy = -w, where w = K^-1 y."""
     del covariance
-    innovations = inverse_factor @ y
-    return -0.5 * innovations @ innovations + jnp.sum(jnp.log(jnp.diagonal(inverse_factor)))
+    innovations = matmul(inverse_factor, y)
+    return -0.5 * jnp.sum(innovations * innovations) + jnp.sum(jnp.log(jnp.diagonal(inverse_factor)))
 
 
 def _forward(covariance: Array, inverse_factor: Array, y: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _log_normal_density(covariance, inverse_factor, y), (inverse_factor, inverse_factor.T @ (inverse_factor @ y))
+    weights = matmul(inverse_factor.T, matmul(inverse_factor, y))
+    return _log_normal_density(covariance, inverse_factor, y), (inverse_factor, weights)
 
 
 def _backward(residuals: tuple[Array, Array], g: Array) -> tuple[Array, None, Array]:
     inverse_factor, weights = residuals
-    inverse = inverse_factor.T @ inverse_factor
+    inverse = matmul(inverse_factor.T, inverse_factor)
     return 0.5 * g * (weights[:, None] * weights[None, :] - inverse), None, -g * weights
 
 

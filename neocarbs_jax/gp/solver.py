@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from tinygp.solvers.solver import Solver
 
 from neocarbs_jax.batching import one_by_one
+from neocarbs_jax.precision import matmul
 
 
 class MaskedCholesky(Solver):
@@ -82,7 +83,7 @@ class MaskedCholesky(Solver):
     def solve_triangular(self, y: Float[Array, "n *m"], *, transpose: bool = False) -> Float[Array, "n *m"]:
         """Return L^-1 y, or L'^-1 y; rows of y outside the mask count as 0."""
         inverse = self.inverse_factor.T if transpose else self.inverse_factor
-        return inverse @ _masked(self.mask, y)
+        return matmul(inverse, _masked(self.mask, y))
 
     def dot_triangular(self, y: Float[Array, "n *m"]) -> Float[Array, "n *m"]:
         """Return L y."""
@@ -92,7 +93,7 @@ class MaskedCholesky(Solver):
         """Return the covariance of the test points given the observed ones."""
         X_test = self.X if X_test is None else X_test
         half = self.solve_triangular(kernel(self.X, X_test))
-        return kernel(X_test, X_test) + noise - half.T @ half
+        return kernel(X_test, X_test) + noise - matmul(half.T, half)
 
 
 def _masked(mask: Bool[Array, " n"], y: Float[Array, "n *m"]) -> Float[Array, "n *m"]:

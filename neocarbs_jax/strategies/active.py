@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from neocarbs_jax import pareto
 from neocarbs_jax.beliefs import Beliefs, Surrogates
 from neocarbs_jax.observations import Observations
+from neocarbs_jax.precision import matmul
 
 _NUM_STRIPS = 32
 _MARGIN = 0.1
@@ -108,10 +109,10 @@ def rate(rule: ActiveRange, observations: Observations, known: Surrogates, at: B
     # Standardised scores: extreme units would overflow in single precision.
     score, height = known.plain(at.score[0] + at.score_std[0] * nodes), known.plain(front.score)
     width = jnp.maximum(front.edges[1:] - jnp.maximum(front.edges[:-1], at.log_cost[0]), 0)
-    gain = width @ (jnp.maximum(score[None, :] - height[:, None], 0) @ weights)
+    gain = matmul(width, matmul(jnp.maximum(score[None, :] - height[:, None], 0), weights))
     span = front.edges[-1] - front.edges[0]
     floor = known.plain(jnp.min(jnp.where(observations.success, believed.score, jnp.inf))[None])[0]
-    area = jnp.diff(front.edges) @ (height - floor)
+    area = jnp.sum(jnp.diff(front.edges) * (height - floor))
     # A front without area (one point) counts as one standard deviation high.
     gain = gain / jnp.where(area > 1e-3 * span, area, span)
     return jnp.where(jnp.any(observations.success), gain, jnp.inf)

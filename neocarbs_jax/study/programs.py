@@ -19,6 +19,7 @@ import numpy as np
 
 from neocarbs_jax import beliefs, observations, sweep
 from neocarbs_jax.beliefs import Form
+from neocarbs_jax.precision import double_precision
 
 # Half the time to compile, and none lost at run time: what takes time there is LAPACK's and Eigen's.
 # The first of them that this jaxlib knows; 0.11 has no fusion emitters to turn off.
@@ -46,11 +47,6 @@ def keep_on_disk() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST_COMPILATION)
-
-
-def double_precision() -> Any:
-    """Return a context of double precision where that is free: on CPUs."""
-    return jax.enable_x64(jax.default_backend() == "cpu")
 
 
 class Programs:

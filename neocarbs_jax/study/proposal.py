@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 
 from neocarbs_jax import beliefs, sweep
 from neocarbs_jax.beliefs import Fit
+from neocarbs_jax.precision import double_precision
 from neocarbs_jax.study import ledger, programs
 from neocarbs_jax.study.ledger import Trial
 
@@ -69,7 +70,7 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: Me
     n = len(trials)
     config = dataclasses.replace(config, capacity=max(config.capacity, 1 << n.bit_length()))
     # Matrices are small: threads of BLAS cost more than they bring, on a busy machine twenty times as much.
-    with _thread_pools().limit(limits=1, user_api="blas"), programs.double_precision():
+    with _thread_pools().limit(limits=1, user_api="blas"), double_precision():
         _compile_ahead(config, n)
         suggestion = None
         if n == 0:

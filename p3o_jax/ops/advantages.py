@@ -12,6 +12,7 @@ References:
 from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
@@ -258,11 +259,27 @@ def gae(
     if truncated_value is None:
         delta = jnp.where(truncated & ~terminated, 0.0, delta)
     decay = jnp.where(terminated | truncated, 0.0, gamma * lam)
-
-    def step(advantage: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        delta_t, decay_t = inputs
-        advantage = delta_t + decay_t * advantage
-        return advantage, advantage
-
-    _, advantages = lax.scan(step, jnp.zeros_like(values[0]), (delta, decay), reverse=True)
+    accumulate = _by_doubling if jax.default_backend() == "gpu" else _by_step
+    advantages = accumulate(delta, decay)
     return Advantage(advantages, advantages + values)
+
+
+def _by_step(delta: Float[Array, "T B"], decay: Float[Array, "T B"]) -> Float[Array, "T B"]:
+    """Return A_t = delta_t + decay_t A_{t+1}, one step after the other: the least work."""
+
+    def step(after: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        delta_t, decay_t = inputs
+        now = delta_t + decay_t * after
+        return now, now
+
+    return lax.scan(step, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)[1]
+
+
+def _by_doubling(delta: Float[Array, "T B"], decay: Float[Array, "T B"]) -> Float[Array, "T B"]:
+    """Return the same in log2(T) rounds over all steps, as a GPU has more lanes than patience for T launches."""
+
+    def join(later: tuple[Array, Array], earlier: tuple[Array, Array]) -> tuple[Array, Array]:
+        (sum_l, decay_l), (sum_e, decay_e) = later, earlier
+        return sum_e + decay_e * sum_l, decay_e * decay_l
+
+    return lax.associative_scan(join, (delta, decay), reverse=True)[0]

@@ -13,7 +13,8 @@ import neocarbs_jax
 HOME = Path(neocarbs_jax.__file__).parent
 
 FLOORS = [
-    {"space.axes", "pareto", "observations", "acquisition", "batching"},
+    {"space.axes", "pareto", "acquisition", "batching", "precision"},
+    {"observations"},
     {"space.space"},
     {"space.formats"},
     {"space"},

@@ -13,6 +13,7 @@ On a CPU only ratios within one table mean anything.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -59,7 +60,9 @@ class Row(NamedTuple):
 
 def time_calls(functions: Sequence[Callable[[Any], Any]], inputs: Sequence[Any], rounds: int, calls: int) -> np.ndarray:
     """Return microseconds per call, a row for each function and a column for each round."""
-    compiled = [jax.jit(function).lower(inputs[0]).compile() for function in functions]
+    lowered = [jax.jit(function).lower(inputs[0]) for function in functions]
+    with ThreadPoolExecutor() as pool:
+        compiled = list(pool.map(lambda program: program.compile(), lowered))
 
     def run(function: Callable[[Any], Any], turn: int) -> None:
         jax.block_until_ready([function(inputs[(turn + i) % len(inputs)]) for i in range(calls)])

@@ -12,6 +12,8 @@ any core, however long the wait for it; as on one core: `taskset -c 0 python -m 
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +123,8 @@ def prepare(args: Args, env: Any, network: str, estimator: str) -> Callable[[int
 def measure(args: Args, env_name: str, network: str) -> list[dict[str, Any]]:
     """One row per estimator, measured in turns."""
     env = registry.make(env_name)
-    runs = {estimator: prepare(args, env, network, estimator) for estimator in ESTIMATORS}
+    with ThreadPoolExecutor() as pool:
+        runs = dict(zip(ESTIMATORS, pool.map(partial(prepare, args, env, network), ESTIMATORS), strict=True))
     timed = harness.time_in_turns(runs, args.rounds, warm_up=0)
     steps = args.learners * args.steps
     return [

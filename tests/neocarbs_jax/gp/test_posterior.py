@@ -128,6 +128,7 @@ def test_a_pending_point_keeps_the_mean_and_shrinks_the_deviation(condition):
             np.testing.assert_allclose(a, b, rtol=1e-12, err_msg=name)
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="LAPACK is a CPU's")
 def test_a_batch_of_sweeps_never_makes_a_batched_lapack_call():
     """Batched calls run on the threads that wait for them: several at once hang jaxlib 0.10 on few cores."""
     unit, target, observed, nothing, _ = data()
@@ -141,3 +142,18 @@ def test_a_batch_of_sweeps_never_makes_a_batched_lapack_call():
     assert calls
     batched = [call for call in calls if re.search(rf"tensor<\d+x(\d+x)*{N}x{N}xf", call)]
     assert not batched
+
+
+def test_no_product_of_matrices_is_rounded_to_the_digits_that_a_gpu_chooses():
+    unit, target, observed, nothing, _ = data()
+
+    def both(target):
+        posterior = gp.condition(MATERN_LINEAR, hyperparameters(), unit, target, observed, nothing)
+        fitted = gp.fit(MATERN_LINEAR, unit, target, observed, SCORE_NOISE, 2)
+        return posterior.process.predict(posterior.target, unit, return_var=True), fitted
+
+    for platform in ("cuda", "cpu"):
+        lowered = jax.jit(both).trace(target).lower(lowering_platforms=(platform,)).as_text()
+        products = [line for line in lowered.splitlines() if "dot_general" in line]
+        assert len(products) > 5
+        assert [line for line in products if "HIGHEST" not in line] == []

@@ -243,6 +243,18 @@ def test_gae_is_the_double_loop(make_example, with_final):
     np.testing.assert_allclose(out.returns, truth + np.asarray(values), **TOLERANCE)
 
 
+@pytest.mark.parametrize("num_steps", [1, 2, 7, 64])
+def test_sums_by_doubling_are_those_step_by_step(num_steps):
+    rng = np.random.default_rng(0)
+    delta = jnp.asarray(rng.normal(size=(num_steps, 5)), jnp.float32)
+    decay = jnp.asarray(np.where(rng.random((num_steps, 5)) < 0.1, 0.0, 0.95), jnp.float32)
+    expected = np.zeros(5)
+    for t in reversed(range(num_steps)):
+        expected = np.asarray(delta[t], np.float64) + np.asarray(decay[t], np.float64) * expected
+    for sums in (advantages._by_step, advantages._by_doubling):
+        np.testing.assert_allclose(jax.jit(sums)(delta, decay)[0], expected, **TOLERANCE)
+
+
 def test_one_lag_is_gae_without_a_future(make_example):
     segment = make_example(12, 5, 1)
     out = estimate(segment, "xla", weights=jnp.ones(1))
