@@ -29,8 +29,9 @@ class Config:
         kernel_fn: tinygp kernel of the surrogates, with the prior of its parameters.
         resample_every: every so many suggestions, "neocarbs" runs a front point again; 0 for never.
         budget: name of the axis along which `observe_curve` gives observations.
-        max_cost: no suggestion shall cost more; None for no limit.
-        delta: largest accepted probability that a suggestion exceeds `max_cost`.
+        trial_cap: no suggestion shall cost more; None for no limit.
+        delta: largest accepted probability that a suggestion exceeds `trial_cap`.
+        max_cost: former name of `trial_cap`, for the constructor alone.
     """
 
     space: SearchSpace
@@ -41,32 +42,37 @@ class Config:
     kernel_fn: KernelBuilder = MATERN_LINEAR
     resample_every: int = 0
     budget: str | None = None
-    max_cost: float | None = None
+    trial_cap: float | None = None
     delta: float = 0.05
+    max_cost: dataclasses.InitVar[float | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, max_cost: float | None) -> None:
+        if max_cost is not None:
+            object.__setattr__(self, "trial_cap", max_cost)
         if not isinstance(self.space, SearchSpace):
             raise ValueError(f"`space` must be a SearchSpace; got {self.space!r}.")
-        if not isinstance(self.capacity, int) or self.capacity < 1:
+        if not _is_whole(self.capacity) or self.capacity < 1:
             raise ValueError(f"`capacity` must be a positive whole number; got {self.capacity!r}.")
         object.__setattr__(self, "strategy", _strategy(self.strategy))
-        object.__setattr__(self, "warp", self.warp if isinstance(self.warp, str) else tuple(self.warp))
-        if self.warp != "auto" and not (self.warps and set(self.warps) <= set(WARPS)):
+        if isinstance(self.warp, list):
+            object.__setattr__(self, "warp", tuple(self.warp))
+        several = isinstance(self.warp, tuple) and self.warp and all(warp in WARPS for warp in self.warp)
+        if not several and self.warp not in ("auto", *WARPS):
             raise ValueError(f"`warp` must be auto, or one or some of {', '.join(WARPS)}; got {self.warp!r}.")
-        if not (math.isfinite(self.aggression) and self.aggression > 0):
+        if not _is_positive(self.aggression):
             raise ValueError(f"`aggression` must be positive and finite; got {self.aggression!r}.")
         if not isinstance(self.kernel_fn, KernelBuilder):
             raise ValueError(f"`kernel_fn` must be a gp.KernelBuilder; got {self.kernel_fn!r}.")
         if self.kernel_fn is not MATERN_LINEAR:
             _check_kernel(self.kernel_fn, self.space.size)
-        if not isinstance(self.resample_every, int) or self.resample_every < 0:
+        if not _is_whole(self.resample_every) or self.resample_every < 0:
             raise ValueError(f"`resample_every` must be a whole number, at least 0; got {self.resample_every!r}.")
         ordered = [name for name, axis in self.space.axes if not isinstance(axis, Choice)]
         if self.budget is not None and self.budget not in ordered:
             raise ValueError(f"`budget` must be one of {', '.join(ordered)}; got {self.budget!r}.")
-        if self.max_cost is not None and not (math.isfinite(self.max_cost) and self.max_cost > 0):
-            raise ValueError(f"`max_cost` must be positive and finite, or None; got {self.max_cost!r}.")
-        if not 0 < self.delta < 0.5:
+        if self.trial_cap is not None and not _is_positive(self.trial_cap):
+            raise ValueError(f"`trial_cap` must be positive and finite, or None; got {self.trial_cap!r}.")
+        if not (_is_positive(self.delta) and self.delta < 0.5):
             raise ValueError(f"`delta` must lie in (0, 0.5); got {self.delta!r}.")
 
     @property
@@ -80,6 +86,14 @@ class Config:
     def form(self) -> Form:
         """The static form of the surrogates."""
         return Form(self.kernel_fn, self.warps, self.aggression)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
 
 
 def _check_kernel(kernel_fn: KernelBuilder, num_axes: int) -> None:
@@ -101,6 +115,6 @@ def _check_kernel(kernel_fn: KernelBuilder, num_axes: int) -> None:
 def _strategy(given: Strategy | str) -> Strategy:
     if isinstance(given, Strategy):
         return given
-    if given not in STRATEGIES:
+    if not isinstance(given, str) or given not in STRATEGIES:
         raise ValueError(f"`strategy` must be a Strategy or one of {', '.join(STRATEGIES)}; got {given!r}.")
     return STRATEGIES[given]()

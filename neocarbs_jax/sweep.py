@@ -133,7 +133,7 @@ def propose(config: Config, state: State, key: PRNGKeyArray) -> tuple[State, Sug
 def _situation(config: Config, state: State) -> Situation:
     data = state.observations
     known = beliefs.condition(config.form, data, state.fit) if config.strategy.uses_surrogates else None
-    log_max_cost = None if config.max_cost is None else math.log(config.max_cost)
+    log_max_cost = None if config.trial_cap is None else math.log(config.trial_cap)
     return Situation(config.space, data, known, state.count, log_max_cost, config.delta, config.resample_every)
 
 

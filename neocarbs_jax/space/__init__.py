@@ -1,10 +1,18 @@
 """Search spaces: axes, spaces, and their forms as dictionaries, TOML files and Optuna distributions."""
 
 from neocarbs_jax.space.axes import Axis, Bounded, Choice, Integer, Linear, Log, Logit, Pow2
-from neocarbs_jax.space.formats import from_dict, from_optuna, from_toml, to_dict, to_optuna
+from neocarbs_jax.space.formats import (
+    from_dict,
+    from_optuna,
+    from_parameter,
+    from_toml,
+    to_dict,
+    to_optuna,
+    to_parameter,
+)  # fmt: skip
 from neocarbs_jax.space.space import SearchSpace, nest
 
 __all__ = [
     "Axis", "Bounded", "Choice", "Integer", "Linear", "Log", "Logit", "Pow2", "SearchSpace",
-    "from_dict", "from_optuna", "from_toml", "nest", "to_dict", "to_optuna",
+    "from_dict", "from_optuna", "from_parameter", "from_toml", "nest", "to_dict", "to_optuna", "to_parameter",
 ]  # fmt: skip

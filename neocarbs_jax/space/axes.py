@@ -5,6 +5,7 @@ that it is given: JAX in, JAX out (traceable); NumPy in, NumPy out, in the preci
 """
 
 import dataclasses
+import decimal
 import math
 from typing import Any, ClassVar
 
@@ -65,8 +66,23 @@ class Bounded:
         """Prior width in unit coordinates; infinite for the uniform prior."""
         return math.inf if self.width is None else self.width
 
+    @property
+    def is_log(self) -> bool:
+        """Whether the axis is best drawn on a logarithmic scale."""
+        return False
+
+    @property
+    def _num_levels(self) -> int | None:
+        """Number of values, each the middle of a cell; None for a continuum."""
+        return None
+
     def to_unit(self, value: Any) -> Any:
-        """Unit coordinate in [0, 1] of each value."""
+        """Unit coordinate in [0, 1] of each value; that of the nearest bound for values beyond them."""
+        edge = 0.5 / self._num_levels if self._num_levels else 0.0
+        return value.__array_namespace__().clip(self.position(value), edge, 1.0 - edge)
+
+    def position(self, value: Any) -> Any:
+        """Unit coordinate of each value, below 0 or above 1 for values beyond the bounds; not finite where none is."""
         raise NotImplementedError
 
     def from_unit(self, unit: Any) -> Any:
@@ -91,23 +107,26 @@ class Linear(Bounded):
             _check(in_range, "step", f"lie in (0, {self.high - self.low}]", self.step)
 
     @property
-    def _num_levels(self) -> int:
-        assert self.step is not None
-        return math.floor((self.high - self.low) / self.step + 1e-9) + 1
+    def _num_levels(self) -> int | None:
+        return None if self.step is None else math.floor((self.high - self.low) / self.step + 1e-9) + 1
 
-    def to_unit(self, value: Any) -> Any:
-        xp = value.__array_namespace__()
-        if self.step is None:
-            return xp.clip((value - self.low) / (self.high - self.low), 0.0, 1.0)
-        level = xp.clip(xp.round((value - self.low) / self.step), 0, self._num_levels - 1)
-        return (level + 0.5) / self._num_levels
+    def position(self, value: Any) -> Any:
+        if self.step is None or self._num_levels is None:
+            return (value - self.low) / (self.high - self.low)
+        return (value.__array_namespace__().round((value - self.low) / self.step) + 0.5) / self._num_levels
 
     def from_unit(self, unit: Any) -> Any:
         xp = unit.__array_namespace__()
-        if self.step is None:
+        if self.step is None or self._num_levels is None:
             return xp.clip(self.low + unit * (self.high - self.low), self.low, self.high)
         level = xp.clip(xp.floor(unit * self._num_levels), 0, self._num_levels - 1)
         return xp.clip(self.low + level * self.step, self.low, self.high)
+
+    def to_python(self, value: Any) -> float:
+        if self.step is None:
+            return float(value)
+        low, step = (decimal.Decimal(str(float(number))) for number in (self.low, self.step))
+        return float(low + round((float(value) - self.low) / self.step) * step)  # 0.3, not 3 x 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +137,13 @@ class Log(Bounded):
         _check(_is_number(self.low) and self.low > 0, "low", "be positive on a Log axis", self.low)
         super().__post_init__()
 
-    def to_unit(self, value: Any) -> Any:
-        xp = value.__array_namespace__()
+    @property
+    def is_log(self) -> bool:
+        return True
+
+    def position(self, value: Any) -> Any:
         low, high = math.log(self.low), math.log(self.high)
-        return xp.clip((xp.log(value) - low) / (high - low), 0.0, 1.0)
+        return (value.__array_namespace__().log(value) - low) / (high - low)
 
     def from_unit(self, unit: Any) -> Any:
         xp = unit.__array_namespace__()
@@ -142,10 +164,10 @@ class Logit(Bounded):
     def _log_odds(self) -> tuple[float, float]:
         return math.log(self.low) - math.log1p(-self.low), math.log(self.high) - math.log1p(-self.high)
 
-    def to_unit(self, value: Any) -> Any:
+    def position(self, value: Any) -> Any:
         xp = value.__array_namespace__()
         low, high = self._log_odds
-        return xp.clip((xp.log(value) - xp.log1p(-value) - low) / (high - low), 0.0, 1.0)
+        return (xp.log(value) - xp.log1p(-value) - low) / (high - low)
 
     def from_unit(self, unit: Any) -> Any:
         xp = unit.__array_namespace__()
@@ -177,19 +199,26 @@ class Integer(Bounded):
             _check(self.step == 1, "step", "be 1 with `log`", self.step)
 
     @property
-    def _num_levels(self) -> int:
+    def is_log(self) -> bool:
+        return self.log
+
+    @property
+    def _num_levels(self) -> int | None:
+        return None if self.log else self._count
+
+    @property
+    def _count(self) -> int:
         return (self.high - self.low) // self.step + 1
 
     def contains(self, value: Any) -> bool:
         return super().contains(value) and (value - self.low) % self.step == 0
 
-    def to_unit(self, value: Any) -> Any:
-        xp = value.__array_namespace__()
-        value = value if xp.isdtype(value.dtype, "real floating") else value.astype(xp.ones(()).dtype)
+    def position(self, value: Any) -> Any:
+        value = _as_float(value)
         if self.log:
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            return xp.clip((xp.log(value) - low) / (high - low), 0.0, 1.0)
-        return xp.clip((value - self.low + 0.5 * self.step) / (self.step * self._num_levels), 0.0, 1.0)
+            return (value.__array_namespace__().log(value) - low) / (high - low)
+        return (value - self.low + 0.5 * self.step) / (self.step * self._count)
 
     def from_unit(self, unit: Any) -> Any:
         xp = unit.__array_namespace__()
@@ -198,7 +227,7 @@ class Integer(Bounded):
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
             value = xp.clip(xp.round(xp.exp(low + unit * (high - low))), self.low, self.high)
             return value if xp is not np and self.high > _LARGEST_INT32 else value.astype(integer)
-        level = xp.clip(xp.floor(unit * self._num_levels), 0, self._num_levels - 1)
+        level = xp.clip(xp.floor(unit * self._count), 0, self._count - 1)
         if xp is not np and self.high > _LARGEST_INT32:
             return self.low + self.step * level
         return self.low + self.step * level.astype(integer)
@@ -224,17 +253,20 @@ class Pow2(Bounded):
         _check(self.high < 2**63, "high", "be below 2**63", self.high)
 
     @property
+    def is_log(self) -> bool:
+        return True
+
+    @property
     def _num_levels(self) -> int:
         return self.high.bit_length() - self.low.bit_length() + 1
 
     def contains(self, value: Any) -> bool:
         return super().contains(value) and value == int(value) and int(value) & (int(value) - 1) == 0
 
-    def to_unit(self, value: Any) -> Any:
+    def position(self, value: Any) -> Any:
+        value = _as_float(value)
         xp = value.__array_namespace__()
-        value = value if xp.isdtype(value.dtype, "real floating") else value.astype(xp.ones(()).dtype)
-        level = xp.clip(xp.round(xp.log2(value / self.low)), 0, self._num_levels - 1)
-        return (level + 0.5) / self._num_levels
+        return (xp.round(xp.log2(value / self.low)) + 0.5) / self._num_levels
 
     def from_unit(self, unit: Any) -> Any:
         xp = unit.__array_namespace__()
@@ -247,6 +279,18 @@ class Pow2(Bounded):
         return int(value)
 
 
+def _as_float(value: Any) -> Any:
+    xp = value.__array_namespace__()
+    return value if xp.isdtype(value.dtype, "real floating") else value.astype(xp.ones(()).dtype)
+
+
+def _hashable(option: Any) -> Any:
+    """The option, lists as tuples and NumPy's scalars as Python's."""
+    if isinstance(option, list | tuple):
+        return tuple(map(_hashable, option))
+    return option.item() if isinstance(option, np.generic) else option
+
+
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """One of several options, each equally likely: one unit coordinate per option, the largest of them wins.
@@ -254,17 +298,26 @@ class Choice:
     Traced values are the option itself where all options are numbers, else its index.
 
     Attributes:
-        options: the values to choose from; all different.
+        options: the values to choose from, all different: numbers, strings, booleans, None, or tuples of such. Lists
+            become tuples.
         center: where a sweep starts; the first option by default.
     """
 
     options: tuple[Any, ...]
     center: Any = dataclasses.field(default=None, kw_only=True)
+    is_log: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", tuple(self.options))
+        _check(not isinstance(self.options, str | bytes), "options", "be a list of options", self.options)
+        object.__setattr__(self, "options", tuple(map(_hashable, self.options)))
+        object.__setattr__(self, "center", _hashable(self.center))
         _check(len(self.options) >= 2, "options", "hold at least two options", self.options)
-        _check(len(set(self.options)) == len(self.options), "options", "be all different", self.options)
+        try:
+            num_different = len(set(self.options))
+        except TypeError as error:
+            rule = "`options` must be numbers, strings, booleans, None, or tuples of such"
+            raise ValueError(f"{rule}; got {self.options!r}.") from error
+        _check(num_different == len(self.options), "options", "be all different", self.options)
         if self.center is not None:
             _check(self.center in self.options, "center", f"be one of {self.options}", self.center)
 
@@ -287,7 +340,15 @@ class Choice:
         return all(type(option) in (int, float) and abs(option) <= _LARGEST_INT32 for option in self.options)
 
     def contains(self, value: Any) -> bool:
-        return value in self.options
+        return self.index(value) is not None
+
+    def index(self, value: Any) -> int | None:
+        """Position of an option, lists read as tuples; None for what is no option."""
+        value = _hashable(value)
+        try:
+            return self.options.index(value)
+        except ValueError:  # not there, or an array, which is equal to nothing
+            return None
 
     def to_unit(self, value: Any) -> Any:
         """One-hot coordinates [..., k]; `value` holds option indices on the host, traced values under JAX."""

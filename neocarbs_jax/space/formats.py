@@ -16,11 +16,13 @@ seed = 7                     # anything else is a fixed value
 """
 
 import dataclasses
+import json
 import os
 import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Log, Logit, Pow2
@@ -51,12 +53,17 @@ def from_toml(path: str | os.PathLike[str]) -> SearchSpace:
 
 
 def to_dict(space: SearchSpace) -> dict[str, Any]:
-    """The flat dictionary, plain enough for JSON, from which `from_dict` makes the same space."""
+    """The flat dictionary, plain enough for JSON, from which `from_dict` makes the same space.
+
+    Raises:
+        ValueError: when an option of a Choice has no JSON form.
+    """
     names = {axis_type: name for name, axis_type in _TYPES.items()}
     tree: dict[str, Any] = {}
     for name, axis in space.axes:
         fields = {key: value for key, value in dataclasses.asdict(axis).items() if value is not None}
-        fields = {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+        if isinstance(axis, Choice):
+            fields = {key: _plain_option(name, value) for key, value in fields.items()}
         tree[name] = {"type": names[type(axis)], **fields}
     return tree | dict(space.fixed)
 
@@ -71,8 +78,45 @@ def from_optuna(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
 
 
 def to_optuna(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Return Optuna's distribution of each axis; Optuna has no logit scale, so Logit axes read as linear."""
+    """Return Optuna's distribution of each axis.
+
+    Optuna has no logit scale, so Logit axes read as linear, and no tuples, so that such options become their JSON text.
+    """
     return {name: _to_distribution(axis) for name, axis in space.axes}
+
+
+def to_parameter(axis: Axis, value: Any) -> Any:
+    """Return what stands for a value of the axis in Optuna's storages."""
+    index = axis.index(value) if isinstance(axis, Choice) else None
+    return value if index is None or not isinstance(axis, Choice) else _labels(axis)[index]
+
+
+def from_parameter(axis: Axis, parameter: Any) -> Any:
+    """Return the value that a parameter of Optuna's stands for; what stands for none is returned as it is."""
+    labels = _labels(axis) if isinstance(axis, Choice) else ()
+    return axis.options[labels.index(parameter)] if isinstance(axis, Choice) and parameter in labels else parameter
+
+
+def _labels(axis: Choice) -> tuple[Any, ...]:
+    """The options as Optuna can keep them, all different."""
+    labels: list[Any] = []
+    for option in axis.options:
+        label = option if option is None or isinstance(option, bool | int | float | str) else json.dumps(option)
+        while label in labels:
+            label = f"{label} "
+        labels.append(label)
+    return tuple(labels)
+
+
+def _plain_option(name: str, value: Any) -> Any:
+    """Options as lists, for JSON."""
+    if isinstance(value, tuple):
+        return [_plain_option(name, entry) for entry in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    rule = "must be numbers, strings, booleans, None, or tuples of such, to be kept"
+    raise ValueError(f"Options of `{name}` {rule}; got {value!r}.")
 
 
 def _parse(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -128,7 +172,7 @@ def _from_distribution(name: str, distribution: BaseDistribution) -> Any:
 def _to_distribution(axis: Axis) -> BaseDistribution:
     match axis:
         case Choice():
-            return CategoricalDistribution(axis.options)
+            return CategoricalDistribution(_labels(axis))
         case Integer():
             return IntDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
         case Pow2():

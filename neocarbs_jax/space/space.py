@@ -122,11 +122,32 @@ class SearchSpace:
             if traced:
                 column = axis.to_unit(jnp.asarray(values[name]))
             elif isinstance(axis, Choice):
-                column = axis.to_unit(np.asarray(axis.options.index(values[name])))
+                column = axis.to_unit(np.asarray(axis.index(values[name])))
             else:
                 column = axis.to_unit(np.asarray(values[name], np.float64))
             columns.append(column if isinstance(axis, Choice) else column[..., None])
         return (jnp if traced else np).concatenate(columns, axis=-1)
+
+    def place(self, values: Mapping[str, Any]) -> np.ndarray | None:
+        """Unit point of values that may lie beyond the bounds, and outside the unit cube then.
+
+        Returns:
+            None where a value is missing or has no place: an option that is none, a number <= 0 on a Log axis.
+        """
+        columns = []
+        for name, axis in self.axes:
+            value = values.get(name)
+            if isinstance(axis, Choice):
+                index = axis.index(value) if name in values else None
+                columns.append(np.full(axis.size, np.nan) if index is None else axis.to_unit(np.asarray(index)))
+            elif isinstance(value, int | float | np.number):
+                coordinate = axis.to_unit if axis.contains(value) else axis.position
+                with np.errstate(all="ignore"):
+                    columns.append(np.atleast_1d(coordinate(np.asarray(value, np.float64))))
+            else:
+                return None
+        point = np.concatenate(columns)
+        return point if np.all(np.isfinite(point)) else None
 
     def validate(self, values: Mapping[str, Any]) -> None:
         """Raise a `ValueError` that names the first missing, unknown or impossible value."""

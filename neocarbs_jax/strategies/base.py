@@ -84,9 +84,10 @@ def check_positive(strategy: Strategy, *names: str) -> None:
     """Raise a ValueError unless these fields are positive: whole numbers where their defaults are."""
     for name in names:
         value, default = getattr(strategy, name), type(strategy).__dataclass_fields__[name].default
-        if isinstance(default, int) and not (isinstance(value, int) and value > 0):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(default, int) and not (is_number and isinstance(value, int) and value > 0):
             raise ValueError(f"`{name}` must be a positive whole number; got {value!r}.")
-        if not (math.isfinite(value) and value > 0):
+        if not (is_number and math.isfinite(value) and value > 0):
             raise ValueError(f"`{name}` must be positive and finite; got {value!r}.")
 
 

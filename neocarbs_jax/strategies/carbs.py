@@ -14,7 +14,7 @@ from neocarbs_jax.strategies.base import Situation, Strategy, check_positive, ob
 
 @dataclasses.dataclass(frozen=True)
 class CARBS(Strategy):
-    """Maximise EI over the front at the predicted cost x search density x P(success) x 1[cost < max_cost].
+    """Maximise EI over the front at the predicted cost x search density x P(success) x 1[cost < trial_cap].
 
     Candidates are Gaussian steps from front points, and the search density is that of the step. A random log-uniform
     cost lifts the reference: only gains above the front at that cost count.

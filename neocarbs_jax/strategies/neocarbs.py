@@ -21,7 +21,7 @@ _THRIFT = 0.15
 
 @dataclasses.dataclass(frozen=True)
 class NeoCARBS(Strategy):
-    """Maximise log EHVI - (g - t)^2 / (2 (w R)^2) + log P(success) + caution, subject to P(cost > max_cost) < delta.
+    """Maximise log EHVI - (g - t)^2 / (2 (w R)^2) + log P(success) + caution, subject to P(cost > trial_cap) < delta.
 
     g is the predicted log cost and t a target in the active range R: it spreads the *trials* evenly over log cost,
     while EHVI is largest in the front's gaps. The best of a set of candidates then climb by the gradient.

@@ -12,7 +12,7 @@ from neocarbs_jax.strategies.base import Situation, Strategy, check_positive, ob
 
 @dataclasses.dataclass(frozen=True)
 class Protein(Strategy):
-    """Maximise normalised mean score x (1 - |t - normalised log cost|) x 1[cost < max_cost], t ~ U[0, 1.25].
+    """Maximise normalised mean score x (1 - |t - normalised log cost|) x 1[cost < trial_cap], t ~ U[0, 1.25].
 
     Attributes:
         num_candidates: points around the front among which it chooses.

@@ -1,32 +1,37 @@
-"""The ledger of trials: rows of an Optuna study, opened, read and written.
+"""The ledger of trials: rows of an Optuna study, read and written.
 
 Optuna owns durability (SQLite, PostgreSQL, MySQL, journal files), so its command line and dashboards read the same
-rows. A row is complete, failed (data: the configuration does not work) or interrupted (no data: the worker died, the
-user pressed Ctrl-C); Optuna knows only the state FAIL for the last two, so a failure carries a `reason`.
+rows. A row is queued, running, completed, failed (data: the configuration does not work) or interrupted (no data: the
+worker died, the user pressed Ctrl-C). Optuna knows only the state FAIL for the last two, so a failure carries a
+`reason`, and a trial that somebody took back on purpose is marked.
 """
 
 import dataclasses
 import datetime
 import math
-import re
-import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import optuna
-import sqlalchemy.exc
 from optuna.trial import FrozenTrial, TrialState
 
 from neocarbs_jax import pareto
-from neocarbs_jax.space import SearchSpace, to_optuna
-from neocarbs_jax.study.liveness import GRACE_SECONDS, HEARTBEAT_SECONDS, quiet_optuna
+from neocarbs_jax.space import SearchSpace, from_parameter, to_optuna, to_parameter
+from neocarbs_jax.study.liveness import quiet_optuna
+from neocarbs_jax.study.results import Result, describe
+from neocarbs_jax.study.storages import open_storage as open_storage
+from neocarbs_jax.study.storages import patiently
 
 PREDICTIONS = ("predicted_score", "predicted_score_std", "predicted_cost", "predicted_cost_std", "rating")
-_INTERNAL = (*PREDICTIONS, "reason", "cost", "host", "process", "token", "fixed")
+_OURS = (
+    *PREDICTIONS, "reason", "cost", "worker", "beat", "fixed", "values", "taken_back", "interruption",
+    "host", "process", "token",  # of version 0.1.0
+)  # fmt: skip
+_THEIRS = "user:"  # before the names of attributes that are ours too
+_MOST_DEATHS = 2
 
-Status = Literal["running", "completed", "failed", "interrupted"]
+Status = Literal["queued", "running", "completed", "failed", "interrupted"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +41,13 @@ class Trial:
     Attributes:
         number: position in the ledger, from 0.
         values: hyperparameter values by name, in the user's units.
-        status: "running", "completed", "failed" (it is data) or "interrupted" (it is not).
+        status: "queued", "running", "completed", "failed" (it is data) or "interrupted" (it is not).
         score: measured score, higher is better; None unless completed.
         cost: measured cost (> 0, the user's unit); None where unknown.
         predicted_score, predicted_score_std, predicted_cost, predicted_cost_std: the surrogate's prediction when the
             trial was suggested; None for trials that no surrogate suggested.
         rating: expected gain in hypervolume of this trial, as a share of the front's, when it was suggested.
-        reason: why it failed; None unless failed.
+        reason: why it failed, or was interrupted by an error; None otherwise.
         started, ended: wall-clock times.
         attrs: what the objective recorded besides.
     """
@@ -63,116 +68,194 @@ class Trial:
     attrs: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def open_storage(
-    storage: str | optuna.storages.BaseStorage, *, must_exist: bool = False
-) -> optuna.storages.BaseStorage:
-    """Open a database URL, such as "sqlite:///runs/sweep.db", with heartbeats on.
-
-    Args:
-        storage: the URL, or an Optuna storage, which is returned as it is.
-        must_exist: whether a missing SQLite file is an error rather than made.
-
-    Raises:
-        ValueError: if the database cannot be opened.
-    """
-    if not isinstance(storage, str):
-        return storage
-    file = Path(storage.removeprefix("sqlite:///")) if storage.startswith("sqlite:///") else None
-    if must_exist and file and not file.is_file():
-        raise ValueError(f"`storage` must exist; got {storage!r}.")
-    try:
-        if file:
-            file.parent.mkdir(exist_ok=True)  # one level: further ones are more likely mistyped than meant
-        return _open_database(storage)
-    except ImportError as error:
-        hint = "pip install 'neocarbs-p3o[postgres]'" if storage.startswith("postgres") else str(error)
-        raise ValueError(f"`storage` needs a driver that is not installed; got {_shown(storage)} ({hint}).") from error
-    except (sqlalchemy.exc.SQLAlchemyError, OSError, RuntimeError) as error:
-        cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-        rule = "must name a database that can be opened"
-        raise ValueError(f"`storage` {rule}; got {_shown(storage)} ({cause}).") from error
-
-
-def _open_database(url: str) -> optuna.storages.RDBStorage:
-    """The database; workers that start together race to make its tables, and all but one wait for them."""
-    for pause in (0.5, 1.0, 2.0, 4.0, None):
-        try:
-            with quiet_optuna():
-                return optuna.storages.RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
-        except sqlalchemy.exc.DBAPIError as error:
-            if pause is None or not ("already exists" in str(error) or "duplicate key" in str(error)):
-                raise
-            time.sleep(pause)
-    raise AssertionError("unreachable")
-
-
-def _shown(url: str) -> str:
-    """The URL without its password."""
-    return repr(re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url))
-
-
 def new_row(study: optuna.Study) -> optuna.Trial:
-    """A new running row, without values yet; its number is this caller's alone."""
+    """A running row of this caller alone: the next one of the queue, or a new one without values."""
     with quiet_optuna():
-        return study.ask()
+        return patiently(study.ask)
+
+
+def queued_values(row: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
+    """What the queue says of a row's values; nothing for a row that was not queued."""
+    given = row._cached_frozen_trial.system_attrs.get("fixed_params", {})
+    return {name: from_parameter(axis, given[name]) for name, axis in space.axes if name in given}
 
 
 def enter(study: optuna.Study, row: optuna.Trial, space: SearchSpace, suggestion: Trial) -> None:
-    """Write the suggested values and their predictions into a row just made."""
-    storage, trial_id = study._storage, row._trial_id
+    """Write the values and their predictions into a running row."""
+    apart = {}
     for name, distribution in to_optuna(space).items():
-        internal = distribution.to_internal_repr(suggestion.values[name])
-        storage.set_trial_param(trial_id, name, internal, distribution)
-    for name in PREDICTIONS:
-        row.set_user_attr(name, getattr(suggestion, name))
-    if space.fixed:
-        row.set_user_attr("fixed", dict(space.fixed))
+        value = to_parameter(dict(space.axes)[name], suggestion.values[name])
+        try:
+            internal = distribution.to_internal_repr(value)
+            patiently(study._storage.set_trial_param, row._trial_id, name, internal, distribution)
+        except ValueError:  # no value of this axis, or one of another kind than the axis once had
+            apart[name] = value
+    attrs = {name: getattr(suggestion, name) for name in PREDICTIONS}
+    attrs |= {"values": apart} if apart else {}
+    attrs |= {"fixed": dict(space.fixed)} if space.fixed else {}
+    for name, value in attrs.items():
+        patiently(study._storage.set_trial_user_attr, row._trial_id, name, value)
 
 
 def end(
-    study: optuna.Study,
-    row: FrozenTrial,
-    state: TrialState,
-    values: Sequence[float] | None,
-    attrs: Mapping[str, Any],
-) -> None:
-    """End a running row; its attributes are written before its state, so that an ended row is whole."""
+    study: optuna.Study, trial_id: int, state: TrialState, values: Sequence[float] | None, attrs: Mapping[str, Any]
+) -> list[str]:
+    """End a running row; its attributes are written before its state, so that an ended row is whole.
+
+    Returns:
+        What could not be kept of the attributes.
+
+    Raises:
+        UpdateFinishedTrialError: if the row has ended already.
+    """
+    complaints = []
     for name, value in attrs.items():
-        study._storage.set_trial_user_attr(row._trial_id, name, value)
-    with quiet_optuna():
-        study.tell(row.number, values, state=state)
+        try:
+            patiently(study._storage.set_trial_user_attr, trial_id, name, value)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            raise
+        except Exception as error:  # too long for this database, say: the measurement itself must not be lost to it
+            complaints.append(f"Attribute {name!r} is left out, as the storage refused it: {describe(error)}")
+    patiently(study._storage.set_trial_state_values, trial_id, state, values)
+    return complaints
 
 
-def read(study: optuna.Study) -> list[Trial]:
-    """All rows, in order of their numbers."""
-    return [from_frozen(row) for row in study.get_trials(deepcopy=False)]
+def add_row(study: optuna.Study, space: SearchSpace, values: Mapping[str, Any], result: Result) -> int:
+    """Add a row that ended elsewhere and return its number; values may lie beyond the bounds of the space."""
+    parameters, distributions, apart = {}, {}, {}
+    for name, distribution in to_optuna(space).items():
+        if name not in values:
+            continue
+        value = to_parameter(dict(space.axes)[name], values[name])
+        distribution = _widened(distribution, value)
+        if distribution is None:
+            apart[name] = value
+        else:
+            parameters[name], distributions[name] = value, distribution
+    attrs = dict(result.attrs)
+    attrs |= {"values": apart} if apart else {}
+    attrs |= {"fixed": dict(space.fixed)} if space.fixed else {}
+    flaw = result.flaw
+    if flaw is not None:
+        attrs["reason"] = attrs.get("reason", flaw)
+        attrs |= {"cost": result.cost} if math.isfinite(result.cost) else {}
+    row = optuna.trial.create_trial(
+        state=TrialState.COMPLETE if flaw is None else TrialState.FAIL,
+        params=parameters,
+        distributions=distributions,
+        values=[result.score, result.cost] if flaw is None else None,
+        user_attrs=attrs,
+    )
+    trial_id = patiently(study._storage.create_new_trial, study._study_id, template_trial=row)
+    return study._storage.get_trial(trial_id).number
 
 
-def from_frozen(row: FrozenTrial) -> Trial:
-    """A row as a Trial."""
+def _widened(distribution: Any, value: Any) -> Any:
+    """The distribution, wide enough for the value; None where there is no such one."""
+    if not isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        try:
+            low, high = min(distribution.low, value), max(distribution.high, value)
+            if (low, high) != (distribution.low, distribution.high):
+                step = None if isinstance(value, float) else 1
+                step = None if distribution.log and isinstance(value, float) else step
+                distribution = type(distribution)(low, high, log=distribution.log, step=step)
+        except (TypeError, ValueError):
+            return None
+    try:
+        fits = distribution._contains(distribution.to_internal_repr(value))
+    except (TypeError, ValueError):
+        return None
+    return distribution if fits else None
+
+
+def their_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes of the user under names that are not ours."""
+    taken = {name for name in attrs if name in _OURS or name.startswith(_THEIRS)}
+    return {f"{_THEIRS}{name}" if name in taken else name: value for name, value in attrs.items()}
+
+
+def from_frozen(row: FrozenTrial, space: SearchSpace | None = None) -> Trial:
+    """A row as a Trial; options of the space that are no plain values need it to be read."""
     attrs = row.user_attrs
-    completed = row.state == TrialState.COMPLETE
-    score, cost = row.values if completed else (None, attrs.get("cost"))
+    values = {**row.params, **attrs.get("values", {})}
+    if row.state == TrialState.WAITING:
+        values |= row.system_attrs.get("fixed_params", {})
+    if space is not None:
+        values |= {name: from_parameter(axis, values[name]) for name, axis in space.axes if name in values}
+    status, reason = _status(row)
+    score, cost = row.values if status == "completed" else (None, attrs.get("cost"))
     return Trial(
         number=row.number,
-        values={**row.params, **attrs.get("fixed", {})},
-        status=_status(row),
+        values={**values, **attrs.get("fixed", {})},
+        status=status,
         score=score,
         cost=cost,
         **{name: attrs.get(name) for name in PREDICTIONS},
-        reason=attrs.get("reason"),
+        reason=reason,
         started=row.datetime_start,
         ended=row.datetime_complete,
-        attrs={name: value for name, value in attrs.items() if name not in _INTERNAL},
+        attrs={name.removeprefix(_THEIRS): value for name, value in attrs.items() if name not in _OURS},
     )
 
 
-def _status(row: FrozenTrial) -> Status:
-    if row.state == TrialState.COMPLETE:
-        return "completed"
-    if row.state in (TrialState.RUNNING, TrialState.WAITING):
-        return "running"
-    return "failed" if "reason" in row.user_attrs else "interrupted"
+def _status(row: FrozenTrial) -> tuple[Status, str | None]:
+    attrs = row.user_attrs
+    match row.state:
+        case TrialState.WAITING:
+            return "queued", None
+        case TrialState.RUNNING:
+            return "running", None
+        case TrialState.COMPLETE:
+            flaw = Result(*row.values, {}).flaw if len(row.values) == 2 else f"it has {len(row.values)} values"
+            return ("completed", None) if flaw is None else ("failed", flaw)
+    if "reason" in attrs:
+        return "failed", attrs["reason"]
+    return "interrupted", attrs.get("interruption")
+
+
+def settle(rows: Iterable[FrozenTrial], trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials, those of a point at which a worker died or raised before as failed ones.
+
+    Otherwise a configuration that kills its worker would be proposed for ever.
+    """
+    deaths: dict[str, int] = {}
+    settled = []
+    for row, trial in zip(rows, trials, strict=True):
+        if trial.status == "interrupted" and trial.values and "taken_back" not in row.user_attrs:
+            point = repr(sorted(trial.values.items()))
+            deaths[point] = deaths.get(point, 0) + 1
+            if deaths[point] >= _MOST_DEATHS:
+                reason = trial.reason or "its worker died"
+                trial = dataclasses.replace(trial, status="failed", reason=f"{reason} (twice at this point)")
+        settled.append(trial)
+    return settled
+
+
+class Reader:
+    """Reads all rows; one that has ended never changes, and is read once."""
+
+    def __init__(self, study: optuna.Study, space: SearchSpace):
+        self._study, self._space = study, space
+        self._ended: dict[int, Trial] = {}
+
+    def read(self) -> list[Trial]:
+        """All rows, in order of their numbers."""
+        rows = patiently(self._study.get_trials, deepcopy=False)
+        return settle(rows, [self._trial(row) for row in rows])
+
+    def _trial(self, row: FrozenTrial) -> Trial:
+        trial = self._ended.get(row.number)
+        if trial is None:
+            trial = from_frozen(row, self._space)
+            if row.state.is_finished():
+                self._ended[row.number] = trial
+        return trial
+
+
+def read(study: optuna.Study) -> list[Trial]:
+    """All rows of a study whose space is not known, in order of their numbers."""
+    rows = patiently(study.get_trials, deepcopy=False)
+    return settle(rows, [from_frozen(row) for row in rows])
 
 
 def completed(trials: Sequence[Trial]) -> list[Trial]:
@@ -186,8 +269,3 @@ def pareto_front(trials: Sequence[Trial]) -> list[Trial]:
     score, log_cost = (np.array([f(t) for t in done], float) for f in (lambda t: t.score, lambda t: math.log(t.cost)))
     on_front = pareto.non_dominated(score, log_cost, np.ones(len(done), bool))
     return sorted((t for t, is_on in zip(done, on_front, strict=True) if is_on), key=lambda t: t.cost or 0.0)
-
-
-def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Sequence[str]:
-    """Names of the axes that two described search spaces do not share."""
-    return sorted(name for name in {*stored, *given} if stored.get(name) != given.get(name))

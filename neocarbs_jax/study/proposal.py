@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from threadpoolctl import ThreadpoolController
 from neocarbs_jax import beliefs, sweep
 from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.precision import double_precision
+from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.study import ledger, programs
 from neocarbs_jax.study.ledger import Trial
 
@@ -22,6 +24,7 @@ _FEWEST_COMPLETED = 4  # trials before predictions mean anything
 MIN_CAPACITY = 128  # one program until then: compiling one takes longer than all suggestions of a smaller one
 
 _STATUS = {
+    "queued": sweep.Status.PENDING,
     "running": sweep.Status.PENDING,
     "completed": sweep.Status.SUCCESS,
     "failed": sweep.Status.FAILED,
@@ -41,6 +44,18 @@ class Memory:
 
     def __init__(self) -> None:
         self._kept: tuple[Fit, np.ndarray] | None = None  # one attribute: threads may share a sampler
+        self._places: dict[int, tuple[Trial, np.ndarray | None]] = {}
+
+    def place(self, space: SearchSpace, trial: Trial, defaults: Mapping[str, Any]) -> np.ndarray | None:
+        """Return the trial's unit point, or None where it has no place in the space."""
+        known = self._places.get(trial.number)
+        if known is not None and known[0] is trial:
+            return known[1]
+        has_ended = trial.status in ("completed", "failed")
+        place = space.place({**defaults, **trial.values} if has_ended and trial.values else trial.values)
+        if has_ended:
+            self._places[trial.number] = trial, place
+        return place
 
     def recall(self, rows: np.ndarray) -> Fit | None:
         """Return the fit, if `rows` start with those that it was made of."""
@@ -54,7 +69,13 @@ class Memory:
         self._kept = jax.device_get(fit), rows[: int(fit.count)]
 
 
-def propose(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: Memory | None = None) -> Trial:
+def propose(
+    config: sweep.Config,
+    trials: Sequence[Trial],
+    seed: int,
+    memory: Memory | None = None,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> Trial:
     """Return the trial that a sweep with these trials behind it runs next: a function of config, trials and seed alone.
 
     Args:
@@ -63,6 +84,7 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: Me
             worker has not written all its values yet counts, so that no two workers share an index.
         seed: of the sweep.
         memory: of earlier calls for the same sweep, if any.
+        defaults: values of axes that ended trials lack.
 
     Returns:
         A running trial whose number is its position among `trials`.
@@ -78,7 +100,7 @@ def propose(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: Me
         elif _is_initial(config, trials):
             unit = programs.initial(config)(np.asarray(int(seed)), np.int32(n))
         else:
-            suggestion = _suggest(config, trials, seed, memory or Memory())
+            suggestion = _suggest(config, trials, seed, memory or Memory(), defaults)
             unit = suggestion.unit
     values = config.space.from_unit(np.asarray(unit))
     fewest = max(_FEWEST_COMPLETED, config.strategy.num_initial)
@@ -93,11 +115,13 @@ def _is_initial(config: sweep.Config, trials: Sequence[Trial]) -> bool:
     """Whether the next point belongs to the initial design, which needs neither observations nor surrogates."""
     num = {status: sum(t.status == status for t in trials) for status in ("completed", "failed")}
     starting = config.strategy.starting(len(trials), num["completed"])
-    return bool(starting) and num["failed"] == 0 and config.max_cost is None
+    return bool(starting) and num["failed"] == 0 and config.trial_cap is None
 
 
-def _suggest(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: Memory) -> sweep.Suggestion:
-    unit, score, cost, status = _columns(config, trials)
+def _suggest(
+    config: sweep.Config, trials: Sequence[Trial], seed: int, memory: Memory, defaults: Mapping[str, Any]
+) -> sweep.Suggestion:
+    unit, score, cost, status = _columns(config, trials, memory, defaults)
     rows = np.column_stack([unit, score, cost, status])
     state = sweep.restore(config, unit, score, cost, status, memory.recall(rows))
     if config.strategy.uses_surrogates:
@@ -112,15 +136,20 @@ def _suggest(config: sweep.Config, trials: Sequence[Trial], seed: int, memory: M
 
 
 def _columns(
-    config: sweep.Config, trials: Sequence[Trial]
+    config: sweep.Config, trials: Sequence[Trial], memory: Memory, defaults: Mapping[str, Any]
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Points, scores, costs and statuses of the trials; one whose values are not all written is abandoned."""
+    """Points, scores, costs and statuses of the trials; one that has no place in the space is abandoned.
+
+    It may be one whose values are not all written yet, or one of another tool's.
+    """
     space = config.space
-    whole = [set(space.names) <= set(t.values) for t in trials]
-    units = [space.to_unit(t.values) if known else space.center for t, known in zip(trials, whole, strict=True)]
+    places = [memory.place(space, trial, defaults) for trial in trials]
+    units = [space.center if place is None else place for place in places]
     score = np.array([math.nan if t.score is None else t.score for t in trials], float)
     cost = np.array([math.nan if t.cost is None else t.cost for t in trials], float)
-    status = [_STATUS[t.status] if known else sweep.Status.ABANDONED for t, known in zip(trials, whole, strict=True)]
+    status = [
+        sweep.Status.ABANDONED if place is None else _STATUS[t.status] for t, place in zip(trials, places, strict=True)
+    ]
     return np.array(units).reshape(len(trials), space.size), score, cost, np.array(status, np.int32)
 
 

@@ -6,22 +6,26 @@ number of workers may share one storage.
 """
 
 import dataclasses
-import math
+import os
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from neocarbs_jax import space as spaces
 from neocarbs_jax import sweep
-from neocarbs_jax.space import Log, Pow2, SearchSpace
-from neocarbs_jax.study import ledger, programs
+from neocarbs_jax.space import SearchSpace, to_parameter
+from neocarbs_jax.study import header, ledger, programs
 from neocarbs_jax.study.ledger import Trial
-from neocarbs_jax.study.liveness import Pulse, quiet_optuna, release_dead
+from neocarbs_jax.study.liveness import Pulse, release_dead
 from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
+from neocarbs_jax.study.results import Result, describe, is_cost, plain, read_result, to_float
+from neocarbs_jax.study.storages import open_storage, patiently
 
 Objective = Callable[[dict[str, Any]], tuple[float, float] | tuple[float, float, dict[str, Any]]]
+Storage = str | os.PathLike[str] | BaseStorage
 
 
 class Study:
@@ -30,93 +34,84 @@ class Study:
     Make one with `create` or `load`; then either `run` an objective, or `ask` for trials and `tell` their results.
     """
 
-    def __init__(self, ledger_study: optuna.Study, config: sweep.Config, seed: int):
-        self._ledger = ledger_study
+    def __init__(self, head: header.Header, config: sweep.Config):
+        self._ledger = head.study
         self._config = config
-        self._seed = seed
-        self._pulse = Pulse(ledger_study)
+        self._seed = head.seed
+        self._defaults = head.defaults
+        self._pulse = Pulse(self._ledger)
         self._memory = Memory()
-        release_dead(self._ledger)
+        self._reader = ledger.Reader(self._ledger, config.space)
+        patiently(release_dead, self._ledger)
 
     @classmethod
     def create(
         cls,
         space: SearchSpace,
-        storage: str | optuna.storages.BaseStorage = "sqlite:///sweep.db",
+        storage: Storage = "sqlite:///sweep.db",
         *,
         name: str = "sweep",
-        seed: int = 0,
+        seed: int | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        adopt: bool = False,
         compilation_cache: bool = True,
         **options: Any,
     ) -> "Study":
         """Open the study `name`, making it if it does not exist yet.
 
+        An existing study goes on over another space: with other bounds, more axes or fewer. Earlier trials stay data,
+        those outside the new bounds too. What changes is said in one warning.
+
         Args:
             space: what is searched.
-            storage: URL of a database ("sqlite:///sweep.db", "postgresql://host/db") or an Optuna storage.
+            storage: URL of a database ("sqlite:///sweep.db", "postgresql://host/db"), path of an SQLite database or of
+                a journal file (.log), or an Optuna storage; see `storages.open_storage`.
             name: name of the study in the storage.
-            seed: of the suggestions; a study keeps the seed that it was made with.
+            seed: of the suggestions, 0 by default; a study keeps the seed that it was made with.
+            defaults: values that earlier trials had on axes that are new; the centre of such an axis by default.
+            adopt: whether a study that another tool made, with directions maximize and minimize, is taken over.
             compilation_cache: whether compiled programs are kept on disk, so that later processes start at once; see
                 `programs.keep_on_disk`. JAX has one such cache per process.
-            **options: fields of `sweep.Config` besides space and capacity, such as `strategy` or `max_cost`.
+            **options: fields of `sweep.Config` besides space and capacity, such as `strategy` or `trial_cap`. The study
+                keeps them; an existing one goes on with its own where none are given.
 
         Raises:
             ValueError: if an option is out of range, the storage cannot be opened, or it holds a study of this name
-                over another space.
+                that was made by another tool, or over a space that has no axis in common with this one.
         """
+        header.check_options(options)
         config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
-        if compilation_cache:
-            programs.keep_on_disk()
-        opened = ledger.open_storage(storage)
-        study = optuna.create_study(
-            storage=opened, study_name=name, directions=["maximize", "minimize"], load_if_exists=True
-        )
-        described = spaces.to_dict(space)
-        stored = study.user_attrs.get("space")
-        if stored is None:
-            with quiet_optuna():
-                study.set_metric_names(["score", "cost"])
-            study.set_user_attr("seed", seed)
-            study.set_user_attr("strategy", config.strategy.name)
-            study.set_user_attr("space", described)
-        elif stored != described:
-            names = ", ".join(ledger.differences(stored, described))
-            raise ValueError(
-                f"`space` must be the one that study {name!r} was made with; got other axes or bounds: {names}. "
-                "Choose another `name`, or give the stored space."
-            )
-        return cls(study, config, study.user_attrs["seed"])
+        given = {option: getattr(config, option) for option in options}
+        opened = open_storage(storage)
+        head = header.create(opened, name, space, seed, defaults or {}, given, adopt)
+        return cls._open(head, given, compilation_cache)
 
     @classmethod
-    def load(
-        cls,
-        storage: str | optuna.storages.BaseStorage,
-        *,
-        name: str = "sweep",
-        compilation_cache: bool = True,
-        **options: Any,
-    ) -> "Study":
-        """Open an existing study with the space and seed that it was made with.
+    def load(cls, storage: Storage, *, name: str = "sweep", compilation_cache: bool = True, **options: Any) -> "Study":
+        """Open an existing study with the space, seed and options that it was made with.
 
         Args:
             storage: as in `create`.
             name: of the study.
             compilation_cache: as in `create`.
-            **options: as in `create`.
+            **options: as in `create`; those that are given count for this object alone.
 
         Raises:
-            ValueError: if the storage cannot be opened or holds no study of this name.
+            ValueError: if the storage cannot be opened, holds no study of this name, or one of another tool.
         """
-        opened = ledger.open_storage(storage, must_exist=True)
+        header.check_options(options)
+        return cls._open(header.load(open_storage(storage, must_exist=True), name), options, compilation_cache)
+
+    @classmethod
+    def _open(cls, head: header.Header, options: Mapping[str, Any], compilation_cache: bool) -> "Study":
+        config = sweep.Config(head.space, capacity=MIN_CAPACITY, **{**head.options, **options})
+        lacking = header.missing_options(head, options)
+        if lacking:
+            said = f"Study {head.study.study_name!r} was made with {' and '.join(lacking)} that no storage can keep"
+            warnings.warn(f"{said}: give them again, or it goes on with the defaults.", stacklevel=3)
         if compilation_cache:
             programs.keep_on_disk()
-        try:
-            study = optuna.load_study(study_name=name, storage=opened)
-        except KeyError as error:
-            known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
-            raise ValueError(f"`name` must be a study of the storage ({known}); got {name!r}.") from error
-        space = spaces.from_dict(study.user_attrs["space"])
-        return cls(study, sweep.Config(space, capacity=MIN_CAPACITY, **options), study.user_attrs["seed"])
+        return cls(head, config)
 
     @property
     def space(self) -> SearchSpace:
@@ -131,12 +126,12 @@ class Study:
     @property
     def log_axes(self) -> dict[str, bool]:
         """For each hyperparameter whether it is best drawn on a logarithmic axis."""
-        return {name: isinstance(axis, Log | Pow2) for name, axis in self.space.axes}
+        return {name: axis.is_log for name, axis in self.space.axes}
 
     @property
     def trials(self) -> list[Trial]:
         """All rows of the ledger, oldest first."""
-        return ledger.read(self._ledger)
+        return self._reader.read()
 
     @property
     def front(self) -> list[Trial]:
@@ -157,35 +152,65 @@ class Study:
             engine.dispose()
 
     def ask(self, q: int = 1) -> list[Trial]:
-        """Suggest `q` trials that know of each other and of all that run elsewhere, and enter them as running."""
+        """Suggest `q` trials that know of each other and of all that run elsewhere, and enter them as running.
+
+        Trials of the queue (`enqueue`) come first.
+        """
         if q < 1:
             raise ValueError(f"`q` must be at least 1; got {q}.")
-        return [self._ask_one() for _ in range(q)]
+        asked: list[Trial] = []
+        try:
+            for _ in range(q):
+                asked.append(self._ask_one())
+        except BaseException:  # Ctrl-C too: whoever asked has none of them
+            for trial in asked:
+                self.interrupt(trial)
+            raise
+        return asked
 
-    def _ask_one(self) -> Trial:
-        row = ledger.new_row(self._ledger)  # before the suggestion, so that no two workers share an index
-        self._pulse.add(row)
-        earlier = [t for t in self.trials if t.number < row.number and t.status != "interrupted"]
-        suggestion = propose(self._config, earlier, self._seed, self._memory)
-        ledger.enter(self._ledger, row, self.space, suggestion)
-        return dataclasses.replace(suggestion, number=row.number)
+    def _ask_one(self, known: list[Trial] | None = None) -> Trial:
+        """Enter one trial; `known` are the rows as they were just now."""
+        while True:
+            row = ledger.new_row(self._ledger)  # before the suggestion, so that no two workers share an index
+            try:
+                patiently(self._pulse.add, row)
+                rows = known if known is not None and len(known) == row.number else self.trials
+                earlier = [t for t in rows if t.number < row.number and t.status != "interrupted"]
+                suggestion = propose(self._config, earlier, self._seed, self._memory, self._defaults)
+                queued = ledger.queued_values(row, self.space)
+                if queued:
+                    predictions = dict.fromkeys(ledger.PREDICTIONS)
+                    values = {**suggestion.values, **queued}
+                    suggestion = dataclasses.replace(suggestion, values=values, **predictions)
+                ledger.enter(self._ledger, row, self.space, suggestion)
+                return dataclasses.replace(suggestion, number=row.number)
+            except optuna.exceptions.UpdateFinishedTrialError:  # declared dead meanwhile, as after a jump of the clock
+                self._pulse.discard(row.number)
+                known = None
+            except BaseException:  # Ctrl-C too: the row must not stay running
+                self._end(row.number, row._trial_id, TrialState.FAIL, None, {"taken_back": True})
+                raise
 
     def tell(self, trial: Trial, score: float, cost: float, **attrs: Any) -> Trial:
         """Record what was measured; a score that is not finite records a failure.
+
+        A trial that was declared dead meanwhile is no loss: its result becomes a new row.
 
         Args:
             trial: one that `ask` returned.
             score: higher is better.
             cost: > 0, in the unit of all costs of the study.
-            **attrs: recorded with the trial (JSON values); `reason` says why a score is not finite.
+            **attrs: recorded with the trial, as far as they have a JSON form; `reason` says why a score is not finite.
 
         Raises:
             ValueError: if the cost is not positive and finite, or the trial has ended already.
+            TypeError: if score or cost is no number.
         """
-        if not math.isfinite(score):
-            return self.fail(trial, attrs.pop("reason", f"score is {score}"), cost=cost, **attrs)
-        _check_cost(cost)
-        return self._end(trial, TrialState.COMPLETE, [float(score), float(cost)], attrs)
+        result = Result(to_float("score", score), to_float("cost", cost), attrs)
+        if not is_cost(result.cost) and result.flaw == Result(1.0, result.cost, {}).flaw:
+            raise ValueError(f"`cost` must be positive and finite; got {result.cost}.")
+        reason = attrs.pop("reason", None) if result.flaw else None
+        return self._record(trial, result, reason)
 
     def fail(self, trial: Trial, reason: str, *, cost: float | None = None, **attrs: Any) -> Trial:
         """Record that the configuration does not work: data that the sweep learns from.
@@ -194,24 +219,121 @@ class Study:
             trial: one that `ask` returned.
             reason: one line for people.
             cost: what was spent until it failed, if known.
-            **attrs: recorded with the trial (JSON values).
+            **attrs: recorded with the trial, as far as they have a JSON form.
+
+        Raises:
+            ValueError: if the cost is not positive and finite, or the trial has ended already.
         """
-        if cost is not None:
-            _check_cost(cost)
-            attrs["cost"] = float(cost)
-        return self._end(trial, TrialState.FAIL, None, attrs | {"reason": reason})
+        if cost is not None and not is_cost(to_float("cost", cost)):
+            raise ValueError(f"`cost` must be positive and finite; got {cost}.")
+        return self._record(trial, Result(float("nan"), to_float("cost", cost), attrs), reason)
 
     def interrupt(self, trial: Trial) -> Trial:
         """Take a running trial back: it says nothing about its configuration, which may be proposed again."""
-        return self._end(trial, TrialState.FAIL, None, {})
+        return self._finish(trial, TrialState.FAIL, None, {"taken_back": True})
 
-    def _end(self, trial: Trial, state: TrialState, values: list[float] | None, attrs: Mapping[str, Any]) -> Trial:
-        row = self._ledger.get_trials(deepcopy=False)[trial.number]
-        if row.state.is_finished():
-            raise ValueError(f"`trial` must be running; got trial {trial.number}, {ledger.from_frozen(row).status}.")
-        ledger.end(self._ledger, row, state, values, attrs)
-        self._pulse.discard(trial.number)
-        return self.trials[trial.number]
+    def enqueue(self, values: Mapping[str, Any], **attrs: Any) -> None:
+        """Put a trial into the queue that `ask` and `run` take from before they suggest.
+
+        Args:
+            values: of some axes or all; the others are suggested when its turn comes. They may lie beyond the bounds.
+            **attrs: recorded with the trial.
+
+        Raises:
+            ValueError: if a name is not an axis of the space, or a value cannot be one of its axis.
+        """
+        self._check_values(values)
+        axes = dict(self.space.axes)
+        parameters = {name: to_parameter(axes[name], value) for name, value in values.items() if name in axes}
+        kept, complaints = plain(attrs)
+        patiently(self._ledger.enqueue_trial, parameters, user_attrs=ledger.their_attrs(kept))
+        _complain(complaints)
+
+    def add(self, values: Mapping[str, Any], score: float, cost: float, **attrs: Any) -> Trial:
+        """Record a trial that was run elsewhere, such as before the sweep.
+
+        Args:
+            values: of all axes; they may lie beyond the bounds.
+            score: higher is better; NaN for a configuration that does not work.
+            cost: > 0, in the unit of all costs of the study; NaN if unknown, of a failure.
+            **attrs: recorded with the trial, as far as they have a JSON form; `reason` says why it failed.
+
+        Raises:
+            ValueError: if a value is missing or cannot be one of its axis, or the cost is not positive and finite.
+            TypeError: if score or cost is no number.
+        """
+        self._check_values(values)
+        missing = [name for name in self.space.names if name not in {**self._defaults, **values}]
+        if missing:
+            raise ValueError(f"`values` must hold all axes; {', '.join(missing)} is missing.")
+        result = Result(to_float("score", score), to_float("cost", cost), {})
+        if result.flaw and not (result.score != result.score):
+            raise ValueError(f"`cost` must be positive and finite; got {result.cost}.")
+        return self._add(values, result, attrs)
+
+    def _add(self, values: Mapping[str, Any], result: Result, attrs: Mapping[str, Any]) -> Trial:
+        reason = {name: attrs[name] for name in ("reason",) if result.flaw and name in attrs}
+        kept, complaints = plain({name: value for name, value in attrs.items() if name not in reason})
+        row = Result(result.score, result.cost, {**ledger.their_attrs(kept), **reason})
+        number = ledger.add_row(self._ledger, self.space, values, row)
+        _complain(complaints)
+        return self._read_one(number)
+
+    def _check_values(self, values: Mapping[str, Any]) -> None:
+        known = {*self.space.names, *dict(self.space.fixed)}
+        for name in values:
+            if name not in known:
+                rule = f"`values` must be of axes of the space ({', '.join(self.space.names)})"
+                raise ValueError(f"{rule}; got {name!r}.")
+        for name, axis in self.space.axes:
+            alone = SearchSpace(**{name: axis})
+            if name in values and alone.place(values) is None:
+                raise ValueError(f"`{name}` must be a value of {axis}, or beyond its bounds; got {values[name]!r}.")
+
+    def _record(self, trial: Trial, result: Result, reason: str | None = None) -> Trial:
+        """End a trial with its result, whole or flawed."""
+        kept, complaints = plain(result.attrs)
+        attrs = ledger.their_attrs(kept)
+        reason = reason or result.flaw
+        if reason is None:
+            ended = self._finish(trial, TrialState.COMPLETE, result, attrs)
+        else:
+            if is_cost(result.cost):
+                attrs["cost"] = result.cost
+            ended = self._finish(trial, TrialState.FAIL, result, {**attrs, "reason": str(reason)})
+        _complain(complaints)
+        return ended
+
+    def _finish(self, trial: Trial, state: TrialState, result: Result | None, attrs: Mapping[str, Any]) -> Trial:
+        storage = self._ledger._storage
+        trial_id = patiently(storage.get_trial_id_from_study_id_trial_number, self._ledger._study_id, trial.number)
+        values = [result.score, result.cost] if result and state == TrialState.COMPLETE else None
+        try:
+            self._end(trial.number, trial_id, state, values, attrs)
+        except optuna.exceptions.UpdateFinishedTrialError as error:
+            row = patiently(storage.get_trial, trial_id)
+            ended = self._read_one(trial.number)
+            if (row.state, row.values) == (state, values) and state == TrialState.COMPLETE:
+                return ended  # told before a connection broke
+            if ended.status != "interrupted" or "taken_back" in row.user_attrs:
+                rule = "`trial` must be running"
+                raise ValueError(f"{rule}; got trial {trial.number}, {ended.status}.") from error
+            if result is None:
+                return ended
+            told = {name.removeprefix("user:"): value for name, value in attrs.items() if name != "cost"}
+            return self._add(trial.values, result, {**told, "late_result_of": trial.number})
+        return self._read_one(trial.number)
+
+    def _end(
+        self, number: int, trial_id: int, state: TrialState, values: list[float] | None, attrs: Mapping[str, Any]
+    ) -> None:
+        _complain(ledger.end(self._ledger, trial_id, state, values, attrs))
+        self._pulse.discard(number)
+
+    def _read_one(self, number: int) -> Trial:
+        storage = self._ledger._storage
+        trial_id = patiently(storage.get_trial_id_from_study_id_trial_number, self._ledger._study_id, number)
+        return ledger.from_frozen(patiently(storage.get_trial, trial_id), self.space)
 
     def run(
         self,
@@ -226,13 +348,15 @@ class Study:
     ) -> list[Trial]:
         """Ask, run and tell until the study is done; called again, it goes on where it stopped.
 
+        A score or a cost that cannot be (NaN, None, a cost <= 0) records a failed trial, and the run goes on.
+
         Args:
             objective: values -> (score, cost), or (score, cost, attrs to record).
             num_trials: stop once the study holds this many trials, those of other workers included.
             max_cost: stop once all trials together cost this much.
             until_rating: stop once a suggestion's rating falls below this.
             catch: exceptions of the objective that say that the configuration does not work; any other ends the run,
-                with its trial taken back.
+                with its trial taken back. At the second such end at one point, the trial counts as failed.
             on_ask: called with each trial before it runs.
             on_tell: called with each trial after it ended.
 
@@ -241,39 +365,55 @@ class Study:
 
         Raises:
             ValueError: if no stopping rule is given, or one is out of range.
+            TypeError: if the objective returns something else.
         """
         _check_stopping(num_trials, max_cost, until_rating)
-        while not self._is_done(num_trials, max_cost):
-            [trial] = self.ask()
+        while True:
+            trials = self.trials
+            if _is_done(trials, num_trials, max_cost):
+                return trials
+            trial = self._ask_one(trials)
             if until_rating is not None and trial.rating is not None and trial.rating < until_rating:
                 self.interrupt(trial)
-                break
-            if on_ask:
-                on_ask(trial)
-            ended = self._run_one(objective, trial, catch)
+                return self.trials
+            ended = self._run_one(objective, trial, catch, on_ask)
             if on_tell:
                 on_tell(ended)
-        return self.trials
 
-    def _run_one(self, objective: Objective, trial: Trial, catch: tuple[type[Exception], ...]) -> Trial:
+    def _run_one(
+        self,
+        objective: Objective,
+        trial: Trial,
+        catch: tuple[type[Exception], ...],
+        on_ask: Callable[[Trial], None] | None,
+    ) -> Trial:
         try:
-            score, cost, *rest = objective(trial.values)
+            if on_ask:
+                on_ask(trial)
+            result = read_result(objective(dict(trial.values)))
         except catch as error:
-            return self.fail(trial, str(error) or type(error).__name__)
-        except BaseException:  # Ctrl-C too: whatever it was, the row must not stay running; it is raised again below
-            self.interrupt(trial)
+            return self.fail(trial, describe(error))
+        except BaseException as error:  # whatever it was, the row must not stay running; it is raised again below
+            on_purpose = not isinstance(error, Exception)  # Ctrl-C, sys.exit: no fault of the configuration
+            mark = {"taken_back": True} if on_purpose else {"interruption": describe(error)}
+            self._finish(trial, TrialState.FAIL, None, mark)
             raise
-        return self.tell(trial, score, cost, **(rest[0] if rest else {}))
+        try:
+            return self._record(trial, result)
+        except KeyboardInterrupt:  # what was measured is kept first
+            self._record(trial, result)
+            raise
 
-    def _is_done(self, num_trials: int | None, max_cost: float | None) -> bool:
-        trials = [t for t in self.trials if t.status != "interrupted"]
-        spent = sum(t.cost or 0.0 for t in trials)
-        return (num_trials is not None and len(trials) >= num_trials) or (max_cost is not None and spent >= max_cost)
+
+def _complain(complaints: list[str]) -> None:
+    if complaints:
+        warnings.warn("; ".join(complaints), stacklevel=4)
 
 
-def _check_cost(cost: float) -> None:
-    if not (math.isfinite(cost) and cost > 0):
-        raise ValueError(f"`cost` must be positive and finite; got {cost}.")
+def _is_done(trials: list[Trial], num_trials: int | None, max_cost: float | None) -> bool:
+    counted = [t for t in trials if t.status not in ("queued", "interrupted")]
+    spent = sum(t.cost or 0.0 for t in counted)
+    return (num_trials is not None and len(counted) >= num_trials) or (max_cost is not None and spent >= max_cost)
 
 
 def _check_stopping(num_trials: int | None, max_cost: float | None, until_rating: float | None) -> None:

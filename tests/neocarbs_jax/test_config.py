@@ -40,7 +40,7 @@ def test_a_warp_is_one_several_or_all(warp, warps):
 
 
 def test_the_form_of_the_surrogates_leaves_out_what_does_not_change_them():
-    assert Config(SPACE, capacity=8, strategy="carbs", max_cost=1.0).form == Config(SPACE).form
+    assert Config(SPACE, capacity=8, strategy="carbs", trial_cap=1.0).form == Config(SPACE).form
     assert Config(SPACE, warp="linear").form != Config(SPACE).form
 
 
@@ -63,8 +63,8 @@ def test_the_form_of_the_surrogates_leaves_out_what_does_not_change_them():
         ({"resample_every": 2.5}, "`resample_every` must be a whole number, at least 0; got 2.5"),
         ({"budget": "epochs"}, "`budget` must be one of x, steps; got 'epochs'"),
         ({"budget": "kind"}, "`budget` must be one of x, steps; got 'kind'"),
-        ({"max_cost": 0.0}, "`max_cost` must be positive and finite, or None; got 0.0"),
-        ({"max_cost": math.nan}, "`max_cost` must be positive and finite, or None; got nan"),
+        ({"trial_cap": 0.0}, "`trial_cap` must be positive and finite, or None; got 0.0"),
+        ({"trial_cap": math.nan}, "`trial_cap` must be positive and finite, or None; got nan"),
         ({"delta": 0.0}, r"`delta` must lie in \(0, 0.5\); got 0.0"),
         ({"delta": 0.5}, r"`delta` must lie in \(0, 0.5\); got 0.5"),
     ],

@@ -22,7 +22,7 @@ STRATEGY = strategies.NeoCARBS(num_candidates=64, num_refined=16)
 
 
 def config(space):
-    return sweep.Config(space, capacity=CAPACITY, strategy=STRATEGY, max_cost=1e3)
+    return sweep.Config(space, capacity=CAPACITY, strategy=STRATEGY, trial_cap=1e3)
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Rows of a ledger: the measured front, and what two search spaces do not share."""
+"""Rows of a ledger: the measured front, and where the ledger is kept."""
 
 import math
 
@@ -39,11 +39,6 @@ def test_the_front_is_what_brute_force_leaves():
         if all((o.score, o.cost) == (t.score, t.cost) and o.number >= t.number for o in better):
             kept.append(t)
     assert pareto_front(trials) == sorted(kept, key=lambda t: t.cost)
-
-
-def test_differences_are_the_axes_that_are_not_the_same():
-    assert ledger.differences({"a": 1, "b": 2}, {"b": 3, "c": 4}) == ["a", "b", "c"]
-    assert ledger.differences({"a": 1}, {"a": 1}) == []
 
 
 def test_passwords_are_not_shown():

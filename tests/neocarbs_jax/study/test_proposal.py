@@ -175,7 +175,7 @@ def test_a_failure_or_a_limit_on_cost_ends_the_initial_design_of_draws(recorder)
     trials = [measured(propose(CONFIG, [], 0))]
     recorder.got.clear()
     failed = [dataclasses.replace(trials[0], status="failed", score=None)]
-    for config, rows in ((CONFIG, failed), (dataclasses.replace(CONFIG, max_cost=50.0), trials)):
+    for config, rows in ((CONFIG, failed), (dataclasses.replace(CONFIG, trial_cap=50.0), trials)):
         with pytest.raises(Stop):
             stopping(recorder, propose, config, rows, 0)
         assert recorder.got == ["fit"]

@@ -133,10 +133,10 @@ def test_a_result_is_told_once(space, storage):
     assert study.trials[0].score == 1.0
 
 
-def test_another_space_under_the_same_name_is_refused_and_nothing_is_lost(space, storage):
+def test_another_task_under_the_same_name_is_refused_and_nothing_is_lost(space, storage):
     Study.create(space, storage, name="a").run(objective, num_trials=2)
-    other = SearchSpace(learning_rate=Log(1e-4, 1e-1), epochs=Integer(1, 8))
-    with pytest.raises(ValueError, match=r"study 'a'.*learning_rate"):
+    other = SearchSpace(temperature=Log(1e-4, 1e-1))
+    with pytest.raises(ValueError, match=r"`space` must share an axis with the one of study 'a'.*got temperature"):
         Study.create(other, storage, name="a")
     assert len(Study.load(storage, name="a").trials) == 2
 

@@ -1,0 +1,205 @@
+"""What a study says of itself, in its storage: the space that it searches, its seed, its options; and their changes."""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+
+from neocarbs_jax import space as spaces
+from neocarbs_jax import sweep
+from neocarbs_jax.gp import MATERN_LINEAR
+from neocarbs_jax.space import Axis, SearchSpace
+from neocarbs_jax.strategies import STRATEGIES, Strategy
+from neocarbs_jax.study.liveness import quiet_optuna
+from neocarbs_jax.study.storages import patiently
+
+FORMAT = 2
+"""Of the attributes of a study and its rows; studies without a `format` are of version 0.1.0."""
+
+_DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+_PLAIN = ("warp", "aggression", "resample_every", "budget", "trial_cap", "delta")
+_OPTIONS = ("strategy", *_PLAIN, "kernel_fn")
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """A study as its storage describes it.
+
+    Attributes:
+        study: the ledger.
+        space: what is searched.
+        seed: of the suggestions.
+        options: fields of `sweep.Config` besides space and capacity.
+        defaults: values of axes that were added later, for trials that had none.
+    """
+
+    study: optuna.Study
+    space: SearchSpace
+    seed: int
+    options: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise a ValueError for a name that is no option of a study."""
+    for name in options:
+        if name not in _OPTIONS:
+            raise ValueError(f"Options of a study must be among {', '.join(_OPTIONS)}; got {name!r}.")
+
+
+def create(
+    storage: BaseStorage,
+    name: str,
+    space: SearchSpace,
+    seed: int | None,
+    defaults: Mapping[str, Any],
+    options: Mapping[str, Any],
+    adopt: bool,
+) -> Header:
+    """Make the study, or open the one of this name and note what is new about it; `Study.create` has the arguments."""
+    described = spaces.to_dict(space)
+    study = patiently(_create, storage, name)
+    attrs = study.user_attrs
+    if study.directions != _DIRECTIONS:
+        got = ", ".join(direction.name.lower() for direction in study.directions)
+        raise ValueError(f"`name` must be that of a study with directions maximize, minimize; {name!r} has {got}.")
+    if "space" not in attrs:
+        if not adopt and patiently(study.get_trials, deepcopy=False):
+            raise ValueError(
+                f"`name` must be that of a new study, or of one that NeoCARBS made; {name!r} was made by another tool. "
+                "With adopt=True it goes on, and its trials are used where they lie in the space."
+            )
+        with quiet_optuna():
+            patiently(study.set_metric_names, ["score", "cost"])
+        _write(study, {"format": FORMAT, "seed": seed or 0, **_kept(options), "space": described})
+        return Header(study, space, seed or 0, options, {})
+    _check_format(study)
+    before = read(study)
+    filled = _changed_space(study, before, space, described, defaults)
+    if seed is not None and seed != before.seed:
+        warnings.warn(f"Study {name!r} keeps its seed, {before.seed}; got {seed}.", stacklevel=3)
+    changed = [option for option in options if options[option] != before.options.get(option, _default(option))]
+    if changed:
+        _write(study, _kept({**before.options, **options}))
+        warnings.warn(f"Study {name!r} goes on with other options: {', '.join(changed)}.", stacklevel=3)
+    return Header(study, space, before.seed, {**before.options, **options}, filled)
+
+
+def load(storage: BaseStorage, name: str) -> Header:
+    """Open a study; `Study.load` has the arguments."""
+    try:
+        study = patiently(optuna.load_study, study_name=name, storage=storage)
+    except KeyError as error:
+        known = ", ".join(sorted(optuna.get_all_study_names(storage))) or "none"
+        raise ValueError(f"`name` must be a study of the storage ({known}); got {name!r}.") from error
+    if "space" not in study.user_attrs:
+        rule = "`name` must be that of a study that NeoCARBS made"
+        raise ValueError(f"{rule}; {name!r} has no search space. Study.create(space, ..., adopt=True) takes it over.")
+    _check_format(study)
+    return read(study)
+
+
+def read(study: optuna.Study) -> Header:
+    """What the study says of itself."""
+    attrs = study.user_attrs
+    options = dict(attrs.get("options", {}))
+    strategy = options.pop("strategy", attrs.get("strategy", "neocarbs"))
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    if isinstance(strategy, Mapping):
+        options["strategy"] = STRATEGIES[strategy["name"]](**strategy["fields"])
+    elif strategy in STRATEGIES:
+        options["strategy"] = STRATEGIES[strategy]()
+    space = spaces.from_dict(attrs["space"])
+    return Header(study, space, attrs["seed"], options, attrs.get("defaults", {}))
+
+
+def missing_options(header: Header, options: Mapping[str, Any]) -> list[str]:
+    """Options that the study was made with, that no storage can keep, and that were not given."""
+    unkept = header.study.user_attrs.get("unkept", [])
+    return [name for name in unkept if name not in options]
+
+
+def _create(storage: BaseStorage, name: str) -> optuna.Study:
+    if name in optuna.get_all_study_names(storage):
+        return optuna.load_study(study_name=name, storage=storage)
+    return optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS, load_if_exists=True)
+
+
+def _check_format(study: optuna.Study) -> None:
+    version = study.user_attrs.get("format", 1)
+    if version > FORMAT:
+        rule = f"`name` must be that of a study of format {FORMAT} or earlier"
+        raise ValueError(f"{rule}; {study.study_name!r} has format {version}, of a later version of this library.")
+
+
+def _changed_space(
+    study: optuna.Study, before: Header, space: SearchSpace, described: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Note the new space, say what changed, and return the values that old trials have on new axes."""
+    stored = study.user_attrs["space"]
+    filled = {name: value for name, value in before.defaults.items() if name in space.names}
+    if stored == described:
+        return filled
+    old, new = dict(before.space.axes), dict(space.axes)
+    if not set(old) & set(new):
+        rule = f"`space` must share an axis with the one of study {study.study_name!r} ({', '.join(old)})"
+        raise ValueError(f"{rule}; got {', '.join(new)}. Choose another `name` for another task.")
+    center = space.from_unit(space.center)
+    for name in new:
+        if name not in old and name not in dict(before.space.fixed):
+            filled[name] = defaults.get(name, filled.get(name, center[name]))
+    gone = [name for name in old if name not in new]
+    said = [
+        *(f"{name} is new ({filled[name]!r} in earlier trials)" for name in new if name in filled and name not in old),
+        *(f"{name} is searched" for name in new if name in dict(before.space.fixed)),
+        *([f"not searched any more: {', '.join(gone)}"] if gone else []),
+        *(f"{name} is {_text(new[name])}" for name in new if name in old and new[name] != old[name]),
+    ]
+    _write(study, {"space": described, "defaults": filled})
+    if said:
+        message = f"Study {study.study_name!r} goes on with its trials over another space: {'; '.join(said)}."
+        warnings.warn(message, stacklevel=4)
+    return filled
+
+
+def _text(axis: Axis) -> str:
+    """The axis as one would write it, without what it leaves at its default."""
+    fields = [(field.name, getattr(axis, field.name), field.default) for field in dataclasses.fields(axis)]
+    required = [repr(value) for _, value, default in fields if default is dataclasses.MISSING]
+    others = [f"{name}={value!r}" for name, value, default in fields if default not in (dataclasses.MISSING, value)]
+    return f"{type(axis).__name__}({', '.join(required + others)})"
+
+
+def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as attributes of a study; of what JSON has no form for, the name."""
+    kept = {name: options[name] for name in _PLAIN if name in options}
+    unkept = []
+    attrs: dict[str, Any] = {}
+    if "strategy" in options:
+        strategy = options["strategy"]
+        strategy = STRATEGIES[strategy]() if isinstance(strategy, str) else strategy
+        attrs["strategy"] = strategy.name
+        if STRATEGIES.get(strategy.name) is type(strategy):
+            kept["strategy"] = {"name": strategy.name, "fields": _fields(strategy)}
+        else:
+            unkept.append("strategy")
+    if options.get("kernel_fn", MATERN_LINEAR) is not MATERN_LINEAR:
+        unkept.append("kernel_fn")
+    return {"strategy": "neocarbs", **attrs, "options": kept, "unkept": unkept}
+
+
+def _fields(strategy: Strategy) -> dict[str, Any]:
+    return {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy) if field.init}
+
+
+def _default(option: str) -> Any:
+    return {field.name: field.default for field in dataclasses.fields(sweep.Config)}[option]
+
+
+def _write(study: optuna.Study, attrs: Mapping[str, Any]) -> None:
+    for name, value in attrs.items():
+        patiently(study.set_user_attr, name, value)

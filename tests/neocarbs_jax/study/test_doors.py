@@ -1,0 +1,271 @@
+"""What users bring to a study: trials of their own, other spaces, other tools' studies, storages of every kind."""
+
+import json
+import math
+
+import optuna
+import pytest
+
+from neocarbs_jax.gp import KernelBuilder
+from neocarbs_jax.space import Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace
+from neocarbs_jax.strategies import NeoCARBS
+from neocarbs_jax.study import Study
+
+SPACE = SearchSpace(learning_rate=Log(1e-5, 1e-1), epochs=Integer(1, 8))
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return f"sqlite:///{tmp_path}/sweep.db"
+
+
+def objective(values):
+    """Best at a learning rate of 1e-3; a cost in epochs."""
+    return -((math.log10(values["learning_rate"]) + 3) ** 2), float(values.get("epochs", 4))
+
+
+# Trials from elsewhere
+
+
+def test_queued_trials_come_first_whoever_queues_them(storage):
+    study = Study.create(SPACE, storage)
+    study.enqueue({"learning_rate": 2e-3, "epochs": 7}, note="mine")
+    study.optuna_study.enqueue_trial({"learning_rate": 3e-3})
+    study.enqueue({"epochs": 64})  # beyond its bounds
+    assert [t.status for t in study.trials] == ["queued"] * 3
+    seen = []
+    trials = study.run(lambda values: (seen.append(values), 1.0)[1:] * 2, num_trials=4)
+    assert seen[0] == {"learning_rate": 2e-3, "epochs": 7}
+    assert seen[1]["learning_rate"] == 3e-3
+    assert seen[1]["epochs"] in range(1, 9)
+    assert seen[2]["epochs"] == 64
+    assert [t.values for t in trials] == seen
+    assert trials[0].attrs == {"note": "mine"}
+    assert [t.status for t in trials] == ["completed"] * 4
+
+
+def test_the_queue_is_data_while_it_waits(storage):
+    """What is queued is pending: a suggestion knows of it."""
+    study = Study.create(SPACE, storage)
+    study.enqueue({"learning_rate": 2e-3, "epochs": 7})
+    other = Study.load(storage)
+    [first], [second] = study.ask(), other.ask()
+    assert first.values == {"learning_rate": 2e-3, "epochs": 7}
+    assert second.values != first.values
+
+
+def test_trials_run_elsewhere_warm_the_sweep(storage):
+    study = Study.create(SPACE, storage, strategy=NeoCARBS(num_initial=2))
+    for i, rate in enumerate([1e-7, 1e-4, 1e-3, 1e-2, 1.0, 10.0]):  # some of them outside the space
+        values = {"learning_rate": rate, "epochs": 1 + i}
+        added = study.add(values, *objective(values), source="notes")
+        assert (added.status, added.values, added.attrs) == ("completed", values, {"source": "notes"})
+    assert study.add({"learning_rate": 1e-2, "epochs": 3}, math.nan, 5.0, reason="diverged").reason == "diverged"
+    [trial] = Study.load(storage).ask()
+    assert trial.number == 7
+    assert trial.predicted_score is not None
+    assert 1e-5 <= trial.values["learning_rate"] <= 1e-1
+    assert [t.number for t in study.front] == [0, 1, 2]  # those beyond the bounds were measured too
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s: s.enqueue({"lr": 1.0}), "`values` must be of axes of the space .learning_rate, epochs.; got 'lr'"),
+        (lambda s: s.enqueue({"learning_rate": 0.0}), "`learning_rate` must be a value of Log.*; got 0.0"),
+        (lambda s: s.enqueue({"learning_rate": "x"}), "`learning_rate` must be a value of Log.*; got 'x'"),
+        (lambda s: s.add({"learning_rate": 1e-3}, 1.0, 1.0), "`values` must hold all axes; epochs is missing"),
+        (lambda s: s.add({"learning_rate": 1e-3, "epochs": 1}, 1.0, 0.0), "`cost` must be positive and finite; got 0"),
+    ],
+)
+def test_what_is_no_trial_is_refused(storage, call, message):
+    study = Study.create(SPACE, storage)
+    with pytest.raises(ValueError, match=message):
+        call(study)
+    assert study.trials == []
+
+
+# Studies of other tools
+
+
+def test_a_study_of_other_directions_is_refused(storage):
+    optuna.create_study(storage=storage, study_name="a", directions=["minimize", "minimize"])
+    for adopt in (False, True):
+        with pytest.raises(ValueError, match="directions maximize, minimize; 'a' has minimize, minimize"):
+            Study.create(SPACE, storage, name="a", adopt=adopt)
+
+
+def test_a_study_of_another_tool_is_adopted_on_request_alone(storage):
+    theirs = optuna.create_study(storage=storage, study_name="a", directions=["maximize", "minimize"])
+
+    def suggest(trial):
+        rate = trial.suggest_float("learning_rate", 1e-6, 1.0, log=True)
+        if trial.number == 2:
+            raise FloatingPointError
+        epochs = trial.suggest_int("epochs", 1, 100) if trial.number != 3 else 2
+        return rate, (epochs if trial.number != 4 else -1)
+
+    theirs.optimize(suggest, n_trials=8, catch=(FloatingPointError,))
+    with pytest.raises(ValueError, match=r"'a' was made by another tool\. With adopt=True it goes on"):
+        Study.create(SPACE, storage, name="a")
+    with pytest.raises(ValueError, match="'a' has no search space"):
+        Study.load(storage, name="a")
+    study = Study.create(SPACE, storage, name="a", adopt=True)
+    assert [t.status for t in study.trials] == [
+        "completed", "completed", "interrupted", "completed", "failed", "completed", "completed", "completed",
+    ]  # fmt: skip
+    assert study.trials[4].reason == "cost is -1.0, and must be positive and finite"
+    trials = study.run(objective, num_trials=9)
+    assert trials[-1].status == "completed"
+    assert len(Study.load(storage, name="a").trials) == 10
+
+
+# Spaces that change
+
+
+def test_a_study_goes_on_over_other_bounds(storage):
+    Study.create(SPACE, storage).run(objective, num_trials=5)
+    wider = SearchSpace(learning_rate=Log(1e-7, 1.0), epochs=Integer(1, 4))
+    with pytest.warns(UserWarning, match=r"learning_rate is Log\(1e-07, 1.0\); epochs is Integer\(1, 4\)"):
+        study = Study.create(wider, storage)
+    trials = study.run(objective, num_trials=8)
+    assert [t.status for t in trials] == ["completed"] * 8
+    assert all(t.values["epochs"] <= 4 for t in trials[5:])
+    again = Study.create(wider, storage)  # says nothing: it is the study's own space now
+    assert Study.load(storage).space == again.space == wider
+
+
+def test_a_study_goes_on_with_a_new_axis_and_without_an_old_one(storage):
+    Study.create(SPACE, storage).run(objective, num_trials=5)
+    other = SearchSpace(learning_rate=Log(1e-5, 1e-1), clip=Linear(0, 1), kind=Choice(("a", "b")))
+    said = "clip is new .0.25 in earlier trials.; kind is new .'a' in earlier trials.; not searched any more: epochs"
+    with pytest.warns(UserWarning, match=said):
+        study = Study.create(other, storage, defaults={"clip": 0.25})
+    trials = study.run(objective, num_trials=7)
+    assert set(trials[-1].values) == {"learning_rate", "clip", "kind"}
+    assert set(trials[0].values) == {"learning_rate", "epochs"}
+    places = [study._memory.place(study.space, t, study._defaults) for t in trials]
+    assert [p.tolist()[1:] for p in places[:5]] == [[0.25, 1.0, 0.0]] * 5
+    assert Study.load(storage)._defaults == {"clip": 0.25, "kind": "a"}
+
+
+def test_an_axis_of_another_kind_is_kept_beside_the_old_one(storage):
+    """Optuna allows a parameter one kind of distribution for ever."""
+    first = SearchSpace(rate=Linear(0.001, 1), kind=Choice(("a", "b")), n=Integer(1, 8))
+    Study.create(first, storage).run(lambda values: (values["rate"], 1.0), num_trials=4)
+    second = SearchSpace(rate=Log(0.001, 1), kind=Choice(("b", "c", (1, 2))), n=Linear(1, 8))
+    with pytest.warns(UserWarning, match="rate is Log"):
+        study = Study.create(second, storage)
+    trials = study.run(lambda values: (values["rate"], 1.0), num_trials=8)
+    for trial in Study.load(storage).trials[4:]:
+        second.validate(trial.values)
+    assert [t.values for t in trials] == [t.values for t in Study.load(storage).trials]
+    places = [study._memory.place(study.space, t, {}) for t in trials]
+    assert [p is None for p in places[:4]] == [t.values["kind"] == "a" for t in trials[:4]]
+
+
+def test_a_fixed_value_that_is_searched_later_is_what_old_trials_have(storage):
+    Study.create(SearchSpace(rate=Log(1e-3, 1), clip=0.25), storage).run(lambda v: (v["rate"], 1.0), num_trials=2)
+    with pytest.warns(UserWarning, match="clip is searched"):
+        study = Study.create(SearchSpace(rate=Log(1e-3, 1), clip=Linear(0, 1)), storage)
+    assert [study._memory.place(study.space, t, {})[1] for t in study.trials] == [0.25, 0.25]
+
+
+CHOICES = SearchSpace(
+    layers=Choice(((64, 64), [128], [[1, 2], 3])),
+    mixed=Choice((None, True, "x", 2.5, 7)),
+    net={"kind": Choice(("[64, 64]", (64, 64))), "size": Pow2(1, 8)},
+    step=Linear(0, 0.3, step=0.1),
+)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal", "memory"])
+def test_options_of_every_kind_come_back_as_they_are(tmp_path, kind):
+    storage = {
+        "sqlite": f"sqlite:///{tmp_path}/a.db?timeout=60",
+        "journal": tmp_path / "a.log",
+        "memory": optuna.storages.InMemoryStorage(),
+    }[kind]
+    seen = []
+    study = Study.create(CHOICES, storage, strategy="random")
+    study.enqueue({"layers": [[1, 2], 3], "mixed": None})
+    study.run(lambda values: (seen.append(values) or 1.0, 1.0), num_trials=12)
+    assert (seen[0]["layers"], seen[0]["mixed"]) == (((1, 2), 3), None)
+    loaded = Study.load(storage)
+    assert loaded.space == CHOICES
+    assert [t.values for t in loaded.trials] == seen
+    for values in seen:
+        CHOICES.validate(values)
+
+
+def test_options_that_no_storage_can_keep_are_refused(storage):
+    space = SearchSpace(activation=Choice((math.sin, math.cos)))
+    with pytest.raises(ValueError, match=r"Options of `activation` must be numbers, strings.*; got <built-in"):
+        Study.create(space, storage)
+    with pytest.raises(ValueError, match="`options` must be numbers, strings, booleans, None, or tuples of such"):
+        Choice(({"a": 1}, {"a": 2}))
+
+
+# Options of a study
+
+
+def test_a_study_keeps_its_options(storage):
+    strategy = NeoCARBS(num_initial=3, target_width=0.3)
+    options = {"strategy": strategy, "warp": ("log", "rank"), "trial_cap": 50.0, "delta": 0.1, "resample_every": 7}
+    Study.create(SPACE, storage, seed=5, **options)
+    for study in (Study.load(storage), Study.create(SPACE, storage), Study.create(SPACE, storage, **options)):
+        assert {name: getattr(study._config, name) for name in options} == options
+        assert study._seed == 5
+    assert Study.load(storage, delta=0.2)._config.delta == 0.2
+    with pytest.warns(UserWarning, match="goes on with other options: strategy, delta"):
+        Study.create(SPACE, storage, strategy="random", delta=0.05)
+    assert Study.load(storage)._config.strategy.name == "random"
+    assert Study.load(storage)._config.trial_cap == 50.0
+    with pytest.warns(UserWarning, match="keeps its seed, 5; got 6"):
+        Study.create(SPACE, storage, seed=6)
+
+
+@pytest.mark.parametrize("make", [Study.create, lambda space, *args, **kwargs: Study.load(*args, **kwargs)])
+def test_misspelt_options_are_named(storage, make):
+    Study.create(SPACE, storage)
+    with pytest.raises(ValueError, match=r"Options of a study must be among strategy, .*; got 'maxcost'"):
+        make(SPACE, storage, maxcost=1.0)
+
+
+# Storages
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["sqlite:///{}/a.db", "sqlite:///{}/a.db?timeout=60", "journal:///{}/a.log", "{}/a.db", "{}/a.sqlite3", "{}/a.log"],
+)
+def test_every_storage_resumes_alike(tmp_path, place):
+    storage = place.format(tmp_path)
+    expected = Study.create(SPACE, optuna.storages.InMemoryStorage()).run(objective, num_trials=5)
+    Study.create(SPACE, storage).run(objective, num_trials=3)
+    got = Study.load(storage).run(objective, num_trials=5)
+    assert [(t.values, t.score, t.cost) for t in got] == [(t.values, t.score, t.cost) for t in expected]
+    with pytest.raises(ValueError, match="`storage` must exist"):
+        Study.load(storage.replace("a.", "b."))
+
+
+@pytest.mark.parametrize("storage", ["sqlite:///:memory:", "sqlite://"])
+def test_a_study_in_memory_needs_no_file(storage):
+    assert len(Study.create(SPACE, storage).run(objective, num_trials=2)) == 2
+
+
+@pytest.mark.parametrize("storage", ["", "sweep", 7, None])
+def test_what_names_no_storage_is_refused(storage):
+    with pytest.raises(ValueError, match="`storage` must be"):
+        Study.create(SPACE, storage)
+
+
+def test_a_kernel_of_ones_own_is_asked_for_again(storage):
+    from neocarbs_jax.gp import MATERN_LINEAR
+
+    kernel = KernelBuilder(MATERN_LINEAR.build, MATERN_LINEAR.prior)
+    Study.create(SearchSpace(gamma=Logit(0.8, 0.99)), storage, kernel_fn=kernel)
+    with pytest.warns(UserWarning, match="was made with kernel_fn that no storage can keep: give them again"):
+        Study.load(storage)
+    assert Study.load(storage, kernel_fn=kernel)._config.kernel_fn is kernel
+    assert json.loads(json.dumps(Study.load(storage, kernel_fn=kernel).optuna_study.user_attrs["options"])) == {}
