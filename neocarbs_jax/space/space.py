@@ -44,7 +44,7 @@ class SearchSpace:
     axes: tuple[tuple[str, Axis], ...]
     fixed: tuple[tuple[str, Any], ...]
 
-    def __init__(self, **entries: Any) -> None:
+    def __init__(self, /, **entries: Any) -> None:
         axes, fixed = {}, {}
         for name, entry in _flatten(entries):
             if name in axes or name in fixed:

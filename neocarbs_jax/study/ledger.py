@@ -206,7 +206,8 @@ def _status(row: FrozenTrial) -> tuple[Status, str | None]:
         case TrialState.RUNNING:
             return "running", None
         case TrialState.COMPLETE:
-            flaw = Result(*row.values, {}).flaw if len(row.values) == 2 else f"it has {len(row.values)} values"
+            values = row.values
+            flaw = Result(values[0], values[1], {}).flaw if len(values) == 2 else f"it has {len(values)} values"
             return ("completed", None) if flaw is None else ("failed", flaw)
     if "reason" in attrs:
         return "failed", attrs["reason"]

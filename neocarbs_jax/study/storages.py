@@ -128,11 +128,10 @@ def _open_database(url: str) -> RDBStorage:
     options: dict[str, Any] = {"pool_pre_ping": True}
     if parts.get_backend_name() == "sqlite":
         options = {} if "timeout" in parts.query else {"connect_args": {"timeout": WAIT_SECONDS}}
-    timing = {"heartbeat_interval": HEARTBEAT_SECONDS, "grace_period": GRACE_SECONDS}
     for pause in (0.5, 1.0, 2.0, 4.0, None):
         try:
             with quiet_optuna():
-                return RDBStorage(url, engine_kwargs=options, **timing)
+                return RDBStorage(url, options, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
         except sqlalchemy.exc.DBAPIError as error:
             if pause is None or not re.search("already exists|duplicate key|locked", str(error)):
                 raise
