@@ -50,7 +50,7 @@ class Form:
 
 
 class Fit(NamedTuple):
-    """Hyperparameters of the surrogates, fitted when `count` suggestions had been made.
+    """Hyperparameters of the surrogates, fitted when `count` rows had been entered.
 
     Attributes:
         count: that number.
@@ -164,9 +164,9 @@ def unfitted(form: Form, num_axes: int) -> Fit:
 
 
 def last_checkpoint(count: Any) -> Any:
-    """Return the latest number of suggestions, at most `count`, at which surrogates are refitted.
+    """Return the latest number of rows, at most `count`, at which surrogates are refitted.
 
-    Every suggestion below 32, every 4th below 64, every 8th below 128, ...: fitting costs about the same share of the
+    Every row below 32, every 4th below 64, every 8th below 128, ...: fitting costs about the same share of the
     time at every n. It depends on nothing but the count, so a resumed sweep refits when it would have. NumPy in, NumPy
     out.
     """
@@ -259,18 +259,19 @@ def _loo_log_density(
     return jnp.sum(jnp.where(mask, -0.5 * z * z - jnp.log(posterior.loo_std), 0))
 
 
-def refit(form: Form, observations: Observations, fitted: Fit, count: Int[Array, ""]) -> Fit:
-    """Return hyperparameters for the `count` rows: refitted where a checkpoint was passed since the last fit.
+def refit(form: Form, observations: Observations, fitted: Fit) -> Fit:
+    """Return hyperparameters for the rows entered so far: refitted where a checkpoint was passed since the last fit.
 
     Fits run on the smallest of a few bucket sizes that holds the rows, so that young sweeps are quick.
     """
     capacity = observations.capacity
-    checkpoint = last_checkpoint(jnp.minimum(count, capacity))
+    checkpoint = last_checkpoint(observations.num_entered)
+    num_rows = jnp.minimum(checkpoint, observations.num_rows)
     sizes = bucket_sizes(capacity)
-    index = jnp.asarray(sum((checkpoint > size).astype(jnp.int32) for size in sizes[:-1]), jnp.int32)
+    index = jnp.asarray(sum((num_rows > size).astype(jnp.int32) for size in sizes[:-1]), jnp.int32)
 
     def run() -> Fit:
-        branches = [lambda n=n: fit(form, rows_to_fit(observations, checkpoint, n), checkpoint) for n in sizes]
+        branches = [lambda n=n: fit(form, rows_to_fit(observations, num_rows, n), checkpoint) for n in sizes]
         return jax.lax.switch(index, branches)
 
     return jax.lax.cond(checkpoint > fitted.count, run, lambda: fitted)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from neocarbs_jax import beliefs, candidates, pareto, sweep
 from neocarbs_jax.beliefs import Surrogates
 from neocarbs_jax.config import Config
-from neocarbs_jax.space import Choice, Log, Logit, Pow2
+from neocarbs_jax.space import Choice, Logit
 from neocarbs_jax.sweep import State
 
 _NUM_LEVELS = 17
@@ -70,7 +70,7 @@ class ScalingLaw(NamedTuple):
 
 
 def _surrogates(config: Config, state: State) -> Surrogates:
-    fit = beliefs.refit(config.form, state.observations, state.fit, state.count)
+    fit = beliefs.refit(config.form, state.observations, state.fit)
     return beliefs.condition(config.form, state.observations, fit)
 
 
@@ -128,9 +128,9 @@ def importances(config: Config, state: State, front: PredictedFront) -> Float[Ar
 def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]:
     """Log-log fits against cost of the score and of each optimal hyperparameter along the front.
 
-    Axes are fitted on the scale on which they are searched: log value (Log, Pow2), log(1 - value) (Logit), the value
-    itself otherwise; the score, where positive, by its logarithm. Choices have no law. Only the points where the front
-    rises count: its plateaus repeat one point.
+    Axes are fitted on the scale on which they are searched: log value (Log, Pow2, Integer with `log`), log(1 - value)
+    (Logit), the value itself otherwise; the score, where positive, by its logarithm. Choices have no law. Only the
+    points where the front rises count: its plateaus repeat one point.
     """
     rises = jnp.concatenate([jnp.ones(1, bool), jnp.any(front.unit[1:] != front.unit[:-1], axis=1)])
     values = config.space.from_unit(front.unit)
@@ -139,7 +139,7 @@ def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]
         if isinstance(axis, Choice):
             continue
         value = jnp.asarray(values[name]).astype(front.unit.dtype)
-        if isinstance(axis, Log | Pow2):
+        if axis.is_log:
             value = jnp.log(value)
         elif isinstance(axis, Logit):
             value = jnp.log1p(-value)

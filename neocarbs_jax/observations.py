@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from neocarbs_jax import pareto
 from neocarbs_jax.precision import matmul
 
 
@@ -20,19 +21,21 @@ class Status(enum.IntEnum):
 
 
 class Observations(NamedTuple):
-    """Trials in the order of their suggestion.
+    """Measurements in the order in which their rows were entered.
 
     Attributes:
         unit: points of the unit cube.
         score: measured score, higher is better; 0 where not successful.
         cost: measured cost, positive; 1 where unknown.
         status: one `Status` per row.
+        turn: number of the row among all that were ever entered; -1 of an empty one.
     """
 
     unit: Float[Array, "n d"]
     score: Float[Array, " n"]
     cost: Float[Array, " n"]
     status: Int[Array, " n"]
+    turn: Int[Array, " n"]
 
     @property
     def capacity(self) -> int:
@@ -49,6 +52,16 @@ class Observations(NamedTuple):
     @property
     def failed(self) -> Bool[Array, " n"]:
         return self.status == Status.FAILED
+
+    @property
+    def num_rows(self) -> Int[Array, ""]:
+        """Number of rows that are not empty."""
+        return jnp.sum(self.turn >= 0, dtype=jnp.int32)
+
+    @property
+    def num_entered(self) -> Int[Array, ""]:
+        """Number of rows that were ever entered, forgotten ones included."""
+        return jnp.max(self.turn) + 1
 
 
 class Merged(NamedTuple):
@@ -74,24 +87,51 @@ def empty(capacity: int, num_axes: int) -> Observations:
         score=jnp.zeros(capacity),
         cost=jnp.ones(capacity),
         status=jnp.full(capacity, int(Status.EMPTY), jnp.int32),
+        turn=jnp.full(capacity, -1, jnp.int32),
     )
+
+
+def enter(
+    observations: Observations,
+    unit: Float[Array, " d"],
+    score: Float[Array, ""],
+    cost: Float[Array, ""],
+    status: Int[Array, ""],
+    wanted: Bool[Array, ""] | bool = True,
+) -> Observations:
+    """Append a row, if it is wanted; a full buffer forgets its oldest row that is neither pending nor on the front.
+
+    Where all of them are, the oldest on the front goes, and where all are pending, the oldest.
+    """
+    capacity, occupied, turn = observations.capacity, observations.num_rows, observations.num_entered
+    front = pareto.non_dominated(observations.score, jnp.log(observations.cost), observations.success)
+    dearness = 2 * observations.pending.astype(jnp.int32) + front.astype(jnp.int32)
+    forgotten = jnp.argmin(dearness).astype(jnp.int32)  # the first of those
+    row = jnp.arange(capacity, dtype=jnp.int32)
+    is_full = occupied >= capacity
+    source = jnp.where(is_full & (row >= forgotten), jnp.minimum(row + 1, capacity - 1), row)
+    at = jnp.where(is_full, capacity - 1, occupied)
+    new = (unit, score, cost, status, turn)
+    columns = [
+        old[source].at[at].set(jnp.asarray(value, old.dtype)) for old, value in zip(observations, new, strict=True)
+    ]
+    return Observations(*(jnp.where(wanted, column, old) for column, old in zip(columns, observations, strict=True)))
 
 
 def write(
     observations: Observations,
-    index: Int[Array, ""],
+    turn: Int[Array, ""],
     unit: Float[Array, " d"],
     score: Float[Array, ""],
     cost: Float[Array, ""],
     status: Int[Array, ""],
 ) -> Observations:
-    """Overwrite one row; an index outside the buffer changes nothing."""
-    return Observations(
-        unit=observations.unit.at[index].set(unit, mode="drop"),
-        score=observations.score.at[index].set(score, mode="drop"),
-        cost=observations.cost.at[index].set(cost, mode="drop"),
-        status=observations.status.at[index].set(status, mode="drop"),
-    )
+    """Overwrite the row of this turn; one that is not there, or not any more, changes nothing."""
+    found = (observations.turn == turn) & (turn >= 0)
+    index = jnp.where(jnp.any(found), jnp.argmax(found), observations.capacity)
+    new = (unit, score, cost, status, turn)
+    pairs = zip(observations, new, strict=True)
+    return Observations(*(old.at[index].set(jnp.asarray(value, old.dtype), mode="drop") for old, value in pairs))
 
 
 def grow(observations: Observations, capacity: int) -> Observations:

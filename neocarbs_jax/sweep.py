@@ -14,7 +14,7 @@
     state = restore(config, unit, score, cost, status)                   # rows in the order of their suggestion
 
 `config`, `q`, `num_trials`, `capacity` and `objective` are static: jax.jit(suggest, static_argnums=0). Nothing
-recompiles while observations accumulate. Surrogates are refitted when the number of suggestions passes a checkpoint,
+recompiles while observations accumulate. Surrogates are refitted when the number of rows passes a checkpoint,
 which depends on that number alone, from a start that depends on nothing: a restored sweep suggests what it would have.
 """
 
@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
-from neocarbs_jax import beliefs, pareto
+from neocarbs_jax import beliefs
 from neocarbs_jax import observations as buffers
 from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.config import Config
@@ -38,8 +38,8 @@ from neocarbs_jax.strategies import Situation
 
 __all__ = [
     "Config", "State", "Status", "StepInfo", "Suggestion",
-    "enqueue", "forget", "grow", "init", "observe", "observe_curve", "propose", "refit", "restore", "run", "step",
-    "suggest", "suggest_batch",
+    "enqueue", "forget", "grow", "init", "is_failure", "observe", "observe_curve", "propose", "refit", "restore", "run",
+    "step", "suggest", "suggest_batch",
 ]  # fmt: skip
 
 Objective = Callable[[Mapping[str, Any], Array], tuple[Array, Array]]
@@ -60,17 +60,19 @@ class State(NamedTuple):
 
 
 class Suggestion(NamedTuple):
-    """A point to try, and what the surrogates expect of it (NaN from strategies that have none).
+    """A point to try, and what the surrogates expect of it (NaN without surrogates).
 
     Attributes:
-        index: its row in the buffer.
+        index: number of its row among all that were ever entered, `Observations.turn`.
         unit: the point.
         values: name -> value, traced, without fixed strings; exact Python values: `space.from_unit(np.asarray(unit))`.
         predicted_score: predictive median of the measured score, in its own units.
-        predicted_score_std: standard deviation of that prediction, noise included.
+        predicted_score_std: half the width of the central 68% of that prediction, noise included: the standard
+            deviation of a normal one.
         predicted_cost: predictive median of the measured cost, in its own units.
-        predicted_cost_std: standard deviation of that prediction.
-        rating: expected hypervolume gain of this trial, as a fraction of the front's present hypervolume.
+        predicted_cost_std: half the width of the central 68% of that prediction.
+        rating: expected hypervolume gain of this trial, as a fraction of the front's present hypervolume; 1 before the
+            first success.
     """
 
     index: Int[Array, "*q"]
@@ -113,7 +115,7 @@ def refit(config: Config, state: State) -> State:
     """Return the state with surrogates refitted, where a checkpoint was passed since the last fit."""
     if not config.strategy.uses_surrogates:
         return state
-    return state._replace(fit=beliefs.refit(config.form, state.observations, state.fit, state.count))
+    return state._replace(fit=beliefs.refit(config.form, state.observations, state.fit))
 
 
 def propose(config: Config, state: State, key: PRNGKeyArray) -> tuple[State, Suggestion]:
@@ -156,20 +158,27 @@ def observe(
     cost: Float[Array, ""] | float,
     failed: Bool[Array, ""] | bool = False,
 ) -> State:
-    """Enter a measurement. A failed trial, or one whose score or cost is not finite, is data of its own kind."""
+    """Enter a measurement. A failed trial is data of its own kind, and so is one that `is_failure` tells from it.
+
+    A suggestion whose row a full buffer has forgotten changes nothing.
+    """
     dtype = state.observations.score.dtype
     score, cost = jnp.asarray(score, dtype), jnp.asarray(cost, dtype)
-    bad = jnp.asarray(failed) | ~jnp.isfinite(score) | ~jnp.isfinite(cost)
-    tiny = jnp.finfo(dtype).tiny
+    bad = jnp.asarray(failed) | is_failure(score, cost)
     observations = buffers.write(
         state.observations,
         suggestion.index,
         suggestion.unit.astype(dtype),
         jnp.where(bad, 0, score),
-        jnp.where(jnp.isfinite(cost), jnp.maximum(cost, tiny), 1),
+        jnp.where(jnp.isfinite(cost) & (cost > 0), cost, 1),
         jnp.where(bad, int(Status.FAILED), int(Status.SUCCESS)),
     )
     return state._replace(observations=observations)
+
+
+def is_failure(score: Float[Array, "*n"], cost: Float[Array, "*n"]) -> Bool[Array, "*n"]:
+    """Return whether a measurement is none: its score not finite, its cost not finite or not positive."""
+    return ~jnp.isfinite(score) | ~jnp.isfinite(cost) | (cost <= 0)
 
 
 def observe_curve(
@@ -181,6 +190,8 @@ def observe_curve(
     costs: Float[Array, " p"],
 ) -> State:
     """Enter one training as observations at several budgets: a run that anneals nothing is also a shorter run.
+
+    It stays one suggestion: the initial design, and all that counts suggestions, goes on after it.
 
     Args:
         config: of the sweep; `config.budget` names the axis that the budgets belong to.
@@ -200,16 +211,14 @@ def observe_curve(
     column = config.space.slices[config.budget].start
     dtype = state.observations.score.dtype
     budgets, scores, costs = (jnp.asarray(a, dtype) for a in (budgets, scores, costs))
-    inside = (budgets >= axis.low) & (budgets <= axis.high) & jnp.isfinite(scores) & jnp.isfinite(costs)
+    inside = (budgets >= axis.low) & (budgets <= axis.high) & ~is_failure(scores, costs)
 
     def enter(state: State, point: tuple[Array, ...]) -> tuple[State, None]:
         budget, score, cost, valid = point
         unit = config.space.snap(suggestion.unit.at[column].set(axis.to_unit(budget)))
-        index = jnp.where(valid, _free_row(state), config.capacity)
-        cost = jnp.maximum(cost, jnp.finfo(dtype).tiny)
         done = jnp.asarray(int(Status.SUCCESS), jnp.int32)
-        observations = buffers.write(state.observations, index, unit, score, cost, done)
-        return state._replace(observations=observations, count=state.count + valid.astype(jnp.int32)), None
+        observations = buffers.enter(state.observations, unit, score, cost, done, valid)
+        return state._replace(observations=observations), None
 
     earlier = jax.tree.map(lambda a: a[:-1], (budgets, scores, costs, inside))
     state, _ = jax.lax.scan(enter, state, earlier)
@@ -218,8 +227,9 @@ def observe_curve(
 
 def forget(config: Config, state: State, suggestion: Suggestion) -> State:
     """Mark a pending suggestion as abandoned: nothing was learnt from it, and it shapes no later suggestion."""
-    status = state.observations.status.at[suggestion.index].set(int(Status.ABANDONED), mode="drop")
-    return state._replace(observations=state.observations._replace(status=status))
+    observations = state.observations
+    status = jnp.where(observations.turn == suggestion.index, int(Status.ABANDONED), observations.status)
+    return state._replace(observations=observations._replace(status=status))
 
 
 def step(config: Config, state: State, key: PRNGKeyArray, objective: Objective) -> tuple[State, StepInfo]:
@@ -235,8 +245,8 @@ def step(config: Config, state: State, key: PRNGKeyArray, objective: Objective) 
     state, suggestion = suggest(config, state, suggest_key)
     score, cost = objective(config.space.from_unit(suggestion.unit), objective_key)
     state = observe(config, state, suggestion, score, cost)
-    failed = ~jnp.isfinite(score) | ~jnp.isfinite(cost)
-    return state, StepInfo(suggestion, jnp.asarray(score), jnp.asarray(cost), failed)
+    score, cost = jnp.asarray(score), jnp.asarray(cost)
+    return state, StepInfo(suggestion, score, cost, is_failure(score, cost))
 
 
 def run(config: Config, objective: Objective, key: PRNGKeyArray, num_trials: int) -> tuple[State, StepInfo]:
@@ -272,7 +282,7 @@ def restore(
         unit: suggested points.
         score: measured scores; anything where not successful.
         cost: measured costs; anything where unknown.
-        status: one `Status` each; a success whose score or cost is not finite counts as failed.
+        status: one `Status` each; a success that `is_failure` tells from one counts as failed.
         fit: `State.fit` of this sweep, in this precision, made when the first `fit.count` rows were what they are now;
             spares fitting again while no further checkpoint is passed.
 
@@ -286,34 +296,23 @@ def restore(
     with np.errstate(over="ignore"):  # what overflows is infinite, and a failure
         unit, score, cost = (np.asarray(a, dtype) for a in (unit, score, cost))
     status = np.asarray(status, np.int32)
-    bad = ~(np.isfinite(score) & np.isfinite(cost))
-    status = np.where((status == Status.SUCCESS) & bad, int(Status.FAILED), status)
     known = np.isfinite(cost) & (cost > 0)
-    cost = np.where(known, np.maximum(cost, np.finfo(dtype).tiny, where=known, out=np.ones_like(cost)), 1)
+    status = np.where((status == Status.SUCCESS) & ~(np.isfinite(score) & known), int(Status.FAILED), status)
+    cost = np.where(known, cost, 1)
     score = np.where(status == Status.SUCCESS, score, 0)
     state = init(config)
     # By NumPy, so that nothing compiles anew for another number of rows.
     buffer = [np.array(column) for column in state.observations]
-    for column, row in zip(buffer, (unit, score, cost, status), strict=True):
+    for column, row in zip(buffer, (unit, score, cost, status, np.arange(num_rows)), strict=True):
         column[:num_rows] = row
     observations = Observations(*map(jnp.asarray, buffer))
     return State(observations, jnp.asarray(num_rows, jnp.int32), state.fit if fit is None else fit)
 
 
-def _free_row(state: State) -> Int[Array, ""]:
-    """The next empty row; in a full buffer the oldest one that is neither pending nor on the raw front."""
-    observations = state.observations
-    front = pareto.non_dominated(observations.score, jnp.log(observations.cost), observations.success)
-    replaceable = ~front & ~observations.pending
-    oldest = jnp.argmax(replaceable).astype(jnp.int32)
-    oldest = jnp.where(jnp.any(replaceable), oldest, jnp.argmin(observations.pending).astype(jnp.int32))
-    return jnp.where(state.count < observations.capacity, state.count, oldest)
-
-
 def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situation | None) -> tuple[State, Suggestion]:
-    """Write a pending row and describe it."""
-    index = _free_row(state)
-    dtype = state.observations.unit.dtype
+    """Enter a pending row and describe it."""
+    before = state.observations
+    dtype = before.unit.dtype
     unit = unit.astype(dtype)
     nan = jnp.full((), jnp.nan, dtype)
     expected, rating = (nan, nan, nan, nan), nan
@@ -322,9 +321,7 @@ def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situati
         expected = [a[0] for a in seen.surrogates.in_units(at)]
         rating = config.strategy.rate(seen, at)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
-    observations = buffers.write(
-        state.observations, index, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32)
-    )
+    observations = buffers.enter(before, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32))
     values = {n: jnp.asarray(v) for n, v in config.space.from_unit(unit).items() if not isinstance(v, str)}
-    suggestion = Suggestion(index, unit, values, *expected, rating)  # pyright: ignore[reportCallIssue]  # four of them
+    suggestion = Suggestion(before.num_entered, unit, values, *expected, rating)  # pyright: ignore[reportCallIssue]  # four of them
     return state._replace(observations=observations, count=state.count + 1), suggestion

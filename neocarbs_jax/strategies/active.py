@@ -94,7 +94,7 @@ def rate(rule: ActiveRange, observations: Observations, known: Surrogates, at: B
 
     It is the sum over the strips to the right of the trial's cost of width x E[max(y - front, 0)], y the noiseless
     score in the user's units (by Gauss-Hermite quadrature through the warp), over the area of the front above the worst
-    score seen.
+    score seen. Before the first success it is 1: the whole front is to come.
 
     Args:
         rule: where the active range of cost ends.
@@ -115,4 +115,4 @@ def rate(rule: ActiveRange, observations: Observations, known: Surrogates, at: B
     area = jnp.sum(jnp.diff(front.edges) * (height - floor))
     # A front without area (one point) counts as one standard deviation high.
     gain = gain / jnp.where(area > 1e-3 * span, area, span)
-    return jnp.where(jnp.any(observations.success), gain, jnp.inf)
+    return jnp.where(jnp.any(observations.success), gain, 1)

@@ -19,6 +19,7 @@ from neocarbs_jax import sweep
 from neocarbs_jax.space import SearchSpace, to_parameter
 from neocarbs_jax.study import header, ledger, programs
 from neocarbs_jax.study.ledger import Trial
+from neocarbs_jax.study.limits import TrialTimeout, in_this_process_alone, limited
 from neocarbs_jax.study.liveness import Pulse, release_dead
 from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
 from neocarbs_jax.study.results import Result, describe, is_cost, plain, read_result, to_float
@@ -117,6 +118,11 @@ class Study:
     def space(self) -> SearchSpace:
         """What is searched."""
         return self._config.space
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Values of axes that were added later, for trials that had none."""
+        return self._defaults
 
     @property
     def name(self) -> str:
@@ -232,6 +238,33 @@ class Study:
         """Take a running trial back: it says nothing about its configuration, which may be proposed again."""
         return self._finish(trial, TrialState.FAIL, None, {"taken_back": True})
 
+    def annotate(self, trial: Trial, *, values: Mapping[str, Any] | None = None, **attrs: Any) -> None:
+        """Add attributes to a running trial.
+
+        Args:
+            trial: one that `ask` returned.
+            values: of axes whose value turned out another than the one that was asked for.
+            **attrs: recorded with the trial, as far as they have a JSON form.
+
+        Raises:
+            ValueError: if the trial has ended already, or a value cannot be one of its axis.
+        """
+        kept, complaints = plain(attrs)
+        kept = ledger.their_attrs(kept)
+        if values is not None:
+            self._check_values(values)
+            axes = dict(self.space.axes)
+            kept["values"] = {name: to_parameter(axes[name], value) for name, value in values.items()}
+        storage = self._ledger._storage
+        trial_id = patiently(storage.get_trial_id_from_study_id_trial_number, self._ledger._study_id, trial.number)
+        try:
+            for name, value in kept.items():
+                patiently(storage.set_trial_user_attr, trial_id, name, value)
+        except optuna.exceptions.UpdateFinishedTrialError as error:
+            status = self._read_one(trial.number).status
+            raise ValueError(f"`trial` must be running; got trial {trial.number}, {status}.") from error
+        _complain(complaints)
+
     def enqueue(self, values: Mapping[str, Any], **attrs: Any) -> None:
         """Put a trial into the queue that `ask` and `run` take from before they suggest.
 
@@ -342,6 +375,7 @@ class Study:
         num_trials: int | None = None,
         max_cost: float | None = None,
         until_rating: float | None = None,
+        time_limit: float | None = None,
         catch: tuple[type[Exception], ...] = (FloatingPointError,),
         on_ask: Callable[[Trial], None] | None = None,
         on_tell: Callable[[Trial], None] | None = None,
@@ -355,6 +389,8 @@ class Study:
             num_trials: stop once the study holds this many trials, those of other workers included.
             max_cost: stop once all trials together cost this much.
             until_rating: stop once a suggestion's rating falls below this.
+            time_limit: seconds after which an objective is interrupted and its trial recorded as failed; see
+                `limits.time_limit` for what it can interrupt.
             catch: exceptions of the objective that say that the configuration does not work; any other ends the run,
                 with its trial taken back. At the second such end at one point, the trial counts as failed.
             on_ask: called with each trial before it runs.
@@ -367,7 +403,7 @@ class Study:
             ValueError: if no stopping rule is given, or one is out of range.
             TypeError: if the objective returns something else.
         """
-        _check_stopping(num_trials, max_cost, until_rating)
+        _check_stopping(num_trials, max_cost, until_rating, time_limit)
         while True:
             trials = self.trials
             if _is_done(trials, num_trials, max_cost):
@@ -376,7 +412,7 @@ class Study:
             if until_rating is not None and trial.rating is not None and trial.rating < until_rating:
                 self.interrupt(trial)
                 return self.trials
-            ended = self._run_one(objective, trial, catch, on_ask)
+            ended = self._run_one(limited(objective, time_limit), trial, (*catch, TrialTimeout), on_ask)
             if on_tell:
                 on_tell(ended)
 
@@ -390,7 +426,7 @@ class Study:
         try:
             if on_ask:
                 on_ask(trial)
-            result = read_result(objective(dict(trial.values)))
+            result = read_result(in_this_process_alone(objective)(dict(trial.values)))
         except catch as error:
             return self.fail(trial, describe(error))
         except BaseException as error:  # whatever it was, the row must not stay running; it is raised again below
@@ -416,11 +452,13 @@ def _is_done(trials: list[Trial], num_trials: int | None, max_cost: float | None
     return (num_trials is not None and len(counted) >= num_trials) or (max_cost is not None and spent >= max_cost)
 
 
-def _check_stopping(num_trials: int | None, max_cost: float | None, until_rating: float | None) -> None:
+def _check_stopping(
+    num_trials: int | None, max_cost: float | None, until_rating: float | None, time_limit: float | None
+) -> None:
     if num_trials is None and max_cost is None and until_rating is None:
         raise ValueError("`run` needs a stopping rule: `num_trials`, `max_cost` or `until_rating`.")
     if num_trials is not None and num_trials < 1:
         raise ValueError(f"`num_trials` must be at least 1; got {num_trials}.")
-    for name, value in (("max_cost", max_cost), ("until_rating", until_rating)):
+    for name, value in (("max_cost", max_cost), ("until_rating", until_rating), ("time_limit", time_limit)):
         if value is not None and not value > 0:
             raise ValueError(f"`{name}` must be positive; got {value}.")

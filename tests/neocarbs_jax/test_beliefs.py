@@ -83,7 +83,7 @@ def test_rows_to_fit_are_the_first_ones_or_evenly_spread(xp):
 def test_a_refit_is_a_fit_to_the_rows_of_the_last_checkpoint(fit, jit):
     with jax.enable_x64(True):
         state = history()
-        refit = jit(lambda state: beliefs.refit(CONFIG.form, state.observations, state.fit, state.count))
+        refit = jit(lambda state: beliefs.refit(CONFIG.form, state.observations, state.fit))
         rows = beliefs.rows_to_fit(state.observations, np.asarray(20, np.int32), 24)
         # Two programs.
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), refit(state), fit(rows, np.int32(20)))

@@ -102,8 +102,63 @@ def test_a_full_buffer_keeps_its_front_and_goes_on(suggest):
         state, suggestion = suggest(config, state, jax.random.key(i))
         state = sweep.observe(config, state, suggestion, 10.0 if i == 2 else -float(i), 1.0 + i)
     assert int(state.count) == 12
-    # The first trial was the cheapest and the third the best.
-    assert {0.0, 10.0, -11.0} <= {*state.observations.score.tolist()}
+    # The first trial was the cheapest and the third the best; of the others the latest are left, in their order.
+    assert state.observations.score.tolist() == [0.0, 10.0, -9.0, -10.0, -11.0]
+    assert state.observations.turn.tolist() == [0, 2, 9, 10, 11]
+
+
+def test_a_full_buffer_keeps_what_runs_and_takes_its_result(suggest):
+    config = sweep.Config(SearchSpace(x=Linear(0, 1)), capacity=4, strategy="random")
+    state, running = suggest(config, sweep.init(config), jax.random.key(0))
+    for i in range(1, 10):
+        state, suggestion = suggest(config, state, jax.random.key(i))
+        state = sweep.observe(config, state, suggestion, -float(i), float(i))
+    assert state.observations.turn.tolist() == [0, 1, 8, 9]
+    state = sweep.observe(config, state, running, 3.0, 0.5)
+    assert state.observations.score.tolist() == [3.0, -1.0, -8.0, -9.0]
+    gone = suggestion._replace(index=jnp.int32(4))
+    unchanged = sweep.observe(config, state, gone, 99.0, 1.0)
+    jax.tree.map(np.testing.assert_array_equal, unchanged, state)
+
+
+def test_a_buffer_of_running_trials_forgets_the_oldest(suggest):
+    config = sweep.Config(SearchSpace(x=Linear(0, 1)), capacity=2, strategy="random")
+    state = sweep.init(config)
+    for i in range(3):
+        state, _ = suggest(config, state, jax.random.key(i))
+    assert state.observations.turn.tolist() == [1, 2]
+
+
+def test_surrogates_are_fitted_again_while_a_full_buffer_goes_on(jit):
+    config = sweep.Config(SearchSpace(x=Linear(0, 1)), capacity=8)
+
+    def objective(values, key):
+        return -((values["x"] - 0.3) ** 2), 1.0 + values["x"]
+
+    state, _ = jit(lambda key: sweep.run(config, objective, key, 12))(jax.random.key(0))
+    assert int(state.fit.count) == 11
+    assert state.observations.num_rows == 8
+
+
+@pytest.mark.parametrize("cost", [0.0, -1.0, np.nan, np.inf])
+def test_a_cost_that_cannot_be_is_a_failure_observed_or_restored(cost):
+    config = sweep.Config(SearchSpace(x=Linear(0, 1)), capacity=4)
+    state, suggestion = sweep.enqueue(config, sweep.init(config), jnp.full(1, 0.5))
+    observed = sweep.observe(config, state, suggestion, 3.0, cost).observations
+    restored = sweep.restore(config, [[0.5]], [3.0], [cost], [int(Status.SUCCESS)]).observations
+    jax.tree.map(np.testing.assert_array_equal, observed, restored)
+    assert observed.status.tolist() == [Status.FAILED, 0, 0, 0]
+    assert (observed.score[0], observed.cost[0]) == (0, 1)
+
+
+def test_before_the_first_success_the_whole_front_is_to_come(suggest):
+    state = sweep.init(CONFIG)
+    for i in range(2):
+        state, suggestion = suggest(CONFIG, state, jax.random.key(i))
+        assert float(suggestion.rating) == 1
+        state = sweep.observe(CONFIG, state, suggestion, np.nan, 1.0)
+    state = sweep.observe(CONFIG, state, suggestion, 1.0, 1.0)
+    assert np.isfinite(suggest(CONFIG, state, jax.random.key(3))[1].rating)
 
 
 def test_growing_keeps_every_row_and_the_next_suggestion_fits(suggest, finished_sweep):
@@ -161,8 +216,9 @@ def test_restored_rows_are_cleaned():
     cost = [1.0, 1.0, np.inf, 0.0, np.nan, np.nan]
     state = sweep.restore(config, np.full((6, 1), 0.5), score, cost, status)
     data = state.observations
-    assert data.status.tolist() == [2, 3, 3, 2, 3, 1, 0, 0]
-    assert data.score.tolist() == [1, 0, 0, 3, 0, 0, 0, 0]
+    assert data.status.tolist() == [2, 3, 3, 3, 3, 1, 0, 0]
+    assert data.score.tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+    assert data.turn.tolist() == [0, 1, 2, 3, 4, 5, -1, -1]
     np.testing.assert_array_equal(data.cost, [1, 1, 1, 1, 1, 1, 1, 1])
     assert int(state.count) == 6
     assert int(state.fit.count) == 0
@@ -217,6 +273,15 @@ def test_a_curve_gives_an_observation_at_every_budget_inside_the_axis():
     np.testing.assert_allclose(state.observations.cost[rows], [1080.0, 12.0, 360.0], rtol=1e-6)
     others = np.asarray(state.observations.unit[rows])[:, :2]
     np.testing.assert_array_equal(others, np.broadcast_to(others[0], others.shape))
+
+
+def test_a_curve_is_one_suggestion_of_the_initial_design():
+    config = sweep.Config(SearchSpace(steps=Log(1, 100), x=Linear(0, 1)), capacity=16, budget="steps")
+    state, suggestion = sweep.enqueue(config, sweep.init(config), jnp.full(2, 0.9))
+    budgets = jnp.asarray([2.0, 4.0, 8.0, 16.0, 60.0])
+    state = sweep.observe_curve(config, state, suggestion, budgets, budgets, budgets)
+    assert (int(state.count), int(state.observations.num_rows)) == (1, 5)
+    assert config.strategy.starting(int(state.count), 5)  # three more of it are to come
 
 
 def test_a_curve_that_ends_in_nan_is_a_failed_trial():

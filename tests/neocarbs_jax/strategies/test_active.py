@@ -86,7 +86,7 @@ def test_without_a_success_there_is_a_range_all_the_same(situation, front_of):
     assert np.isfinite(front.edges).all()
     assert np.all(np.diff(front.edges) > 0)
     np.testing.assert_array_equal(front.score, 0)
-    assert float(rate(ActiveRange(), nothing, known, known.at(jnp.full((1, 1), 0.5)))) == np.inf
+    assert float(rate(ActiveRange(), nothing, known, known.at(jnp.full((1, 1), 0.5)))) == 1
 
 
 def test_the_rating_is_the_expected_gain_over_the_hypervolume(situation, front_of, jit):

@@ -134,7 +134,7 @@ def test_targets_are_thrifty_where_the_range_is_all_there_is():
 def test_points_that_may_break_the_cap_come_last_and_the_least_bad_of_them_first():
     zeros, std = jnp.zeros(3), jnp.full(3, 0.5)
     at = Beliefs(zeros, zeros, zeros, jnp.array([0.0, 0.9, 2.0]), std, zeros)
-    seen = Situation(SPACE, None, None, jnp.int32(0), log_trial_cap=1.0, delta=0.05)
+    seen = Situation(SPACE, None, None, jnp.int32(0), log_max_cost=1.0, delta=0.05)
     value = admissible(seen, at, jnp.array([-1.0, 5.0, 9.0]))
     # 1.645 standard deviations above the mean: .82, 1.72, 2.82.
     assert float(value[0]) == -1.0

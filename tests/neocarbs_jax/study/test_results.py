@@ -3,10 +3,14 @@
 import datetime
 import enum
 import math
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import warnings
 
 import jax.numpy as jnp
 import numpy as np
@@ -207,6 +211,47 @@ def test_a_callback_that_raises_leaves_no_row_running(study):
     with pytest.raises(ValueError, match="mine"):
         study.run(lambda values: (1.0, 1.0), num_trials=1, on_tell=raises)
     assert [t.status for t in study.trials] == ["interrupted", "completed"]
+
+
+def test_a_copy_of_the_process_that_an_objective_forked_ends_with_the_objective(study):
+    def forks(values):
+        for code in (0, 1):
+            if os.fork() == 0:
+                if code:
+                    sys.exit(3)
+                return 7.0, 7.0
+            os.wait()
+        return 1.0, 2.0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of forks while threads run
+        trials = study.run(forks, num_trials=2)
+    assert [(t.status, t.score) for t in trials] == [("completed", 1.0)] * 2
+
+
+def test_an_objective_that_hangs_is_a_failed_trial(study):
+    def hangs(values):
+        while len(study.trials) < 2:
+            pass
+        return 1.0, 1.0
+
+    trials = study.run(hangs, num_trials=2, time_limit=0.2)
+    assert [t.status for t in trials] == ["failed", "completed"]
+    assert trials[0].reason == "it took longer than 0.2 seconds"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    with pytest.raises(ValueError, match="`time_limit` must be positive; got 0"):
+        study.run(hangs, num_trials=3, time_limit=0)
+    refused = []
+
+    def run_in_a_thread():
+        with pytest.raises(ValueError, match="outside the main thread") as error:
+            study.run(hangs, num_trials=3, time_limit=1)
+        refused.append(error)
+
+    thread = threading.Thread(target=run_in_a_thread)
+    thread.start()
+    thread.join()
+    assert refused
 
 
 def test_an_objective_may_change_its_values(study):
