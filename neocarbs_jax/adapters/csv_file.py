@@ -10,7 +10,7 @@ from typing import Any
 
 from neocarbs_jax.space import Axis, Choice, Integer, Pow2
 from neocarbs_jax.study import Study
-from neocarbs_jax.study.ledger import PREDICTIONS
+from neocarbs_jax.study.trials import PREDICTIONS
 
 _OURS = ("trial", "status", "reason", *PREDICTIONS)
 _FAILED = ("failed", "fail")

@@ -11,8 +11,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from neocarbs_jax.space import SearchSpace, from_optuna, from_parameter, to_parameter
-from neocarbs_jax.study.ledger import Status, Trial
 from neocarbs_jax.study.results import Result
+from neocarbs_jax.study.trials import Status, Trial
 
 POINT = "neocarbs:point"
 """System attribute of a running trial: the parameters that were chosen for it, before it has any."""

@@ -20,9 +20,9 @@ from optuna.trial import FrozenTrial, TrialState
 from neocarbs_jax import sweep
 from neocarbs_jax.adapters.optuna_rows import POINT, Roles, groups, to_parameters, to_space, to_trial
 from neocarbs_jax.space import Linear, SearchSpace, to_optuna
-from neocarbs_jax.study.ledger import Trial
 from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
 from neocarbs_jax.study.storages import patiently
+from neocarbs_jax.study.trials import Trial
 
 _INFORMATIVE = (TrialState.COMPLETE, TrialState.PRUNED)
 

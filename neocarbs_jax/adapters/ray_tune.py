@@ -20,8 +20,6 @@ except ImportError as error:
 from neocarbs_jax.space import nest
 from neocarbs_jax.study import Study, Trial
 
-_MARK = "ray_trial"
-
 
 class NeoCARBSSearch(Searcher):
     """Ask and tell a study.
@@ -65,7 +63,7 @@ class NeoCARBSSearch(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Values of a new trial, names with slashes as nested dictionaries."""
         [trial] = self._study.ask()
-        self._study.annotate(trial, **{_MARK: trial_id})
+        self._study.annotate(trial, ray_trial=trial_id)
         self._numbers[trial_id] = trial.number
         return nest(trial.values)
 
@@ -96,7 +94,7 @@ class NeoCARBSSearch(Searcher):
     def _find(self, trial_id: str) -> Trial | None:
         """The trial of this identifier, whichever driver started it."""
         number = self._numbers.pop(trial_id, None)
-        found = [t for t in self._study.trials if t.number == number or t.attrs.get(_MARK) == trial_id]
+        found = [t for t in self._study.trials if t.number == number or t.attrs.get("ray_trial") == trial_id]
         return found[-1] if found else None
 
     def save(self, checkpoint_path: str) -> None:

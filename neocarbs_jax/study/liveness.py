@@ -80,14 +80,13 @@ class Pulse:
     def __reduce__(self) -> tuple[type["Pulse"], tuple[optuna.Study]]:
         return Pulse, (self._study,)  # a copy in another process beats for that process's trials
 
-    def add(self, trial: optuna.Trial) -> None:
-        """Sign the trial with this process and beat for it from now on."""
-        trial.set_user_attr("worker", signature())
+    def add(self, number: int, trial_id: int) -> None:
+        """Beat for a trial from now on."""
         if self._beat is None:
             return
-        self._beat(trial._trial_id)
+        self._beat(trial_id)
         with self._changed:
-            self._trial_ids[trial.number] = trial._trial_id
+            self._trial_ids[number] = trial_id
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="neocarbs-pulse", daemon=True)
                 self._thread.start()

@@ -18,7 +18,7 @@ from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.precision import double_precision
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.study import ledger, programs
-from neocarbs_jax.study.ledger import Trial
+from neocarbs_jax.study.trials import Trial
 
 _FEWEST_COMPLETED = 4  # trials before predictions mean anything
 MIN_CAPACITY = 128  # one program until then: compiling one takes longer than all suggestions of a smaller one

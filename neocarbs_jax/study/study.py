@@ -6,6 +6,7 @@ number of workers may share one storage.
 """
 
 import dataclasses
+import math
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -16,14 +17,16 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from neocarbs_jax import sweep
-from neocarbs_jax.space import SearchSpace, to_parameter
+from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.study import header, ledger, programs
-from neocarbs_jax.study.ledger import Trial
 from neocarbs_jax.study.limits import TrialTimeout, in_this_process_alone, limited
 from neocarbs_jax.study.liveness import Pulse, release_dead
 from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
-from neocarbs_jax.study.results import Result, describe, is_cost, plain, read_result, to_float
+from neocarbs_jax.study.recorder import TAKEN_BACK, Recorder
+from neocarbs_jax.study.results import Result, describe, is_cost, read_result, to_float
+from neocarbs_jax.study.stopping import check_stopping, is_done, is_exhausted
 from neocarbs_jax.study.storages import open_storage, patiently
+from neocarbs_jax.study.trials import Trial
 
 Objective = Callable[[dict[str, Any]], tuple[float, float] | tuple[float, float, dict[str, Any]]]
 Storage = str | os.PathLike[str] | BaseStorage
@@ -43,6 +46,7 @@ class Study:
         self._pulse = Pulse(self._ledger)
         self._memory = Memory()
         self._reader = ledger.Reader(self._ledger, config.space)
+        self._recorder = Recorder(self._ledger, config.space, self._pulse)
         patiently(release_dead, self._ledger)
 
     @classmethod
@@ -179,22 +183,20 @@ class Study:
         while True:
             row = ledger.new_row(self._ledger)  # before the suggestion, so that no two workers share an index
             try:
-                patiently(self._pulse.add, row)
+                patiently(self._pulse.add, row.number, row.trial_id)
                 rows = known if known is not None and len(known) == row.number else self.trials
                 earlier = [t for t in rows if t.number < row.number and t.status != "interrupted"]
                 suggestion = propose(self._config, earlier, self._seed, self._memory, self._defaults)
                 queued = ledger.queued_values(row, self.space)
                 if queued:
-                    predictions = dict.fromkeys(ledger.PREDICTIONS)
-                    values = {**suggestion.values, **queued}
-                    suggestion = dataclasses.replace(suggestion, values=values, **predictions)
+                    suggestion = Trial(row.number, {**suggestion.values, **queued}, "running")
                 ledger.enter(self._ledger, row, self.space, suggestion)
                 return dataclasses.replace(suggestion, number=row.number)
             except optuna.exceptions.UpdateFinishedTrialError:  # declared dead meanwhile, as after a jump of the clock
                 self._pulse.discard(row.number)
                 known = None
             except BaseException:  # Ctrl-C too: the row must not stay running
-                self._end(row.number, row._trial_id, TrialState.FAIL, None, {"taken_back": True})
+                self._recorder.end(row.number, row.trial_id)
                 raise
 
     def tell(self, trial: Trial, score: float, cost: float, **attrs: Any) -> Trial:
@@ -213,10 +215,10 @@ class Study:
             TypeError: if score or cost is no number.
         """
         result = Result(to_float("score", score), to_float("cost", cost), attrs)
-        if not is_cost(result.cost) and result.flaw == Result(1.0, result.cost, {}).flaw:
+        if math.isfinite(result.score) and not is_cost(result.cost):
             raise ValueError(f"`cost` must be positive and finite; got {result.cost}.")
         reason = attrs.pop("reason", None) if result.flaw else None
-        return self._record(trial, result, reason)
+        return self._recorder.record(trial, result, reason)
 
     def fail(self, trial: Trial, reason: str, *, cost: float | None = None, **attrs: Any) -> Trial:
         """Record that the configuration does not work: data that the sweep learns from.
@@ -232,11 +234,11 @@ class Study:
         """
         if cost is not None and not is_cost(to_float("cost", cost)):
             raise ValueError(f"`cost` must be positive and finite; got {cost}.")
-        return self._record(trial, Result(float("nan"), to_float("cost", cost), attrs), reason)
+        return self._recorder.record(trial, Result(math.nan, to_float("cost", cost), attrs), reason)
 
     def interrupt(self, trial: Trial) -> Trial:
         """Take a running trial back: it says nothing about its configuration, which may be proposed again."""
-        return self._finish(trial, TrialState.FAIL, None, {"taken_back": True})
+        return self._recorder.finish(trial, TrialState.FAIL, None, TAKEN_BACK)
 
     def annotate(self, trial: Trial, *, values: Mapping[str, Any] | None = None, **attrs: Any) -> None:
         """Add attributes to a running trial.
@@ -249,21 +251,7 @@ class Study:
         Raises:
             ValueError: if the trial has ended already, or a value cannot be one of its axis.
         """
-        kept, complaints = plain(attrs)
-        kept = ledger.their_attrs(kept)
-        if values is not None:
-            self._check_values(values)
-            axes = dict(self.space.axes)
-            kept["values"] = {name: to_parameter(axes[name], value) for name, value in values.items()}
-        storage = self._ledger._storage
-        trial_id = patiently(storage.get_trial_id_from_study_id_trial_number, self._ledger._study_id, trial.number)
-        try:
-            for name, value in kept.items():
-                patiently(storage.set_trial_user_attr, trial_id, name, value)
-        except optuna.exceptions.UpdateFinishedTrialError as error:
-            status = self._read_one(trial.number).status
-            raise ValueError(f"`trial` must be running; got trial {trial.number}, {status}.") from error
-        _complain(complaints)
+        self._recorder.annotate(trial, values or {}, attrs)
 
     def enqueue(self, values: Mapping[str, Any], **attrs: Any) -> None:
         """Put a trial into the queue that `ask` and `run` take from before they suggest.
@@ -275,12 +263,7 @@ class Study:
         Raises:
             ValueError: if a name is not an axis of the space, or a value cannot be one of its axis.
         """
-        self._check_values(values)
-        axes = dict(self.space.axes)
-        parameters = {name: to_parameter(axes[name], value) for name, value in values.items() if name in axes}
-        kept, complaints = plain(attrs)
-        patiently(self._ledger.enqueue_trial, parameters, user_attrs=ledger.their_attrs(kept))
-        _complain(complaints)
+        self._recorder.enqueue(values, attrs)
 
     def add(self, values: Mapping[str, Any], score: float, cost: float, **attrs: Any) -> Trial:
         """Record a trial that was run elsewhere, such as before the sweep.
@@ -295,78 +278,14 @@ class Study:
             ValueError: if a value is missing or cannot be one of its axis, or the cost is not positive and finite.
             TypeError: if score or cost is no number.
         """
-        self._check_values(values)
+        self._recorder.check_values(values)
         missing = [name for name in self.space.names if name not in {**self._defaults, **values}]
         if missing:
             raise ValueError(f"`values` must hold all axes; {', '.join(missing)} is missing.")
         result = Result(to_float("score", score), to_float("cost", cost), {})
-        if result.flaw and not (result.score != result.score):
+        if math.isfinite(result.score) and not is_cost(result.cost):
             raise ValueError(f"`cost` must be positive and finite; got {result.cost}.")
-        return self._add(values, result, attrs)
-
-    def _add(self, values: Mapping[str, Any], result: Result, attrs: Mapping[str, Any]) -> Trial:
-        reason = {name: attrs[name] for name in ("reason",) if result.flaw and name in attrs}
-        kept, complaints = plain({name: value for name, value in attrs.items() if name not in reason})
-        row = Result(result.score, result.cost, {**ledger.their_attrs(kept), **reason})
-        number = ledger.add_row(self._ledger, self.space, values, row)
-        _complain(complaints)
-        return self._read_one(number)
-
-    def _check_values(self, values: Mapping[str, Any]) -> None:
-        known = {*self.space.names, *dict(self.space.fixed)}
-        for name in values:
-            if name not in known:
-                rule = f"`values` must be of axes of the space ({', '.join(self.space.names)})"
-                raise ValueError(f"{rule}; got {name!r}.")
-        for name, axis in self.space.axes:
-            alone = SearchSpace(**{name: axis})
-            if name in values and alone.place(values) is None:
-                raise ValueError(f"`{name}` must be a value of {axis}, or beyond its bounds; got {values[name]!r}.")
-
-    def _record(self, trial: Trial, result: Result, reason: str | None = None) -> Trial:
-        """End a trial with its result, whole or flawed."""
-        kept, complaints = plain(result.attrs)
-        attrs = ledger.their_attrs(kept)
-        reason = reason or result.flaw
-        if reason is None:
-            ended = self._finish(trial, TrialState.COMPLETE, result, attrs)
-        else:
-            if is_cost(result.cost):
-                attrs["cost"] = result.cost
-            ended = self._finish(trial, TrialState.FAIL, result, {**attrs, "reason": str(reason)})
-        _complain(complaints)
-        return ended
-
-    def _finish(self, trial: Trial, state: TrialState, result: Result | None, attrs: Mapping[str, Any]) -> Trial:
-        storage = self._ledger._storage
-        trial_id = patiently(storage.get_trial_id_from_study_id_trial_number, self._ledger._study_id, trial.number)
-        values = [result.score, result.cost] if result and state == TrialState.COMPLETE else None
-        try:
-            self._end(trial.number, trial_id, state, values, attrs)
-        except optuna.exceptions.UpdateFinishedTrialError as error:
-            row = patiently(storage.get_trial, trial_id)
-            ended = self._read_one(trial.number)
-            if (row.state, row.values) == (state, values) and state == TrialState.COMPLETE:
-                return ended  # told before a connection broke
-            if ended.status != "interrupted" or "taken_back" in row.user_attrs:
-                rule = "`trial` must be running"
-                raise ValueError(f"{rule}; got trial {trial.number}, {ended.status}.") from error
-            if result is None:
-                return ended
-            told = {name.removeprefix("user:"): value for name, value in attrs.items() if name != "cost"}
-            return self._add(trial.values, result, {**told, "late_result_of": trial.number})
-        return self._read_one(trial.number)
-
-    def _end(
-        self, number: int, trial_id: int, state: TrialState, values: list[float] | None, attrs: Mapping[str, Any]
-    ) -> None:
-        _complain(ledger.end(self._ledger, trial_id, state, values, attrs))
-        self._pulse.discard(number)
-
-    def _read_one(self, number: int) -> Trial:
-        storage = self._ledger._storage
-        trial_id = patiently(storage.get_trial_id_from_study_id_trial_number, self._ledger._study_id, number)
-        return ledger.from_frozen(patiently(storage.get_trial, trial_id), self.space)
+        return self._recorder.add(values, result, attrs)
 
     def run(
         self,
@@ -388,7 +307,8 @@ class Study:
             objective: values -> (score, cost), or (score, cost, attrs to record).
             num_trials: stop once the study holds this many trials, those of other workers included.
             max_cost: stop once all trials together cost this much.
-            until_rating: stop once a suggestion's rating falls below this.
+            until_rating: stop once none of the last eight ratings reaches this. Each belongs to another target cost;
+                the largest is what a trial adds where it pays most.
             time_limit: seconds after which an objective is interrupted and its trial recorded as failed; see
                 `limits.time_limit` for what it can interrupt.
             catch: exceptions of the objective that say that the configuration does not work; any other ends the run,
@@ -403,13 +323,17 @@ class Study:
             ValueError: if no stopping rule is given, or one is out of range.
             TypeError: if the objective returns something else.
         """
-        _check_stopping(num_trials, max_cost, until_rating, time_limit)
+        check_stopping(num_trials, max_cost, until_rating, time_limit)
+        strategy = self._config.strategy
+        if num_trials is None and max_cost is None and not strategy.uses_surrogates:
+            rule = "`run` needs `num_trials` or `max_cost` for a strategy that does not rate its suggestions"
+            raise ValueError(f"{rule}; got {strategy.name}.")
         while True:
             trials = self.trials
-            if _is_done(trials, num_trials, max_cost):
+            if is_done(trials, num_trials, max_cost):
                 return trials
             trial = self._ask_one(trials)
-            if until_rating is not None and trial.rating is not None and trial.rating < until_rating:
+            if until_rating is not None and is_exhausted([*trials, trial], until_rating):
                 self.interrupt(trial)
                 return self.trials
             ended = self._run_one(limited(objective, time_limit), trial, (*catch, TrialTimeout), on_ask)
@@ -431,34 +355,11 @@ class Study:
             return self.fail(trial, describe(error))
         except BaseException as error:  # whatever it was, the row must not stay running; it is raised again below
             on_purpose = not isinstance(error, Exception)  # Ctrl-C, sys.exit: no fault of the configuration
-            mark = {"taken_back": True} if on_purpose else {"interruption": describe(error)}
-            self._finish(trial, TrialState.FAIL, None, mark)
+            mark = TAKEN_BACK if on_purpose else {"interruption": describe(error)}
+            self._recorder.finish(trial, TrialState.FAIL, None, mark)
             raise
         try:
-            return self._record(trial, result)
+            return self._recorder.record(trial, result)
         except KeyboardInterrupt:  # what was measured is kept first
-            self._record(trial, result)
+            self._recorder.record(trial, result)
             raise
-
-
-def _complain(complaints: list[str]) -> None:
-    if complaints:
-        warnings.warn("; ".join(complaints), stacklevel=4)
-
-
-def _is_done(trials: list[Trial], num_trials: int | None, max_cost: float | None) -> bool:
-    counted = [t for t in trials if t.status not in ("queued", "interrupted")]
-    spent = sum(t.cost or 0.0 for t in counted)
-    return (num_trials is not None and len(counted) >= num_trials) or (max_cost is not None and spent >= max_cost)
-
-
-def _check_stopping(
-    num_trials: int | None, max_cost: float | None, until_rating: float | None, time_limit: float | None
-) -> None:
-    if num_trials is None and max_cost is None and until_rating is None:
-        raise ValueError("`run` needs a stopping rule: `num_trials`, `max_cost` or `until_rating`.")
-    if num_trials is not None and num_trials < 1:
-        raise ValueError(f"`num_trials` must be at least 1; got {num_trials}.")
-    for name, value in (("max_cost", max_cost), ("until_rating", until_rating), ("time_limit", time_limit)):
-        if value is not None and not value > 0:
-            raise ValueError(f"`{name}` must be positive; got {value}.")

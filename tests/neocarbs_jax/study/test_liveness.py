@@ -107,10 +107,10 @@ def test_a_row_declared_dead_while_it_is_entered_is_given_up_for_another(storage
     study = Study.create(SPACE, storage)
     enter = study._pulse.add
 
-    def jump(row):  # of the clock, for once
-        study.optuna_study._storage.set_trial_state_values(row._trial_id, TrialState.FAIL)
+    def jump(number, trial_id):  # of the clock, for once
+        study.optuna_study._storage.set_trial_state_values(trial_id, TrialState.FAIL)
         monkeypatch.setattr(study._pulse, "add", enter)
-        enter(row)
+        enter(number, trial_id)
 
     monkeypatch.setattr(study._pulse, "add", jump)
     [trial] = study.ask()

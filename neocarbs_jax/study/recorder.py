@@ -1,0 +1,145 @@
+"""The writing half of a study: how running trials end, and how trials from elsewhere enter."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from neocarbs_jax.space import SearchSpace, to_parameter
+from neocarbs_jax.study import ledger
+from neocarbs_jax.study.liveness import Pulse
+from neocarbs_jax.study.results import Result, is_cost, plain
+from neocarbs_jax.study.storages import patiently
+from neocarbs_jax.study.trials import Trial, from_frozen, their_attrs
+
+TAKEN_BACK: Mapping[str, Any] = {"taken_back": True}
+
+
+class Recorder:
+    """Write to a ledger.
+
+    Args:
+        study: the ledger.
+        space: what is searched.
+        pulse: that beats for the trials of this process.
+    """
+
+    def __init__(self, study: optuna.Study, space: SearchSpace, pulse: Pulse):
+        self._study, self._space, self._pulse = study, space, pulse
+
+    def record(self, trial: Trial, result: Result, reason: str | None = None) -> Trial:
+        """End a trial with its result, or as failed for a reason or for a flaw of the result."""
+        kept, complaints = plain(result.attrs)
+        attrs = their_attrs(kept)
+        reason = reason or result.flaw
+        if reason is None:
+            ended = self.finish(trial, TrialState.COMPLETE, result, attrs)
+        else:
+            attrs |= {"cost": result.cost} if is_cost(result.cost) else {}
+            ended = self.finish(trial, TrialState.FAIL, result, {**attrs, "reason": str(reason)})
+        _complain(complaints)
+        return ended
+
+    def finish(self, trial: Trial, state: TrialState, result: Result | None, attrs: Mapping[str, Any]) -> Trial:
+        """End a trial; the result of one that was declared dead meanwhile becomes a new row.
+
+        Raises:
+            ValueError: if it has ended otherwise.
+        """
+        trial_id = self._id_of(trial.number)
+        values = [result.score, result.cost] if result and state == TrialState.COMPLETE else None
+        try:
+            self.end(trial.number, trial_id, state, values, attrs)
+        except UpdateFinishedTrialError as error:
+            row = patiently(self._study._storage.get_trial, trial_id)
+            ended = from_frozen(row, self._space)
+            if (row.state, row.values) == (state, values) and state == TrialState.COMPLETE:
+                return ended  # told before a connection broke
+            if ended.status != "interrupted" or TAKEN_BACK.keys() <= row.user_attrs.keys():
+                rule = "`trial` must be running"
+                raise ValueError(f"{rule}; got trial {trial.number}, {ended.status}.") from error
+            if result is None:
+                return ended
+            return self._add(trial.values, result, {**attrs, "late_result_of": trial.number})
+        return self.read(trial.number)
+
+    def end(
+        self,
+        number: int,
+        trial_id: int,
+        state: TrialState = TrialState.FAIL,
+        values: Sequence[float] | None = None,
+        attrs: Mapping[str, Any] = TAKEN_BACK,
+    ) -> None:
+        """End a row, by default as taken back.
+
+        Raises:
+            UpdateFinishedTrialError: if it has ended already.
+        """
+        _complain(ledger.end(self._study, trial_id, state, values, attrs))
+        self._pulse.discard(number)
+
+    def annotate(self, trial: Trial, values: Mapping[str, Any], attrs: Mapping[str, Any]) -> None:
+        """Add attributes to a running trial, and values that turned out others than those it was asked for."""
+        self.check_values(values)
+        kept, complaints = plain(attrs)
+        written = their_attrs(kept)
+        if values:
+            written["values"] = self._parameters(values)
+        try:
+            for name, value in written.items():
+                patiently(self._study._storage.set_trial_user_attr, self._id_of(trial.number), name, value)
+        except UpdateFinishedTrialError as error:
+            status = self.read(trial.number).status
+            raise ValueError(f"`trial` must be running; got trial {trial.number}, {status}.") from error
+        _complain(complaints)
+
+    def enqueue(self, values: Mapping[str, Any], attrs: Mapping[str, Any]) -> None:
+        """Put a trial into the queue."""
+        self.check_values(values)
+        kept, complaints = plain(attrs)
+        patiently(self._study.enqueue_trial, self._parameters(values), user_attrs=their_attrs(kept))
+        _complain(complaints)
+
+    def add(self, values: Mapping[str, Any], result: Result, attrs: Mapping[str, Any]) -> Trial:
+        """Add a trial that ended elsewhere; `reason` among the attributes says why it failed."""
+        kept, complaints = plain(attrs)
+        ours = {"reason": kept.pop("reason")} if result.flaw and "reason" in kept else {}
+        added = self._add(values, result, {**their_attrs(kept), **ours})
+        _complain(complaints)
+        return added
+
+    def _add(self, values: Mapping[str, Any], result: Result, attrs: Mapping[str, Any]) -> Trial:
+        row = Result(result.score, result.cost, attrs)
+        return self.read(ledger.add_row(self._study, self._space, values, row))
+
+    def check_values(self, values: Mapping[str, Any]) -> None:
+        """Raise a ValueError for a name that is none of the space's, or a value that its axis cannot have."""
+        known = {*self._space.names, *dict(self._space.fixed)}
+        for name in values:
+            if name not in known:
+                rule = f"`values` must be of axes of the space ({', '.join(self._space.names)})"
+                raise ValueError(f"{rule}; got {name!r}.")
+        for name, axis in self._space.axes:
+            if name in values and SearchSpace(**{name: axis}).place(values) is None:
+                raise ValueError(f"`{name}` must be a value of {axis}, or beyond its bounds; got {values[name]!r}.")
+
+    def read(self, number: int) -> Trial:
+        """One row, without the others."""
+        return from_frozen(patiently(self._study._storage.get_trial, self._id_of(number)), self._space)
+
+    def _id_of(self, number: int) -> int:
+        find = self._study._storage.get_trial_id_from_study_id_trial_number
+        return patiently(find, self._study._study_id, number)
+
+    def _parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        axes = dict(self._space.axes)
+        return {name: to_parameter(axes[name], value) for name, value in values.items() if name in axes}
+
+
+def _complain(complaints: list[str]) -> None:
+    if complaints:
+        warnings.warn("; ".join(complaints), stacklevel=4)

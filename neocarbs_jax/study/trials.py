@@ -1,0 +1,141 @@
+"""A trial as people and programs read it, made of a row of an Optuna study.
+
+A row is queued, running, completed, failed (data: the configuration does not work) or interrupted (no data: the worker
+died, the user pressed Ctrl-C). Optuna knows only the state FAIL for the last two, so a failure carries a `reason`, and
+a trial that somebody took back on purpose is marked.
+"""
+
+import dataclasses
+import datetime
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from neocarbs_jax import pareto
+from neocarbs_jax.space import SearchSpace, from_parameter
+from neocarbs_jax.study.results import Result
+
+PREDICTIONS = ("predicted_score", "predicted_score_std", "predicted_cost", "predicted_cost_std", "rating")
+_OURS = (
+    *PREDICTIONS, "reason", "cost", "worker", "beat", "fixed", "values", "taken_back", "interruption",
+    "host", "process", "token",  # of version 0.1.0
+)  # fmt: skip
+_THEIRS = "user:"  # before the names of attributes that are ours too
+_MOST_DEATHS = 2
+
+Status = Literal["queued", "running", "completed", "failed", "interrupted"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One experiment: what was asked, what was predicted, what was measured.
+
+    Attributes:
+        number: position in the ledger, from 0.
+        values: hyperparameter values by name, in the user's units.
+        status: "queued", "running", "completed", "failed" (it is data) or "interrupted" (it is not).
+        score: measured score, higher is better; None unless completed.
+        cost: measured cost (> 0, the user's unit); None where unknown.
+        predicted_score, predicted_score_std, predicted_cost, predicted_cost_std: the surrogate's prediction when the
+            trial was suggested; None for trials that no surrogate suggested.
+        rating: expected gain in hypervolume of this trial, as a share of the front's, when it was suggested.
+        reason: why it failed, or was interrupted by an error; None otherwise.
+        started, ended: wall-clock times.
+        attrs: what the objective recorded besides.
+    """
+
+    number: int
+    values: dict[str, Any]
+    status: Status
+    score: float | None = None
+    cost: float | None = None
+    predicted_score: float | None = None
+    predicted_score_std: float | None = None
+    predicted_cost: float | None = None
+    predicted_cost_std: float | None = None
+    rating: float | None = None
+    reason: str | None = None
+    started: datetime.datetime | None = None
+    ended: datetime.datetime | None = None
+    attrs: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def their_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes of the user under names that are not ours."""
+    taken = {name for name in attrs if name in _OURS or name.startswith(_THEIRS)}
+    return {f"{_THEIRS}{name}" if name in taken else name: value for name, value in attrs.items()}
+
+
+def from_frozen(row: FrozenTrial, space: SearchSpace | None = None) -> Trial:
+    """A row as a Trial; options of the space that are no plain values need it to be read."""
+    attrs = row.user_attrs
+    values = {**row.params, **attrs.get("values", {})}
+    if row.state == TrialState.WAITING:
+        values |= row.system_attrs.get("fixed_params", {})
+    if space is not None:
+        values |= {name: from_parameter(axis, values[name]) for name, axis in space.axes if name in values}
+    status, reason = _status(row)
+    score, cost = row.values if status == "completed" else (None, attrs.get("cost"))
+    return Trial(
+        number=row.number,
+        values={**values, **attrs.get("fixed", {})},
+        status=status,
+        score=score,
+        cost=cost,
+        **{name: attrs.get(name) for name in PREDICTIONS},
+        reason=reason,
+        started=row.datetime_start,
+        ended=row.datetime_complete,
+        attrs={name.removeprefix(_THEIRS): value for name, value in attrs.items() if name not in _OURS},
+    )
+
+
+def _status(row: FrozenTrial) -> tuple[Status, str | None]:
+    attrs = row.user_attrs
+    match row.state:
+        case TrialState.WAITING:
+            return "queued", None
+        case TrialState.RUNNING:
+            return "running", None
+        case TrialState.COMPLETE:
+            values = row.values
+            flaw = Result(values[0], values[1], {}).flaw if len(values) == 2 else f"it has {len(values)} values"
+            return ("completed", None) if flaw is None else ("failed", flaw)
+    if "reason" in attrs:
+        return "failed", attrs["reason"]
+    return "interrupted", attrs.get("interruption")
+
+
+def settle(rows: Iterable[FrozenTrial], trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials, those of a point at which a worker died or raised before as failed ones.
+
+    Otherwise a configuration that kills its worker would be proposed for ever.
+    """
+    deaths: dict[str, int] = {}
+    settled = []
+    for row, trial in zip(rows, trials, strict=True):
+        was_ours = "worker" in row.user_attrs and "taken_back" not in row.user_attrs
+        if trial.status == "interrupted" and trial.values and was_ours:
+            point = repr(sorted(trial.values.items()))
+            deaths[point] = deaths.get(point, 0) + 1
+            if deaths[point] >= _MOST_DEATHS:
+                reason = trial.reason or "its worker died"
+                trial = dataclasses.replace(trial, status="failed", reason=f"{reason} (twice at this point)")
+        settled.append(trial)
+    return settled
+
+
+def completed(trials: Sequence[Trial]) -> list[Trial]:
+    """Trials with a measured score and cost, oldest first."""
+    return [trial for trial in trials if trial.status == "completed"]
+
+
+def pareto_front(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the completed trials that no other beats in score at the same cost or less, cheapest first."""
+    done = completed(trials)
+    score, log_cost = (np.array([f(t) for t in done], float) for f in (lambda t: t.score, lambda t: math.log(t.cost)))
+    on_front = pareto.non_dominated(score, log_cost, np.ones(len(done), bool))
+    return sorted((t for t, is_on in zip(done, on_front, strict=True) if is_on), key=lambda t: t.cost or 0.0)
