@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sweep sweep-short test test-slow test-all lint check clean gpu-compile \
+.PHONY: help install sweep sweep-short test test-slow test-all test-faults lint check clean gpu-compile \
   bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-gpu
 
 help:  ## list the targets
@@ -32,6 +32,9 @@ test-slow: install  ## the slow tests alone
 
 test-all: install  ## the whole test suite
 	$(PYTEST) $(ARGS)
+
+test-faults: install  ## break sweeps 200 times (kills, locks, full disks, cut connections), 20 minutes
+	$(BIN)/python tests/faults/faults.py --out experiments/results/faults.md $(ARGS)
 
 bench-sweep: $(VENV)/.bench  ## tuner quality against the peers, 20 minutes on two cores; all of it: ARGS=--full
 	$(BIN)/python -m experiments.bench.tuner.sweep $(ARGS)

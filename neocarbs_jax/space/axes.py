@@ -20,7 +20,10 @@ def _check(ok: bool, argument: str, rule: str, value: object) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float | np.number) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Bounded:
         _check(_is_number(self.low), "low", "be a finite number", self.low)
         _check(_is_number(self.high), "high", "be a finite number", self.high)
         _check(self.low < self.high, "low", "be less than `high`", (self.low, self.high))
+        _check(math.isfinite(float(self.high) - self.low), "high", f"be within 1.8e308 of {self.low}", self.high)
         if self.center is not None:
             inside = _is_number(self.center) and self.low <= self.center <= self.high
             _check(inside, "center", f"lie in [{self.low}, {self.high}]", self.center)
@@ -308,7 +312,7 @@ class Choice:
     is_log: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check(not isinstance(self.options, str | bytes), "options", "be a list of options", self.options)
+        _check(isinstance(self.options, list | tuple | range), "options", "be a list of options", self.options)
         object.__setattr__(self, "options", tuple(map(_hashable, self.options)))
         object.__setattr__(self, "center", _hashable(self.center))
         _check(len(self.options) >= 2, "options", "hold at least two options", self.options)

@@ -174,10 +174,12 @@ def _to_distribution(axis: Axis) -> BaseDistribution:
         case Choice():
             return CategoricalDistribution(_labels(axis))
         case Integer():
-            return IntDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
+            # Optuna wants the last level for a bound.
+            return IntDistribution(axis.low, axis.high - (axis.high - axis.low) % axis.step, axis.log, axis.step)
         case Pow2():
             return IntDistribution(axis.low, axis.high, log=True)
         case Linear():
-            return FloatDistribution(axis.low, axis.high, step=axis.step)
+            last = axis.high if axis.step is None else axis.to_python(axis.from_unit(np.float64(1)))
+            return FloatDistribution(axis.low, last, step=axis.step)
         case Log() | Logit():
             return FloatDistribution(axis.low, axis.high, log=isinstance(axis, Log))

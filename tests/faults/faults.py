@@ -89,8 +89,8 @@ class Sweep:
         before = self.count("started")
         self.goal = max(self.goal, self.count("told")) + STEPS
         command = [sys.executable, self.script, self.storage, self.notes, str(self.goal)]
-        log = (self.folder / "worker.log").open("ab")
-        worker = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        with (self.folder / "worker.log").open("ab") as log:
+            worker = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         while self.count("started") == before and worker.poll() is None:
             time.sleep(0.01)
         return worker
@@ -135,8 +135,8 @@ class Sweep:
 
 
 def kill(sweep: Sweep, worker: subprocess.Popen[bytes], sent: signal.Signals) -> None:
-    """Send a signal after a random part of a few trials."""
-    time.sleep(random.uniform(0, 0.25))
+    """Send a signal while it compiles or runs."""
+    time.sleep(random.choice([random.uniform(0, 0.3), random.uniform(0, 2)]))
     worker.send_signal(sent)
 
 
@@ -289,7 +289,10 @@ def break_sweep(kind: str, faults: list[str], folder: Path) -> list[dict[str, An
             lost, wrong = sweep.check()
             wrong += ["a process was left over"] if orphan else []
             rows.append({"storage": kind, "fault": fault, "lost": lost, "wrong": wrong})
-        rows += [{"storage": kind, "fault": "", "lost": 0, "wrong": [], "trials": sweep.count("told")}]
+        code = sweep.start().wait(timeout=90)  # and without a fault it goes on
+        lost, wrong = sweep.check()
+        wrong += [f"the last worker ended with {code}"] if code else []
+        rows += [{"storage": kind, "fault": "", "lost": lost, "wrong": wrong, "trials": sweep.count("told")}]
     return rows
 
 
