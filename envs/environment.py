@@ -112,6 +112,25 @@ class Environment:
         """Advance one step without auto-reset and return (obs, state, reward, terminated, info)."""
         raise NotImplementedError
 
+    def as_action(self, action: Any, params: Any = None) -> Shaped[Array, "..."]:
+        """Return an action as an array of the action space's type; `step_env` begins with it.
+
+        Args:
+            action: Action of the agent, or one of every agent along the first axis.
+            params: Parameters of the environment.
+
+        Raises:
+            ValueError: The shape is another one, or discrete actions are not integers.
+        """
+        space = self.action_space(params)
+        shape = (self.num_agents, *space.shape) if self.num_agents > 1 else space.shape
+        if jnp.shape(action) != shape:
+            raise ValueError(f"`action` must have shape {shape} in {self.name}; got {jnp.shape(action)}.")
+        action = jnp.asarray(action)
+        if jnp.issubdtype(space.dtype, jnp.integer) and not jnp.issubdtype(action.dtype, jnp.integer):
+            raise ValueError(f"`action` must be of an integer type in {self.name}; got {action.dtype}.")
+        return action.astype(space.dtype)
+
     def get_obs(self, state: Any, params: Any) -> Shaped[Array, "..."]:
         """Return the observation of a state."""
         raise NotImplementedError

@@ -31,7 +31,7 @@ class Discrete:
 
     def sample(self, key: PRNGKeyArray) -> Int[Array, ""]:
         """Draw an integer uniformly."""
-        return jax.random.randint(key, (), 0, self.n)
+        return jax.random.randint(key, (), 0, self.n, jnp.int32)
 
     def contains(self, x: Shaped[Array, ""]) -> Bool[Array, ""]:
         """Return whether `x` is one of the integers."""
@@ -58,7 +58,7 @@ class MultiDiscrete:
 
     def sample(self, key: PRNGKeyArray) -> Int[Array, " k"]:
         """Draw each integer uniformly."""
-        return jax.random.randint(key, self.shape, 0, jnp.array(self.nvec))
+        return jax.random.randint(key, self.shape, 0, jnp.array(self.nvec, jnp.int32), jnp.int32)
 
     def contains(self, x: Shaped[Array, " k"]) -> Bool[Array, ""]:
         """Return whether every component of `x` is in its range."""

@@ -86,11 +86,12 @@ class MultiCategorical:
 
     def log_prob(self, logits: Float[Array, "*b a"], action: Int[Array, "*b k"]) -> Float[Array, "*b"]:
         """Return the log probability: the sum over choices."""
-        return sum((part.log_prob(x, action[..., i]) for i, (part, x) in enumerate(self._parts(logits))), jnp.zeros(()))
+        log_probs = (part.log_prob(x, action[..., i]) for i, (part, x) in enumerate(self._parts(logits)))
+        return sum(log_probs, jnp.zeros((), jnp.float32))
 
     def entropy(self, logits: Float[Array, "*b a"]) -> Float[Array, "*b"]:
         """Return the entropy in nats: the sum over choices."""
-        return sum((part.entropy(x) for part, x in self._parts(logits)), jnp.zeros(()))
+        return sum((part.entropy(x) for part, x in self._parts(logits)), jnp.zeros((), jnp.float32))
 
     def to_env(self, action: Int[Array, "*b k"]) -> Int[Array, "*b k"]:
         """Return the action as the environment takes it."""

@@ -181,5 +181,5 @@ def minibatch_loss(
         entropy=entropy,
         approx_kl=policy.approx_kl,
         clip_fraction=policy.clip_fraction,
-        grad_norm=jnp.zeros(()),  # known once the gradient is
+        grad_norm=jnp.zeros((), jnp.float32),  # known once the gradient is
     )

@@ -141,7 +141,7 @@ class ActorCritic(nn.Module):
         # The sum over lags starts as large as one value does.
         self.value_head = head(self.num_values, kernel_init=orthogonal(self.num_values**-0.5))
         if self.num_free:
-            self.free = self.param("free", nn.initializers.zeros, (self.num_free,))
+            self.free = self.param("free", nn.initializers.zeros, (self.num_free,), jnp.float32)
 
     def _outputs(self, features: Float[Array, "n w"], first: Bool[Array, "t b"]) -> Float[Array, "t b o"]:
         outputs = self.policy_head(features).astype(jnp.float32).reshape(*first.shape, -1)

@@ -179,14 +179,14 @@ def collect(
 
 def no_episodes(batch_size: int) -> Episodes:
     """Return the sums over nothing."""
-    zeros = jnp.zeros(batch_size)
+    zeros = jnp.zeros(batch_size, jnp.float32)
     return Episodes(zeros, zeros, zeros, zeros)
 
 
 def add_episodes(episodes: Episodes, info: dict[str, Array]) -> Episodes:
     """Return the sums with the episodes that `info` says have ended."""
     done = info["done"].astype(bool)
-    ended = (jnp.ones(done.shape), info["episode_return"], info["episode_length"], info["score"])
+    ended = (jnp.ones(done.shape, jnp.float32), info["episode_return"], info["episode_length"], info["score"])
     return Episodes(
         *(total + jnp.where(done, value.astype(jnp.float32), 0.0) for total, value in zip(episodes, ended, strict=True))
     )

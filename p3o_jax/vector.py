@@ -97,7 +97,12 @@ class VectorEnvironment:
             obs, state, reward, terminated, truncated, info; every array has `batch_size` rows. `info` has "done";
             "episode_return" and "episode_length" so far; "score", valid where done: the environment's own measure,
             or the return where it has none; the environment's `metrics`; and "final_observation" if asked for.
+
+        Raises:
+            ValueError: `action` has another number of rows.
         """
+        if jnp.shape(action)[:1] != (self.batch_size,):
+            raise ValueError(f"`action` must have {self.batch_size} rows; got shape {jnp.shape(action)}.")
         step_key, reset_key = jax.random.split(key)
         keys = jax.random.split(step_key, self.num_envs)
         step_env = jax.vmap(self.env.step_env, in_axes=(0, 0, 0, None))

@@ -50,7 +50,7 @@ class Original:
 
     def init_trained(self) -> Trainable:
         """Return the logarithm of each lag's spread, 0."""
-        return {"log_std": jnp.zeros(self.horizon)}
+        return {"log_std": jnp.zeros(self.horizon, jnp.float32)}
 
     def targets(
         self, params: Params, state: Spread, trained: Trainable, outcome: Outcome, predictions: Predictions
