@@ -44,7 +44,9 @@ def step_with(env, action):
 def test_a_wrong_shape_of_the_action_is_named(name, arguments):
     env = make(name, **arguments)
     right = shape_of_action(env)
-    for wrong in {(*right, 2), (*right, 1), right[1:], right[:-1], (3, *right[1:]), (2,)} - {right}:
+    for wrong in {(*right, 2), right[1:], right[:-1], (3, *right[1:]), (2,)} - {right}:
+        if np.prod(wrong) == np.prod(right) == 1:
+            continue
         with pytest.raises(ValueError, match=r"`action` must have shape .* in \w+; got "):
             step_with(env, jnp.zeros(wrong, env.action_space().dtype))
     for wrapped in (EpisodeStatistics(env), FrameStack(env)):
