@@ -151,7 +151,8 @@ def gymnax_space(space: Any) -> Any:
         return spaces.Discrete(space.n)
     if isinstance(space, Box):
         bounds: list[Any] = [x if np.ndim(x) == 0 else jnp.asarray(x) for x in (space.low, space.high)]
-        return spaces.Box(*bounds, space.shape, space.dtype)
+        low, high = bounds
+        return spaces.Box(low, high, space.shape, space.dtype)
     if isinstance(space, spaces.Space):
         return space
     raise ValueError(f"`space` must be discrete or a box for gymnax; got {space!r}.")

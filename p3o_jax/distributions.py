@@ -13,6 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+LOG_STD_RANGE = (-10.0, 5.0)
+"""Range that training keeps the log standard deviation of a Gaussian policy in.
+
+Where rewards ignore the action, the entropy bonus alone would raise it without end.
+"""
+
 
 @dataclass(frozen=True)
 class Categorical:
@@ -103,6 +109,8 @@ class MultiCategorical:
 @dataclass(frozen=True)
 class Gaussian:
     """Diagonal Gaussian; outputs are `size` means, then `size` log standard deviations shared by all states.
+
+    Training keeps the latter within `LOG_STD_RANGE`, which ordinary trainings do not reach.
 
     The sample stays unbounded, and `to_env` clips it into [low, high] or, with `squash`, maps it there by tanh.
     Probabilities are those of the unbounded sample: the Jacobian of tanh is the same in both policies of a ratio, so

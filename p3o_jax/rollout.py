@@ -57,8 +57,7 @@ def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None =
         config.num_values,
         jnp.dtype(config.precision),
     )
-    pool = {} if config.pool_size is None else {"pool_size": config.pool_size}
-    vector = VectorEnvironment(env, num_envs, final_observation=config.bootstrap_truncations, **pool)
+    vector = VectorEnvironment(env, num_envs, config.pool_size, config.bootstrap_truncations)
     return Actor(network, distribution, vector, num_envs * num_agents)
 
 
