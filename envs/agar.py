@@ -119,13 +119,14 @@ class Agar(Environment):
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Shaped[Array, "players ..."], params: EnvParams
     ) -> tuple[Float[Array, "players k"], EnvState, Float[Array, " players"], Bool[Array, " players"], dict[str, Any]]:
+        action = self.as_action(action, params)
         after, reward, eaten = self.transition(state, action, self.draw(key), params)
         info = {"score": jnp.where(eaten, state.mass, after.mass)}
         return self.get_obs(after, params), after, reward, eaten, info
 
     def draw(self, key: PRNGKeyArray) -> Draws:
         """Draw the random numbers of a step."""
-        draws = jax.random.uniform(key, (self.num_players + self.num_food, 2))
+        draws = jax.random.uniform(key, (self.num_players + self.num_food, 2), jnp.float32)
         return Draws(draws[: self.num_players], draws[self.num_players :])
 
     def transition(

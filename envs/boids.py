@@ -93,15 +93,16 @@ class Boids(Environment):
         return Box(-2.0, 2.0, (4 * self.num_boids,))
 
     def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, "boids k"], EnvState]:
-        high = jnp.array([WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN])
-        position = MARGIN + jax.random.uniform(key, (self.num_boids, 2)) * high[None]
-        velocity, total = jnp.zeros((self.num_boids, 2)), jnp.zeros(self.num_boids)
+        high = jnp.array([WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN], jnp.float32)
+        position = MARGIN + jax.random.uniform(key, (self.num_boids, 2), jnp.float32) * high[None]
+        velocity, total = jnp.zeros((self.num_boids, 2), jnp.float32), jnp.zeros(self.num_boids, jnp.float32)
         state = EnvState(jnp.zeros((), jnp.int32), position, velocity, total)
         return self.get_obs(state, params), state
 
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Float[Array, "boids 2"], params: EnvParams
     ) -> tuple[Float[Array, "boids k"], EnvState, Float[Array, " boids"], Bool[Array, " boids"], dict[str, Any]]:
+        action = self.as_action(action, params)
         state, reward = self.transition(state, action, params)
         info = {"score": state.total_reward / state.time.astype(jnp.float32)}
         return self.get_obs(state, params), state, reward, jnp.zeros(self.num_boids, bool), info
@@ -112,14 +113,14 @@ class Boids(Environment):
         """Apply the rules, which have no randomness, and return (state, reward)."""
         velocity = state.velocity + ACCELERATION * jnp.clip(action, -1.0, 1.0)
         velocity = jnp.clip(velocity, -MAX_SPEED, MAX_SPEED)
-        high = jnp.array([WIDTH - BOID, HEIGHT - BOID])[None]
+        high = jnp.array([WIDTH - BOID, HEIGHT - BOID], jnp.float32)[None]
         position = jnp.clip(state.position + velocity, 0.0, high)
         reward = flocking_reward(position, velocity, params)
         return EnvState(state.time + 1, position, velocity, state.total_reward + reward), reward
 
     def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "boids k"]:
         both = jnp.concatenate([state.position, state.velocity], axis=-1)
-        both = both / jnp.array([WIDTH, HEIGHT, MAX_SPEED, MAX_SPEED])[None]
+        both = both / jnp.array([WIDTH, HEIGHT, MAX_SPEED, MAX_SPEED], jnp.float32)[None]
         return (both[None] - both[:, None]).reshape(self.num_boids, -1)
 
 
@@ -139,7 +140,7 @@ def flocking_reward(
         penalty = jnp.sum(jnp.abs(mean - quantity), axis=1)
         reward -= jnp.where(num_near > 0, weight * penalty, 0.0)
 
-    field = jnp.array([WIDTH, HEIGHT])[None]
+    field = jnp.array([WIDTH, HEIGHT], jnp.float32)[None]
     inside = (position >= MARGIN) & (position <= field - MARGIN)
-    reward += params.margin_turn * jnp.sum(jnp.where(inside, 1.0, -1.0), axis=1)
+    reward += params.margin_turn * jnp.sum(jnp.where(inside, 1.0, -1.0).astype(jnp.float32), axis=1)
     return reward / 2

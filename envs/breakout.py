@@ -122,13 +122,14 @@ class Breakout(Environment):
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Shaped[Array, "..."], params: EnvParams
     ) -> tuple[Float[Array, " 118"], EnvState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
+        action = self.as_action(action, params)
         state, reward, terminated = self.transition(state, action, self.draw(key), params)
         info = {"score": state.score.astype(jnp.float32)}
         return self.get_obs(state, params), state, reward, terminated, info
 
     def draw(self, key: PRNGKeyArray) -> Bool[Array, ""]:
         """Draw whether a ball that is fired in this step goes to the left."""
-        return jax.random.bits(key) >> 31 == 1
+        return jax.random.bits(key, (), jnp.uint32) >> 31 == 1
 
     def start(self, params: EnvParams) -> EnvState:
         """Return the first state of an episode."""
@@ -184,7 +185,7 @@ class Breakout(Environment):
     def _direction(self, action: Shaped[Array, "..."]) -> Float[Array, ""]:
         if self.continuous:
             return jnp.clip(action.reshape(()).astype(jnp.float32), -1.0, 1.0)
-        return jnp.where(action == 1, -1.0, jnp.where(action == 2, 1.0, 0.0))
+        return jnp.where(action == 1, -1.0, jnp.where(action == 2, 1.0, 0.0)).astype(jnp.float32)
 
 
 def _frame(state: EnvState, paddle_step: Float[Array, ""], fire: tuple[Array, Array], params: EnvParams) -> EnvState:

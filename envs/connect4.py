@@ -120,13 +120,14 @@ class Connect4(Environment):
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Int[Array, ""], params: EnvParams
     ) -> tuple[Float[Array, " 42"], EnvState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
+        action = self.as_action(action, params)
         state, reward, terminated = self.transition(state, action, self.draw(key), params)
         info = {"score": (reward > 0).astype(jnp.float32)}
         return self.get_obs(state, params), state, reward, terminated, info
 
     def draw(self, key: PRNGKeyArray) -> UInt32[Array, ""]:
         """Draw the random number of a step, which breaks ties by its remainder modulo their number."""
-        return jax.random.bits(key)
+        return jax.random.bits(key, (), jnp.uint32)
 
     def start(self) -> EnvState:
         """Return the first state of an episode."""
@@ -146,7 +147,7 @@ class Connect4(Environment):
         reply = environment.select(legal & ~won, reply, empty_board())
         lost = (winning_cells(state.opponent) & reply).any() | ~legal
         opponent = state.opponent | reply
-        reward = jnp.where(won, 1.0, jnp.where(lost, -1.0, 0.0))
+        reward = jnp.where(won, 1.0, jnp.where(lost, -1.0, 0.0)).astype(jnp.float32)
         full = ~playable(agent | opponent).any()
         return EnvState(state.time + 1, agent, opponent), reward, won | lost | full
 
@@ -165,7 +166,7 @@ class Connect4(Environment):
         opening = (agent | opponent).count() == 1
         choice = jnp.where(opening & (agent & _FLOOR & _COLUMN[3]).any(), 2, choice)
         choice = jnp.where(opening & (agent & _FLOOR & _COLUMN[4]).any(), 3, choice)
-        return moves[jnp.where(jnp.any(wins), jnp.argmax(wins), choice)]
+        return moves[jnp.where(jnp.any(wins), jnp.argmax(wins).astype(jnp.int32), choice)]
 
 
 def search_values(agent: Board, opponent: Board) -> Float[Array, " 7"]:
@@ -237,6 +238,6 @@ def empty_board() -> Board:
 
 def _pick(candidates: Bool[Array, " 7"], draw: UInt32[Array, ""]) -> Int[Array, ""]:
     """Return the candidate whose rank is the draw modulo the number of candidates."""
-    rank = jnp.cumsum(candidates) - 1
-    number = jnp.maximum(jnp.sum(candidates), 1).astype(jnp.uint32)
-    return jnp.argmax(candidates & (rank == (draw % number).astype(jnp.int32)))
+    rank = jnp.cumsum(candidates, dtype=jnp.int32) - 1
+    number = jnp.maximum(jnp.sum(candidates, dtype=jnp.int32), 1).astype(jnp.uint32)
+    return jnp.argmax(candidates & (rank == (draw % number).astype(jnp.int32))).astype(jnp.int32)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -88,7 +89,7 @@ class Environment:
     def num_actions(self) -> int:
         """Number of discrete actions, or of components of a continuous one."""
         space = self.action_space(self.default_params)
-        return space.n if isinstance(space, Discrete) else space.shape[0]
+        return getattr(space, "n", None) or space.shape[0]
 
     @property
     def default_params(self) -> Any:
@@ -111,6 +112,27 @@ class Environment:
     ) -> tuple[Shaped[Array, "..."], Any, Float[Array, "..."], Bool[Array, "..."], dict[str, Any]]:
         """Advance one step without auto-reset and return (obs, state, reward, terminated, info)."""
         raise NotImplementedError
+
+    def as_action(self, action: Any, params: Any = None) -> Shaped[Array, "..."]:
+        """Return an action as an array of the action space's shape and type; `step_env` begins with it.
+
+        Where the space holds one number, the action may have any shape that does.
+
+        Args:
+            action: Action of the agent, or one of every agent along the first axis.
+            params: Parameters of the environment.
+
+        Raises:
+            ValueError: The shape is another one, or discrete actions are not integers.
+        """
+        space = self.action_space(params)
+        shape = (self.num_agents, *space.shape) if self.num_agents > 1 else space.shape
+        action = jnp.asarray(action)
+        if action.shape != shape and not action.size == math.prod(shape) == 1:
+            raise ValueError(f"`action` must have shape {shape} in {self.name}; got {action.shape}.")
+        if jnp.issubdtype(space.dtype, jnp.integer) and not jnp.issubdtype(action.dtype, jnp.integer):
+            raise ValueError(f"`action` must be of an integer type in {self.name}; got {action.dtype}.")
+        return action.reshape(shape).astype(space.dtype)
 
     def get_obs(self, state: Any, params: Any) -> Shaped[Array, "..."]:
         """Return the observation of a state."""

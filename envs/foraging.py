@@ -128,6 +128,7 @@ class Foraging(Environment):
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Int[Array, ""], params: EnvParams
     ) -> tuple[Float[Array, " 6"], EnvState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
+        action = self.as_action(action, params)
         state, reward = self.transition(state, action, self.draw(key, params), params)
         near, far = state.num_enemies.astype(jnp.float32), state.num_resources.astype(jnp.float32)
         time = state.time.astype(jnp.float32)
@@ -138,7 +139,7 @@ class Foraging(Environment):
     def draw(self, key: PRNGKeyArray, params: EnvParams) -> Draws:
         """Draw the random numbers of a step."""
         uniform_key, noise_key = jax.random.split(key)
-        uniform = jax.random.uniform(uniform_key, (5,))
+        uniform = jax.random.uniform(uniform_key, (5,), jnp.float32)
         span = jnp.asarray(params.far_high - params.far_low + 1).astype(jnp.float32)
         distance = params.far_low + jnp.floor(uniform[0] * span).astype(jnp.int32)
         width = jnp.asarray(2 * params.near).astype(jnp.float32)
@@ -149,7 +150,7 @@ class Foraging(Environment):
             resource=jnp.where(uniform[1] < 0.5, distance, -distance),
             enemy=jnp.stack([along, row]),
             appears=uniform[4] < params.enemy_rate,
-            noise=jax.random.normal(noise_key),
+            noise=jax.random.normal(noise_key, (), jnp.float32),
         )
 
     def transition(

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, PRNGKeyArray, Shaped
 
 from envs.environment import Box, Discrete, MultiDiscrete
 from envs.registry import ENVIRONMENTS, make
+from envs.spaces import gymnax_space
+from envs.wrappers import Wrapper
 from p3o_jax.vector import VectorEnvironment
 
 
 def _extra(name: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
     return ModuleNotFoundError(f"{name} is needed here: pip install {name}.", name=error.name)
+
+
+@dataclass(frozen=True)
+class GymnaxView(Wrapper):
+    """One of our environments with spaces of gymnax's classes, which code written for gymnax 1.0 asks for.
+
+    For the interface of gymnax before 1.0 use `envs.wrappers.LegacyView`.
+    """
+
+    def action_space(self, params: Any = None) -> Any:
+        return gymnax_space(self.env.action_space(params))
+
+    def observation_space(self, params: Any = None) -> Any:
+        return gymnax_space(self.env.observation_space(params))
+
+    def reset_env(self, key: PRNGKeyArray, params: Any):
+        return self.env.reset_env(key, params)
+
+    def step_env(self, key: PRNGKeyArray, state: Any, action: Shaped[Array, "..."], params: Any):
+        return self.env.step_env(key, state, action, params)
+
+    def get_obs(self, state: Any, params: Any) -> Shaped[Array, "..."]:
+        return self.env.get_obs(state, params)
+
+    def is_truncated(self, state: Any, params: Any) -> Bool[Array, ""]:
+        return self.env.is_truncated(state, params)
 
 
 def gymnasium_space(space: Discrete | MultiDiscrete | Box) -> Any:
@@ -36,7 +66,10 @@ def gymnasium_vector(name: str, num_envs: int, seed: int = 0, **overrides: Any) 
 
     Each agent of a multi-agent environment counts as an environment. Ended episodes restart in the same step
     (`AutoresetMode.SAME_STEP`). Where info["_final_obs"] is true, info["final_obs"] is the last observation of the
-    ended episode.
+    ended episode. In steps in which an episode ended, info["final_info"] holds what is known of it: "episode" with
+    return "r" and length "l", as gymnasium's `RecordEpisodeStatistics` writes them, "score", and the environment's
+    metrics. info["_final_info"] is true where one ended. Read episodes there: gymnasium 1.3's vector wrapper
+    `RecordEpisodeStatistics` drops the first step of every episode but the first where restarts are in the same step.
 
     Args:
         name: Name of the environment, as for `make`.
@@ -78,16 +111,25 @@ def gymnasium_vector(name: str, num_envs: int, seed: int = 0, **overrides: Any) 
             obs, self._state, *rest, info = self.vector.step(step_key, self._state, action, self.params)
             reward, terminated, truncated = (np.asarray(x) for x in rest)
             info = {k: np.asarray(v) for k, v in info.items()}
-            info["final_obs"], info["_final_obs"] = info.pop("final_observation"), info["done"]
-            return np.asarray(obs), reward, terminated, truncated, info
+            final_obs, done = info.pop("final_observation"), info["done"]
+            if done.any():
+                info |= {"final_info": _final_info(info), "_final_info": done}
+            return np.asarray(obs), reward, terminated, truncated, info | {"final_obs": final_obs, "_final_obs": done}
 
     return View()
+
+
+def _final_info(info: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return the infos of a step in which an episode ended; each has a mask by its name and an underscore."""
+    episode = {"r": info["episode_return"], "l": info["episode_length"]}
+    masks = {f"_{name}": info["done"] for name in (*info, "episode")}
+    return {**info, "episode": {**episode, "_r": info["done"], "_l": info["done"]}, **masks}
 
 
 def register_with_gymnax(prefix: str = "neocarbs/") -> list[str]:
     """Add our environments to gymnax's registry, for `gymnax.make("neocarbs/pong", frameskip=4)`.
 
-    A second call changes nothing.
+    Each is a `GymnaxView`: spaces are of gymnax's classes. A second call changes nothing.
 
     Returns:
         The names in the registry.
@@ -99,5 +141,10 @@ def register_with_gymnax(prefix: str = "neocarbs/") -> list[str]:
     names = [prefix + name for name in ENVIRONMENTS]
     for ours, theirs in zip(ENVIRONMENTS, names, strict=True):
         if theirs not in gymnax.registered_envs:
-            gymnax.register(theirs, partial(make, ours))
+            gymnax.register(theirs, partial(_make_view, ours))
     return names
+
+
+def _make_view(name: str, **overrides: Any) -> GymnaxView:
+    """Make one of our environments as gymnax shows its own."""
+    return GymnaxView(make(name, **overrides))

@@ -114,12 +114,13 @@ class Maze(Environment):
         return Box(0, AGENT, (2 * self.vision + 1,) * 2, jnp.uint8)
 
     def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[UInt8[Array, "w w"], EnvState]:
-        state = self.start(jax.random.randint(key, (), 0, params.walls.shape[0]), params)
+        state = self.start(jax.random.randint(key, (), 0, params.walls.shape[0], jnp.int32), params)
         return self.get_obs(state, params), state
 
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Int[Array, ""], params: EnvParams
     ) -> tuple[UInt8[Array, "w w"], EnvState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
+        action = self.as_action(action, params)
         state, reward, terminated = self.transition(state, action, params)
         return self.get_obs(state, params), state, reward, terminated, {"score": reward}
 
@@ -151,6 +152,7 @@ class Maze(Environment):
 
     def get_obs(self, state: EnvState, params: EnvParams) -> UInt8[Array, "w w"]:
         window = 2 * self.vision + 1
+        index = np.arange(window, dtype=np.int32)
         corner = (state.level, state.position[0], state.position[1])
         view = jax.lax.dynamic_slice(params.walls, corner, (1, window, window))[0]
         marks = [(jnp.broadcast_to(params.size[state.level] - 2, (2,)), GOAL)]
@@ -159,7 +161,7 @@ class Maze(Environment):
             marks.append((jnp.where(state.has_key, -1, params.door[state.level]), DOOR))
         for cell, mark in [*marks, (state.position, AGENT)]:
             row, col = cell - state.position + self.vision
-            here = (np.arange(window)[:, None] == row) & (np.arange(window)[None] == col) & (cell[0] >= 0)
+            here = (index[:, None] == row) & (index[None] == col) & (cell[0] >= 0)
             view = jnp.where(here, jnp.uint8(mark), view)
         return view
 

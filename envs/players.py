@@ -78,7 +78,7 @@ def _playout(env, key, state, column, params) -> Float[Array, ""]:
         state, reward, over = env.transition(state, column, env.draw(draw_key), params)
         free = connect4.playable(state.agent | state.opponent) & connect4.column(jnp.arange(7))
         wins = (connect4.winning_cells(state.agent) & free).any()
-        values = connect4.search_values(state.opponent, state.agent) + jax.random.uniform(own_key, (7,))
+        values = connect4.search_values(state.opponent, state.agent) + jax.random.uniform(own_key, (7,), jnp.float32)
         values = jnp.where(wins, jnp.inf, jnp.where(free.any(), values, -jnp.inf))
         return key, state, reward, over, jnp.argmax(values)
 
@@ -89,7 +89,8 @@ def _playout(env, key, state, column, params) -> Float[Array, ""]:
 def play_snake(env: snake.Snake, key: PRNGKeyArray, state: snake.EnvState, params: Any) -> Shaped[Array, "..."]:
     """Go towards the nearest food in sight through free cells, or else straight on or to any free cell."""
     view = env.get_obs(state, params).astype(jnp.int32)
-    window, centre = view.shape[1], env.vision
+    agents, window, centre = view.shape[:-2], view.shape[-1], env.vision
+    view = view.reshape(env.num_snakes, window, window)
     steps = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
     edible = (view == snake.FOOD) | (view == snake.CORPSE)
     costs = []
@@ -100,9 +101,10 @@ def play_snake(env: snake.Snake, key: PRNGKeyArray, state: snake.EnvState, param
         beyond = jnp.stack([view[:, centre + dr + r, centre + dc + c] for r, c in steps])
         dead_end = jnp.sum(beyond >= snake.WALL, axis=0) >= 4
         costs.append(distance + jnp.where(ahead >= snake.WALL, 1000, 0) + jnp.where(dead_end, 500, 0))
-    noise = jax.random.uniform(key, (4, view.shape[0])) * 0.5
+    noise = jax.random.uniform(key, (4, view.shape[0]), jnp.float32) * 0.5
     straight = jnp.where(jnp.arange(4)[:, None] == state.heading[None], 0.0, 0.5)
-    return jnp.argmin(jnp.stack(costs).astype(jnp.float32) + noise + straight, axis=0).astype(jnp.int32)
+    best = jnp.argmin(jnp.stack(costs).astype(jnp.float32) + noise + straight, axis=0)
+    return best.astype(jnp.int32).reshape(agents)
 
 
 def play_maze(env: maze.Maze, key: PRNGKeyArray, state: maze.EnvState, params: Any) -> Shaped[Array, "..."]:

@@ -95,13 +95,14 @@ class Pong(Environment):
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Shaped[Array, "..."], params: EnvParams
     ) -> tuple[Float[Array, " 8"], EnvState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
+        action = self.as_action(action, params)
         state, reward, terminated = self.transition(state, action, self.draw(key), params)
         score = (state.score_right - state.score_left).astype(jnp.float32)
         return self.get_obs(state, params), state, reward, terminated, {"score": score}
 
     def draw(self, key: PRNGKeyArray) -> Bool[Array, ""]:
         """Draw whether the next serve is horizontal. If not, it goes slightly downward."""
-        return jax.random.bits(key) >> 31 == 1
+        return jax.random.bits(key, (), jnp.uint32) >> 31 == 1
 
     def start(self, serve_horizontal: Bool[Array, ""], params: EnvParams) -> EnvState:
         """Return the first state of an episode."""

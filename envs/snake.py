@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt8
 
 from envs import environment
 from envs.environment import Box, Discrete, Environment
@@ -107,7 +107,7 @@ class Snake(Environment):
     Args:
         width: Number of columns of the grid, including the border of walls.
         height: Number of rows of the grid, including the border.
-        num_snakes: Number of snakes.
+        num_snakes: Number of snakes; a single one has no axis of agents.
         num_food: Number of pieces of food, which is kept constant.
         vision: Number of cells that a snake sees in each direction. The border has the same thickness.
         max_length: Snakes stay shorter than this.
@@ -152,28 +152,34 @@ class Snake(Environment):
 
     def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[UInt8[Array, "snakes w w"], EnvState]:
         count = self.num_snakes + self.num_food
-        cells = self._cell(jax.random.randint(key, (count,), 0, self._rows * self._columns))
+        cells = self._cell(jax.random.randint(key, (count,), 0, self._rows * self._columns, jnp.int32))
         state = jax.custom_batching.sequential_vmap(self.start)(cells)
         return self.get_obs(state, params), state
 
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Int[Array, " snakes"], params: EnvParams
     ) -> tuple[UInt8[Array, "snakes w w"], EnvState, Float[Array, " snakes"], Bool[Array, " snakes"], dict[str, Any]]:
+        action = self.as_action(action, params)
         transition = jax.custom_batching.sequential_vmap(self.transition)  # a batch of loops would run in lockstep
-        state, reward, died, final_length = transition(state, action, self.draw(key), params)
+        state, *outcome = transition(state, action.reshape(-1), self.draw(key), params)
+        reward, died, final_length = (self._by_agent(x) for x in outcome)
         info = {"score": final_length.astype(jnp.float32)}
         return self.get_obs(state, params), state, reward, died, info
+
+    def _by_agent(self, x: Shaped[Array, "snakes ..."]) -> Shaped[Array, "..."]:
+        """Return `x` without the axis of agents where there is only one."""
+        return x if self.num_snakes > 1 else x[0]
 
     def get_obs(self, state: EnvState, params: EnvParams) -> UInt8[Array, "snakes w w"]:
         window = 2 * self.vision + 1
         tiles = (state.grid & jnp.uint8(_TILE_MASK)).reshape(self.height, self.width)
         corner = state.head - self.vision * (self.width + 1)
         start = jnp.stack([corner // self.width, corner % self.width], axis=-1)
-        return jax.vmap(lambda at: jax.lax.dynamic_slice(tiles, at, (window, window)))(start)
+        return self._by_agent(jax.vmap(lambda at: jax.lax.dynamic_slice(tiles, at, (window, window)))(start))
 
     def draw(self, key: PRNGKeyArray) -> Int[Array, "snakes 2"]:
         """Draw, for each snake, the cells where it and its food reappear, or the next free ones if these are taken."""
-        return self._cell(jax.random.randint(key, (self.num_snakes, 2), 0, self._rows * self._columns))
+        return self._cell(jax.random.randint(key, (self.num_snakes, 2), 0, self._rows * self._columns, jnp.int32))
 
     def start(self, cells: Int[Array, " snakes_and_food"]) -> EnvState:
         """Return the first state with snakes, and then food, on the given cells or on the next free ones."""
@@ -226,13 +232,13 @@ class Snake(Environment):
     def _is_plain(self, state: EnvState, moves: _Moves) -> Bool[Array, " snakes"]:
         """Return whether each snake heads for an empty cell that no other heads for."""
         same = moves.target[:, None] == moves.target[None]
-        alone = jnp.sum(same, axis=1) == 1
+        alone = jnp.sum(same, axis=1, dtype=jnp.int32) == 1
         return alone & (state.grid[moves.target] & jnp.uint8(_TILE_MASK) == EMPTY)
 
     def _turn(self, turns: _Turns, moves: _Moves, cells: Int[Array, "snakes 2"], params: EnvParams) -> _Turns:
         """Move the first pending snake."""
-        i = jnp.argmax(turns.pending)
-        index = jnp.arange(self.num_snakes)
+        i = jnp.argmax(turns.pending).astype(jnp.int32)
+        index = jnp.arange(self.num_snakes, dtype=jnp.int32)
         state, target, colour = turns.state, moves.target[i], moves.tile[i]
         head, tail, length, direction = state.head[i], state.tail[i], state.length[i], moves.direction[i]
         moved = turns.plain & (index < i)
@@ -333,7 +339,7 @@ class Snake(Environment):
         tile: UInt8[Array, " k"],
     ) -> UInt8[Array, " cells"]:
         """Set the cells whose condition holds. No cell may occur twice among them."""
-        beyond = self.width * self.height + jnp.arange(cell.shape[0])
+        beyond = self.width * self.height + jnp.arange(cell.shape[0], dtype=jnp.int32)
         index = jnp.where(condition, cell, beyond)
         return grid.at[index].set(tile, mode="drop", unique_indices=True)
 

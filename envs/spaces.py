@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, Shaped
 
 
@@ -31,7 +31,7 @@ class Discrete:
 
     def sample(self, key: PRNGKeyArray) -> Int[Array, ""]:
         """Draw an integer uniformly."""
-        return jax.random.randint(key, (), 0, self.n)
+        return jax.random.randint(key, (), 0, self.n, jnp.int32)
 
     def contains(self, x: Shaped[Array, ""]) -> Bool[Array, ""]:
         """Return whether `x` is one of the integers."""
@@ -58,34 +58,101 @@ class MultiDiscrete:
 
     def sample(self, key: PRNGKeyArray) -> Int[Array, " k"]:
         """Draw each integer uniformly."""
-        return jax.random.randint(key, self.shape, 0, jnp.array(self.nvec))
+        return jax.random.randint(key, self.shape, 0, jnp.array(self.nvec, jnp.int32), jnp.int32)
 
     def contains(self, x: Shaped[Array, " k"]) -> Bool[Array, ""]:
         """Return whether every component of `x` is in its range."""
         return jnp.all((x >= 0) & (x < jnp.array(self.nvec)))
 
 
-@dataclass(frozen=True)
-class Box:
-    """Arrays of one shape whose elements are from low to high. Infinite bounds mean that there is none."""
+Bound = float | np.ndarray
+"""One number for all elements of a box, or an array of its shape."""
 
-    low: float
-    high: float
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """Arrays of one shape whose elements are from low to high. Infinite bounds mean that there is none.
+
+    Attributes:
+        low: Smallest value, one for all elements or an array that broadcasts to `shape`.
+        high: Largest value, likewise.
+        shape: Of the arrays.
+        dtype: Of the arrays.
+    """
+
+    low: Bound
+    high: Bound
     shape: tuple[int, ...]
     dtype: Any = jnp.float32
 
     def __post_init__(self):
-        if not self.low <= self.high:
+        object.__setattr__(self, "shape", tuple(self.shape))
+        for field in ("low", "high"):
+            if np.ndim(bound := getattr(self, field)) > 0:
+                object.__setattr__(self, field, _broadcast(field, bound, self.shape))
+        if not np.all(np.asarray(self.low) <= np.asarray(self.high)):
             raise ValueError(f"`low` must not exceed `high`; got {self.low} and {self.high}.")
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Box) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        bounds = (np.broadcast_to(np.asarray(bound, np.float64), self.shape) for bound in (self.low, self.high))
+        return (*(bound.tobytes() for bound in bounds), self.shape, jnp.dtype(self.dtype))
+
     def sample(self, key: PRNGKeyArray) -> Shaped[Array, "*shape"]:
-        """Draw every element uniformly, or from a standard normal distribution if a bound is infinite."""
+        """Draw every element uniformly, or from a standard normal distribution where a bound of it is infinite."""
+        low, high = np.asarray(self.low), np.asarray(self.high)
         if jnp.issubdtype(self.dtype, jnp.integer):
-            return jax.random.randint(key, self.shape, int(self.low), int(self.high) + 1).astype(self.dtype)
-        if math.isinf(self.low) or math.isinf(self.high):
-            return jnp.clip(jax.random.normal(key, self.shape, self.dtype), self.low, self.high)
-        return jax.random.uniform(key, self.shape, self.dtype, self.low, self.high)
+            low, high = low.astype(np.int32), high.astype(np.int32) + 1
+            return jax.random.randint(key, self.shape, low, high, jnp.int32).astype(self.dtype)
+        bounded = np.isfinite(low) & np.isfinite(high)
+        start, end = (jnp.asarray(x, self.dtype) for x in (np.where(bounded, low, 0), np.where(bounded, high, 1)))
+        uniform = jax.random.uniform(key, self.shape, self.dtype, start, end)
+        if bounded.all():
+            return uniform
+        start, end = (jnp.asarray(x, self.dtype) for x in (low, high))
+        normal = jnp.clip(jax.random.normal(key, self.shape, self.dtype), start, end)
+        return jnp.where(np.broadcast_to(bounded, self.shape), uniform, normal)
 
     def contains(self, x: Shaped[Array, "*shape"]) -> Bool[Array, ""]:
         """Return whether every element of `x` is within the bounds."""
-        return jnp.all((x >= self.low) & (x <= self.high))
+        low, high = (x if np.ndim(x) == 0 else jnp.asarray(x, self.dtype) for x in (self.low, self.high))
+        return jnp.all((x >= low) & (x <= high))
+
+
+def _broadcast(name: str, bound: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a bound as an array of a shape, which cannot be written to."""
+    try:
+        return np.broadcast_to(np.asarray(bound), shape)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must broadcast to `shape`; got {np.shape(bound)} and {shape}.") from error
+
+
+def gymnax_space(space: Any) -> Any:
+    """Return the same space as one of gymnax's classes; theirs pass unchanged.
+
+    Raises:
+        ModuleNotFoundError: gymnax is not installed.
+        ValueError: gymnax has no such space: it knows no multi-discrete one.
+    """
+    try:
+        from gymnax.environments import spaces
+    except ModuleNotFoundError as error:
+        if error.name != "gymnax":
+            raise
+        message = "gymnax is needed here: pip install 'neocarbs-p3o[gymnax]'."
+        raise ModuleNotFoundError(message, name="gymnax") from error
+    if isinstance(space, Discrete):
+        return spaces.Discrete(space.n)
+    if isinstance(space, Box):
+        bounds: list[Any] = [x if np.ndim(x) == 0 else jnp.asarray(x) for x in (space.low, space.high)]
+        low, high = bounds
+        return spaces.Box(low, high, space.shape, space.dtype)
+    if isinstance(space, spaces.Space):
+        return space
+    raise ValueError(f"`space` must be discrete or a box for gymnax; got {space!r}.")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from envs.environment import Box, Environment
+from envs.spaces import gymnax_space
 from p3o_jax.vector import VectorEnvironment, VectorState, select
 
 
 @dataclass(frozen=True)
 class Wrapper(Environment):
-    """Base class of wrappers: an environment that behaves like another except for what a subclass changes."""
+    """Base class of wrappers: an environment that behaves like another except for what a subclass changes.
+
+    The other may be anybody's, such as gymnax's: what it does not have is as `Environment` has it.
+    """
 
     env: Environment
 
@@ -32,7 +38,19 @@ class Wrapper(Environment):
 
     @property
     def num_agents(self) -> int:
-        return self.env.num_agents
+        return getattr(self.env, "num_agents", 1)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return getattr(self.env, "metrics", ())
+
+    @property
+    def costly_reset(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return getattr(self.env, "costly_reset", False)
+
+    @property
+    def obs_from_state(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return getattr(self.env, "obs_from_state", False)
 
     @property
     def default_params(self) -> Any:
@@ -43,6 +61,10 @@ class Wrapper(Environment):
 
     def observation_space(self, params: Any = None) -> Box:
         return self.env.observation_space(params)
+
+    def as_action(self, action: Any, params: Any = None) -> Any:
+        """Return the action as the other environment takes it, whose own `step_env` looks at it."""
+        return action
 
 
 class StatisticsState(struct.PyTreeNode):
@@ -64,10 +86,11 @@ class EpisodeStatistics(Wrapper):
     def reset_env(self, key: PRNGKeyArray, params: Any):
         obs, state = self.env.reset_env(key, params)
         shape = (self.num_agents,) if self.num_agents > 1 else ()
-        return obs, StatisticsState(state, jnp.zeros(shape), jnp.zeros(shape, jnp.int32))
+        return obs, StatisticsState(state, jnp.zeros(shape, jnp.float32), jnp.zeros(shape, jnp.int32))
 
     def step_env(self, key: PRNGKeyArray, state: StatisticsState, action: Shaped[Array, "..."], params: Any):
         obs, env_state, reward, terminated, info = self.env.step_env(key, state.env, action, params)
+        reward = jnp.asarray(reward, jnp.float32)
         total, length = state.episode_return + reward, state.episode_length + 1
         info = {**info, "episode_return": total, "episode_length": length}
         after = StatisticsState(env_state, jnp.where(terminated, 0.0, total), jnp.where(terminated, 0, length))
@@ -97,13 +120,18 @@ class FrameStack(Wrapper):
 
     num_frames: int = 4
 
+    @property
+    def obs_from_state(self) -> bool:
+        return True  # the state carries the frames
+
     def __post_init__(self):
         if self.num_frames < 1:
             raise ValueError(f"`num_frames` must be at least 1; got {self.num_frames}.")
 
     def observation_space(self, params: Any = None) -> Box:
         space = self.env.observation_space(params)
-        return Box(space.low, space.high, (*space.shape, self.num_frames), space.dtype)
+        low, high = (np.asarray(x)[..., None] if np.ndim(x) else x for x in (space.low, space.high))
+        return Box(low, high, (*space.shape, self.num_frames), space.dtype)
 
     def reset_env(self, key: PRNGKeyArray, params: Any):
         obs, state = self.env.reset_env(key, params)
@@ -210,10 +238,17 @@ class LegacyView:
     """The interface of gymnax before 1.0, for loops in the style of PureJaxRL.
 
     `step` restarts ended episodes and returns (obs, state, reward, done, info). An episode that was terminated or
-    truncated is done.
+    truncated is done. Where gymnax is installed, spaces are of its classes, which loops such as rejax's ask for.
+
+    What else the environment has, such as `num_agents` and `metrics`, the view has too.
     """
 
     env: Environment
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "env":
+            raise AttributeError(name)
+        return getattr(self.env, name)
 
     @property
     def name(self) -> str:
@@ -227,11 +262,11 @@ class LegacyView:
     def default_params(self) -> Any:
         return self.env.default_params
 
-    def action_space(self, params: Any = None):
-        return self.env.action_space(params)
+    def action_space(self, params: Any = None) -> Any:
+        return _gymnax_space_if_installed(self.env.action_space(params))
 
-    def observation_space(self, params: Any = None) -> Box:
-        return self.env.observation_space(params)
+    def observation_space(self, params: Any = None) -> Any:
+        return _gymnax_space_if_installed(self.env.observation_space(params))
 
     def reset(self, key: PRNGKeyArray, params: Any = None):
         """Start an episode and return (obs, state)."""
@@ -243,3 +278,8 @@ class LegacyView:
         info = {k: v for k, v in info.items() if k != "final_observation"}
         info["discount"] = jnp.where(terminated, 0.0, 1.0)
         return obs, state, reward, jnp.logical_or(terminated, truncated), info
+
+
+def _gymnax_space_if_installed(space: Any) -> Any:
+    """Return a space of gymnax's classes, or our own where nobody can ask for theirs."""
+    return gymnax_space(space) if importlib.util.find_spec("gymnax") else space

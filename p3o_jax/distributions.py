@@ -13,6 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+LOG_STD_RANGE = (-10.0, 5.0)
+"""Range that training keeps the log standard deviation of a Gaussian policy in.
+
+Where rewards ignore the action, the entropy bonus alone would raise it without end.
+"""
+
 
 @dataclass(frozen=True)
 class Categorical:
@@ -86,11 +92,12 @@ class MultiCategorical:
 
     def log_prob(self, logits: Float[Array, "*b a"], action: Int[Array, "*b k"]) -> Float[Array, "*b"]:
         """Return the log probability: the sum over choices."""
-        return sum((part.log_prob(x, action[..., i]) for i, (part, x) in enumerate(self._parts(logits))), jnp.zeros(()))
+        log_probs = (part.log_prob(x, action[..., i]) for i, (part, x) in enumerate(self._parts(logits)))
+        return sum(log_probs, jnp.zeros((), jnp.float32))
 
     def entropy(self, logits: Float[Array, "*b a"]) -> Float[Array, "*b"]:
         """Return the entropy in nats: the sum over choices."""
-        return sum((part.entropy(x) for part, x in self._parts(logits)), jnp.zeros(()))
+        return sum((part.entropy(x) for part, x in self._parts(logits)), jnp.zeros((), jnp.float32))
 
     def to_env(self, action: Int[Array, "*b k"]) -> Int[Array, "*b k"]:
         """Return the action as the environment takes it."""
@@ -102,6 +109,8 @@ class MultiCategorical:
 @dataclass(frozen=True)
 class Gaussian:
     """Diagonal Gaussian; outputs are `size` means, then `size` log standard deviations shared by all states.
+
+    Training keeps the latter within `LOG_STD_RANGE`, which ordinary trainings do not reach.
 
     The sample stays unbounded, and `to_env` clips it into [low, high] or, with `squash`, maps it there by tanh.
     Probabilities are those of the unbounded sample: the Jacobian of tanh is the same in both policies of a ratio, so

@@ -9,6 +9,8 @@ import optax.contrib
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
+from p3o_jax.distributions import LOG_STD_RANGE
+from p3o_jax.estimators.original import LOG_STD_RANGE as LAG_LOG_STD_RANGE
 from p3o_jax.losses import clipped_surrogate, standardize
 from p3o_jax.metrics import TERMS, UpdateMetrics
 from p3o_jax.networks import Memory
@@ -119,6 +121,7 @@ def gradient_steps(
         with jax.numpy_dtype_promotion("standard"):  # optax raises traced decay rates to integer powers
             change, opt_state = optimizer.update(gradient, trained.opt_state, trained.trainable)
         trainable = jax.tree.map(lambda x, dx: x + params.learning_rate * dx, trained.trainable, change)
+        trainable = bound_log_stds(trainable)
         losses = [metrics.policy_loss, metrics.value_loss, metrics.entropy]
         looked_at = [*losses, metrics.grad_norm, optax.tree.norm(trainable)]
         term = first_not_finite(looked_at, TERMS.index("policy loss"))
@@ -135,6 +138,21 @@ def gradient_steps(
         (start.trainable, start.opt_state),
     )
     return Trained(trainable, opt_state, end.sums, end.term), metrics
+
+
+def bound_log_stds(trainable: Trainable) -> Trainable:
+    """Return the parameters with all log standard deviations inside their ranges, those of Gaussian policies and lags.
+
+    The parameters themselves are clipped after each step: clipped inside a loss they would lose their gradient, and not
+    come back.
+    """
+    network = dict(trainable["params"])
+    if "free" in network:
+        network["free"] = jnp.clip(network["free"], *LOG_STD_RANGE)
+    bounded = {**trainable, "params": network}
+    if "log_std" in trainable:
+        bounded["log_std"] = jnp.clip(trainable["log_std"], *LAG_LOG_STD_RANGE)
+    return bounded
 
 
 def _shuffle(key: PRNGKeyArray, batch: Batch) -> Batch:
@@ -181,5 +199,5 @@ def minibatch_loss(
         entropy=entropy,
         approx_kl=policy.approx_kl,
         clip_fraction=policy.clip_fraction,
-        grad_norm=jnp.zeros(()),  # known once the gradient is
+        grad_norm=jnp.zeros((), jnp.float32),  # known once the gradient is
     )

@@ -98,7 +98,7 @@ def init(config: Config, env: Any, key: PRNGKeyArray, params: Params, env_params
         reward_scaler=init_reward_scaler(actor.batch_size),
         key=key,
         num_updates=jnp.zeros((), jnp.int32),
-        failure=Failure(jnp.zeros(()), jnp.full((), -1, jnp.int32)),
+        failure=Failure(jnp.zeros((), jnp.float32), jnp.full((), -1, jnp.int32)),
         log=init_log(config.num_buckets, config.num_values),
     )
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
@@ -71,6 +72,8 @@ class Log:
 class Metrics:
     """The course of a training over k intervals of equal length; NaN where nothing was measured.
 
+    Under `jax_debug_nans`, which takes every NaN for an error, what was not measured is 0 instead: see `num_episodes`.
+
     Attributes:
         steps: Environment steps at the interval's end.
         num_episodes: Episodes that ended in it.
@@ -104,17 +107,17 @@ class Metrics:
 
 def no_update_metrics() -> UpdateMetrics:
     """Return the sums over no gradient step."""
-    return UpdateMetrics(*(jnp.zeros(()) for _ in UpdateMetrics._fields))
+    return UpdateMetrics(*(jnp.zeros((), jnp.float32) for _ in UpdateMetrics._fields))
 
 
 def init_log(num_buckets: int, num_values: int) -> Log:
     """Return the log of nothing."""
-    zeros = jnp.zeros(num_buckets)
+    zeros = jnp.zeros(num_buckets, jnp.float32)
     return Log(
         zeros,
         UpdateMetrics(*(zeros for _ in UpdateMetrics._fields)),
         Episodes(*(zeros for _ in Episodes._fields)),
-        jnp.zeros((num_buckets, num_values)),
+        jnp.zeros((num_buckets, num_values), jnp.float32),
     )
 
 
@@ -133,8 +136,10 @@ def add_to_log(
 def summarize(log: Log, failure: Failure, steps_per_update: int) -> Metrics:
     """Return the averages of a log."""
 
+    missing = 0.0 if jax.config.values["jax_debug_nans"] else jnp.nan
+
     def mean(total: Array, count: Array) -> Array:
-        return jnp.where(count > 0, total / jnp.maximum(count, 1.0), jnp.nan)
+        return jnp.where(count > 0, total / jnp.maximum(count, 1.0), missing)
 
     num_episodes, *episode_sums = log.episodes
     episode_return, episode_length, score = (mean(total, num_episodes) for total in episode_sums)

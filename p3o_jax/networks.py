@@ -101,7 +101,10 @@ class Torso(nn.Module):
 
     @nn.compact
     def __call__(self, obs: Array, first: Bool[Array, "t b"], memory: Memory) -> tuple[Float[Array, "n w"], Memory]:
-        """Return features of a sequence, flat over steps and environments, and the memory after it."""
+        """Return features of a sequence, flat over steps and environments, and the memory after it.
+
+        Observations of any type are cast, not scaled: bytes of an image enter as 0 to 255.
+        """
         config, activation = self.config, ACTIVATIONS[self.config.activation]
         # One flat batch: gradients of weights are then plain matrix products, which CPUs are much faster at.
         x = obs.astype(self.dtype).reshape(-1, *obs.shape[2:])
@@ -141,7 +144,7 @@ class ActorCritic(nn.Module):
         # The sum over lags starts as large as one value does.
         self.value_head = head(self.num_values, kernel_init=orthogonal(self.num_values**-0.5))
         if self.num_free:
-            self.free = self.param("free", nn.initializers.zeros, (self.num_free,))
+            self.free = self.param("free", nn.initializers.zeros, (self.num_free,), jnp.float32)
 
     def _outputs(self, features: Float[Array, "n w"], first: Bool[Array, "t b"]) -> Float[Array, "t b o"]:
         outputs = self.policy_head(features).astype(jnp.float32).reshape(*first.shape, -1)

@@ -26,12 +26,12 @@ class Moments(NamedTuple):
 
 def init_moments(shape: tuple[int, ...] = ()) -> Moments:
     """Return the moments of nothing."""
-    return Moments(jnp.zeros(()), jnp.zeros(shape), jnp.zeros(shape))
+    return Moments(*(jnp.zeros(s, jnp.float32) for s in ((), shape, shape)))
 
 
 def update_moments(moments: Moments, x: Float[Array, "t b *f"]) -> Moments:
     """Return the moments of what was seen before and of `x` together (Chan et al. 1979)."""
-    added = jnp.asarray(float(x.shape[0] * x.shape[1]))
+    added = jnp.asarray(x.shape[0] * x.shape[1], jnp.float32)
     mean = jnp.mean(x, axis=(0, 1))
     count = moments.count + added
     shift = mean - moments.mean
@@ -59,7 +59,7 @@ class RewardScaler(NamedTuple):
 
 def init_reward_scaler(batch_size: int) -> RewardScaler:
     """Return the scaler before any reward was seen."""
-    return RewardScaler(init_moments(), jnp.zeros(batch_size))
+    return RewardScaler(init_moments(), jnp.zeros(batch_size, jnp.float32))
 
 
 def discounted_sums(

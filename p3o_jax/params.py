@@ -1,18 +1,28 @@
 """`Params`: every number of a training that shapes nothing, traced."""
 
-from dataclasses import fields
+import dataclasses
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
 
 import jax
-from flax import struct
+import numpy as np
 
 Scalar = float | jax.Array
 
+POSITIVE = ("total_steps", "update_epochs", "max_grad_norm")
+FRACTIONS = (
+    "anneal", "entropy_anneal", "adam_b1", "adam_b2", "tau", "floor", "spread_decay", "gamma", "gae_lambda"
+)  # fmt: skip
+NOT_NEGATIVE = ("learning_rate", "clip", "value", "adam_eps", "weight_prior", "aggregate", "puf", "value_clip")
 
-@struct.dataclass
+
+@dataclass(frozen=True)
 class Params:
     """Traced settings: a new value is no new compilation, and `vmap` may run along any of them.
 
-    Floats or arrays of them: an int is another type to `jit`, which compiles anew and refuses those beyond 2^31.
+    Numbers and arrays, of whatever type, become float32 when they are given, so that `jit` sees one type. Numbers, and
+    arrays of NumPy, are checked too; what is traced passes.
 
     Attributes:
         total_steps: Environment steps to train for, rounded up to whole updates.
@@ -37,6 +47,9 @@ class Params:
         gamma: Discount, of "gae" and of the reward scale "return".
         gae_lambda: Weight of longer returns, of "gae".
         value_clip: Bound of the change of a value in an update, of "gae"; infinity is none.
+
+    Raises:
+        ValueError: A number is out of its range.
     """
 
     total_steps: Scalar = 1e6
@@ -61,5 +74,56 @@ class Params:
     gae_lambda: Scalar = 0.95
     value_clip: Scalar = float("inf")
 
+    def __post_init__(self) -> None:
+        for name in PARAM_NAMES:
+            value = _as_float32(getattr(self, name))
+            object.__setattr__(self, name, value)
+            if not isinstance(value, (np.ndarray, np.floating)):  # traced, on a device, or nothing
+                continue
+            for names, is_right, rule in _RULES:
+                if name in names and not np.all(is_right(value)):
+                    raise ValueError(f"`{name}` must be {rule}; got {value}.")
+
+    def replace(self, **changes: Any) -> "Params":
+        """Return the settings with some of them changed."""
+        return dataclasses.replace(self, **changes)
+
 
 PARAM_NAMES = tuple(field.name for field in fields(Params))
+
+_RULES = (
+    (PARAM_NAMES, lambda x: ~np.isnan(x), "a number"),
+    (POSITIVE, lambda x: x > 0, "positive"),
+    (FRACTIONS, lambda x: (x >= 0) & (x <= 1), "from 0 to 1"),
+    (NOT_NEGATIVE, lambda x: x >= 0, "at least 0"),
+)
+
+
+def _as_float32(value: Any) -> Any:
+    """Return numbers and arrays as float32; what else trees are made of, such as None, passes."""
+    if isinstance(value, Real):
+        return np.float32(value)
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float32)
+    if isinstance(value, jax.Array) and (value.dtype != np.float32 or value.weak_type):
+        return value.astype(np.float32)
+    return value
+
+
+def _flatten(params: Params) -> tuple[tuple[Any, ...], None]:
+    return tuple(getattr(params, name) for name in PARAM_NAMES), None
+
+
+def _flatten_with_keys(params: Params) -> tuple[tuple[Any, ...], None]:
+    return tuple((jax.tree_util.GetAttrKey(name), getattr(params, name)) for name in PARAM_NAMES), None
+
+
+def _unflatten(_: None, leaves: Any) -> Params:
+    """Return a tree of whatever leaves: gradients of settings, or axes of `vmap`, are no settings to be checked."""
+    params = object.__new__(Params)
+    for name, leaf in zip(PARAM_NAMES, leaves, strict=True):
+        object.__setattr__(params, name, leaf)
+    return params
+
+
+jax.tree_util.register_pytree_with_keys(Params, _flatten_with_keys, _unflatten, _flatten)

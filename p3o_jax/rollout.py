@@ -15,6 +15,7 @@ from p3o_jax.distributions import Distribution, from_space
 from p3o_jax.estimators.base import Trainable
 from p3o_jax.networks import ActorCritic, Memory
 from p3o_jax.normalize import Moments, normalize
+from p3o_jax.observations import flat_observations
 from p3o_jax.settings import Config
 from p3o_jax.vector import VectorEnvironment
 
@@ -42,12 +43,12 @@ def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None =
     """
     num_envs = num_envs or config.num_envs
     num_agents = getattr(env, "num_agents", 1)
-    obs_shape = getattr(env.observation_space(env_params), "shape", None)
-    if not isinstance(obs_shape, tuple):
-        raise ValueError(f"`env` must have array observations; got {env.observation_space(env_params)!r}.")
     # The spaces are one agent's: the agents of an environment are rows of the batch like its copies.
-    if config.network.kind == "cnn" and len(obs_shape) != 3:
-        raise ValueError(f"`network.kind` must not be 'cnn' unless observations are images; got shape {obs_shape}.")
+    space = env.observation_space(env_params)
+    shape = getattr(space, "shape", None)  # none of spaces of trees, whose arrays are joined to one vector
+    if config.network.kind == "cnn" and (not isinstance(shape, tuple) or len(shape) != 3):
+        got = f"shape {shape}" if shape is not None else repr(space)
+        raise ValueError(f"`network.kind` must not be 'cnn' unless observations are images; got {got}.")
     distribution = from_space(env.action_space(env_params), config.squash)
     network = ActorCritic(
         config.network,
@@ -56,8 +57,7 @@ def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None =
         config.num_values,
         jnp.dtype(config.precision),
     )
-    pool = {} if config.pool_size is None else {"pool_size": config.pool_size}
-    vector = VectorEnvironment(env, num_envs, final_observation=config.bootstrap_truncations, **pool)
+    vector = VectorEnvironment(env, num_envs, config.pool_size, config.bootstrap_truncations)
     return Actor(network, distribution, vector, num_envs * num_agents)
 
 
@@ -67,7 +67,7 @@ class Position:
 
     Attributes:
         env_state: States of all environments.
-        obs: What each shows now.
+        obs: What each shows now, as one array; see `flat_observations`.
         first: Whether that is the first of an episode.
         policy_memory: Memory of a recurrent policy.
     """
@@ -103,8 +103,7 @@ class Rollout(NamedTuple):
 def start(actor: Actor, key: PRNGKeyArray, env_params: Any) -> Position:
     """Return the environments at the beginning of their first episodes."""
     obs, env_state = actor.environments.reset(key, env_params)
-    if obs.shape[0] != actor.batch_size:
-        raise ValueError(f"`env` must give {actor.batch_size} observations; got an array of shape {obs.shape}.")
+    obs = flat_observations(obs, actor.batch_size)
     first = jnp.ones(actor.batch_size, bool)
     return Position(env_state, obs, first, actor.network.init_memory(actor.batch_size))
 
@@ -136,7 +135,10 @@ def step(
     obs, env_state, reward, terminated, truncated, info = actor.environments.step(
         key, position.env_state, taken, env_params
     )
+    obs = flat_observations(obs, actor.batch_size)
     terminated, truncated = terminated.astype(bool), truncated.astype(bool)
+    if "final_observation" in info:
+        info["final_observation"] = flat_observations(info["final_observation"], actor.batch_size)
     moved = Position(env_state, obs, terminated | truncated, memory)
     return moved, (reward.astype(jnp.float32), terminated, truncated, info)
 
@@ -179,14 +181,14 @@ def collect(
 
 def no_episodes(batch_size: int) -> Episodes:
     """Return the sums over nothing."""
-    zeros = jnp.zeros(batch_size)
+    zeros = jnp.zeros(batch_size, jnp.float32)
     return Episodes(zeros, zeros, zeros, zeros)
 
 
 def add_episodes(episodes: Episodes, info: dict[str, Array]) -> Episodes:
     """Return the sums with the episodes that `info` says have ended."""
     done = info["done"].astype(bool)
-    ended = (jnp.ones(done.shape), info["episode_return"], info["episode_length"], info["score"])
+    ended = (jnp.ones(done.shape, jnp.float32), info["episode_return"], info["episode_length"], info["score"])
     return Episodes(
         *(total + jnp.where(done, value.astype(jnp.float32), 0.0) for total, value in zip(episodes, ended, strict=True))
     )

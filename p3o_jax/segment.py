@@ -102,8 +102,8 @@ def episode_age(terminated: Bool[Array, "T B"], truncated: Bool[Array, "T B"]) -
 def reward_windows(segment: Segment, horizon: int) -> tuple[Float[Array, "T B H"], Bool[Array, "T B H"]]:
     """Return the reward at each lag, 0 where there is none, and whether it is known: the definition."""
     num_steps = segment.rewards.shape[0]
-    lag = jnp.arange(horizon)
-    step = jnp.minimum(jnp.arange(num_steps)[:, None] + lag[None, :], num_steps - 1)
+    lag = jnp.arange(horizon, dtype=jnp.int32)
+    step = jnp.minimum(jnp.arange(num_steps, dtype=jnp.int32)[:, None] + lag[None, :], num_steps - 1)
     window = jnp.swapaxes(segment.rewards[step], 1, 2)
     window = jnp.where(lag[None, None, :] < segment.num_rewards[:, :, None], window, 0.0)
     return window, lag[None, None, :] < segment.num_known[:, :, None]
@@ -118,7 +118,7 @@ def step_window(
     padded: Float[Array, "B T+H"], segment: Segment, step: Int[Array, ""], horizon: int
 ) -> tuple[Float[Array, "B H"], Bool[Array, "B H"]]:
     """Return `reward_windows` at one step: one slice for all environments, which costs no gather."""
-    lag = jnp.arange(horizon)[None, :]
+    lag = jnp.arange(horizon, dtype=jnp.int32)[None, :]
     window = lax.dynamic_slice_in_dim(padded, step, horizon, axis=1)
     window = jnp.where(lag < segment.num_rewards[step][:, None], window, 0.0)
     return window, lag < segment.num_known[step][:, None]

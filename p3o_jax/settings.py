@@ -7,7 +7,7 @@ from p3o_jax.checks import check_booleans, check_choice, check_positive_integers
 from p3o_jax.estimators import Estimator, make_estimator
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.normalize import RewardScale
-from p3o_jax.ops.common import resolve_implementation
+from p3o_jax.ops.common import check_platform
 from p3o_jax.ops.spread import TauRule
 from p3o_jax.params import PARAM_NAMES, Params, Scalar
 
@@ -20,6 +20,16 @@ MinibatchesOf = Literal["environments", "samples"]
 
 MAX_PREDICTIONS = 2**31 - 1
 """Predictions of a segment; beyond this, indices overflow and the array alone takes 8 GiB."""
+
+
+class _OwnInt(int):
+    """A number that a configuration has from its estimator, which another estimator may replace."""
+
+
+class _OwnStr(str):
+    """The same for a word."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,8 @@ class Config:
         bootstrap_truncations: Whether to predict what would have followed a truncation, at the price of a second pass
             of the values.
         squash: Whether continuous actions are bounded by tanh instead of clipping.
-        pool_size: Initial states that resets draw from; None leaves it to the environments.
+        pool_size: Fresh episodes that ended ones are replaced by in a step; None is as `VectorEnvironment` has it, and
+            `num_envs` makes all starts independent.
         num_buckets: Intervals of a training that metrics are averaged over.
         implementation: Of the P3O operations: "reference", "xla", "pallas", "interpret"; None is the platform's best.
     """
@@ -79,7 +90,7 @@ class Config:
         if not isinstance(self.network, NetworkConfig):
             raise ValueError(f"`network` must be a NetworkConfig; got {self.network!r}.")
         check_choice("tau_rule", self.tau_rule, get_args(TauRule))
-        resolve_implementation(self.implementation)
+        check_platform(self.implementation)
         check_choice("optimizer", self.optimizer, get_args(Optimizer))
         check_choice("precision", self.precision, get_args(Precision))
         check_choice("minibatches_of", self.minibatches_of, get_args(MinibatchesOf))
@@ -99,10 +110,11 @@ class Config:
         for name, default in defaults.items():
             if not hasattr(self.estimator, name):
                 continue
-            own = getattr(self.estimator, name)
-            if getattr(self, name) not in (default, own):
-                raise ValueError(f"`{name}` must be set on the estimator; got {getattr(self, name)!r} beside {own!r}.")
-            object.__setattr__(self, name, own)
+            own, given = getattr(self.estimator, name), getattr(self, name)
+            if given not in (default, own) and not isinstance(given, _OwnInt | _OwnStr):
+                raise ValueError(f"`{name}` must be set on the estimator; got {given!r} beside {own!r}.")
+            marked = {int: _OwnInt, str: _OwnStr}.get(type(own), lambda x: x)
+            object.__setattr__(self, name, marked(own))
 
     def _check_minibatches(self) -> None:
         of_samples = self.minibatches_of == "samples"

@@ -10,11 +10,14 @@ from p3o_jax.checks import check_positive_integers
 from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.advantages import segment_original_advantage
-from p3o_jax.ops.common import resolve_implementation
+from p3o_jax.ops.common import check_platform
 from p3o_jax.ops.spread import Spread, init_spread, segment_spread
 from p3o_jax.ops.value_loss import segment_nll
 from p3o_jax.params import Params
 from p3o_jax.segment import Segment, make_segment
+
+LOG_STD_RANGE = (-10.0, 10.0)
+"""Range that training keeps the logarithm of each lag's spread in, for rewards near unit scale."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Original:
     """The estimator "original"; its formulas stand at `original_advantage` and `gaussian_nll`.
 
     It masks what follows a terminal, as if the episode had been cut there. The spread of each lag is trained by
-    gradient steps on "log_std"; its running statistics are only kept for the explained variance in the metrics.
+    gradient steps on "log_std", within `LOG_STD_RANGE`; its running statistics are only kept for the explained variance
+    in the metrics.
 
     Attributes:
         horizon: Lags H of the value head.
@@ -37,7 +41,7 @@ class Original:
 
     def __post_init__(self) -> None:
         check_positive_integers(self, ["horizon"])
-        resolve_implementation(self.implementation)
+        check_platform(self.implementation)
 
     @property
     def num_values(self) -> int:
@@ -50,7 +54,7 @@ class Original:
 
     def init_trained(self) -> Trainable:
         """Return the logarithm of each lag's spread, 0."""
-        return {"log_std": jnp.zeros(self.horizon)}
+        return {"log_std": jnp.zeros(self.horizon, jnp.float32)}
 
     def targets(
         self, params: Params, state: Spread, trained: Trainable, outcome: Outcome, predictions: Predictions
@@ -69,5 +73,5 @@ class Original:
     ) -> Float[Array, ""]:
         """Return the Gaussian negative log-likelihood; see `Estimator.value_loss`."""
         del shared
-        log_std: Array = jnp.clip(trained["log_std"], -10.0, 10.0)
+        log_std: Array = jnp.clip(trained["log_std"], *LOG_STD_RANGE)
         return segment_nll(values, log_std, targets, params.value, self.implementation)

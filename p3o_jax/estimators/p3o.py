@@ -9,7 +9,7 @@ from p3o_jax.checks import check_choice, check_positive_integers
 from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.advantages import segment_advantage
-from p3o_jax.ops.common import resolve_implementation
+from p3o_jax.ops.common import check_platform
 from p3o_jax.ops.spread import Spread, TauRule, init_spread, lag_taus, lag_weights, segment_spread
 from p3o_jax.ops.value_loss import segment_value_loss
 from p3o_jax.params import Params
@@ -50,7 +50,7 @@ class P3O:
     def __post_init__(self) -> None:
         check_positive_integers(self, ["horizon"])
         check_choice("tau_rule", self.tau_rule, get_args(TauRule))
-        resolve_implementation(self.implementation)
+        check_platform(self.implementation)
 
     @property
     def num_values(self) -> int:

@@ -142,7 +142,7 @@ def _p3o_by_slots(
     hold G_t, with the reward itself at t, and are mixed in place with mu_t.
     """
     num_steps, _, horizon = mean.shape
-    lag = jnp.arange(horizon)[None, :]
+    lag = jnp.arange(horizon, dtype=jnp.int32)[None, :]
     weights = weights.astype(jnp.float32)
     decay = jnp.broadcast_to(decay, (1, horizon))
     slots = jnp.concatenate([segment.rewards.T, last_mean.astype(jnp.float32)], axis=1)
@@ -160,7 +160,7 @@ def _p3o_by_slots(
         mixed = mean_t + decay * (target - mean_t)
         return lax.dynamic_update_slice_in_dim(slots, mixed, t, axis=1), advantage
 
-    _, advantages = lax.scan(step, slots, jnp.arange(num_steps), reverse=True)
+    _, advantages = lax.scan(step, slots, jnp.arange(num_steps, dtype=jnp.int32), reverse=True)
     # One product for all steps: within the scan it costs a CPU more than the second reading.
     return advantages, advantages + weighted_sum(mean.astype(jnp.float32), weights)
 
@@ -207,7 +207,7 @@ def segment_original_advantage(
     std = jnp.exp(log_std.astype(jnp.float32))
     precision = jnp.maximum(0.0, 1.0 / std**2 - puf / jnp.asarray(r_std, jnp.float32) ** 2)
     largest = lax.cummax(precision)
-    lag = jnp.arange(horizon)
+    lag = jnp.arange(horizon, dtype=jnp.int32)
     stopped = lax.cummax(((lag >= 16) & (std > 0.95 * r_std)).astype(jnp.int32)) > 0
     window, known = reward_windows(segment, horizon)
     error = jnp.where(known & ~stopped[None, None, :], window - mean.astype(jnp.float32), 0.0)

@@ -25,6 +25,16 @@ def resolve_implementation(implementation: str | None) -> Implementation:
     raise ValueError(f"`implementation` must be None or one of {', '.join(IMPLEMENTATIONS)}; got {implementation!r}.")
 
 
+def check_platform(implementation: str | None) -> None:
+    """Raise a ValueError unless `implementation` is one of them and runs on the platform of this process.
+
+    The operations themselves do not ask: a program for a GPU can be compiled elsewhere.
+    """
+    if resolve_implementation(implementation) == "pallas" and jax.default_backend() != "gpu":
+        platform = jax.default_backend()
+        raise ValueError(f"`implementation` must not be 'pallas' on the platform '{platform}', only on GPUs.")
+
+
 def weighted_sum(x: Float[Array, "*batch H"], weights: Float[Array, " H"]) -> Float[Array, "*batch"]:
     """Return the weighted sum over lags; as a matrix-vector product, which CPUs vectorise."""
     return jnp.dot(x, weights, precision=lax.Precision.HIGHEST)

@@ -49,7 +49,7 @@ class Spread(NamedTuple):
 
 def init_spread(horizon: int) -> Spread:
     """Return the spread before any reward was seen: unit standard deviation, nothing explained."""
-    zeros, ones = jnp.zeros(horizon), jnp.ones(horizon)
+    zeros, ones = jnp.zeros(horizon, jnp.float32), jnp.ones(horizon, jnp.float32)
     return Spread(count=zeros, reward=zeros, variance=ones, residual=ones)
 
 
@@ -75,7 +75,7 @@ def lag_weights(
     """
     horizon = explained_variance.shape[0]
     learnt = jnp.maximum(lax.cummax(explained_variance, reverse=True), 0.0)
-    triangle = 1.0 - jnp.arange(horizon) / horizon
+    triangle = 1.0 - jnp.arange(horizon, dtype=jnp.float32) / horizon
     total = learnt[0] + prior
     relative = (learnt + prior * triangle) / jnp.where(total > 0, total, 1.0)
     return jnp.where(total > 0, jnp.maximum(relative, floor), 1.0)
@@ -213,6 +213,6 @@ def _measure_by_step(mean: Array, segment: Segment) -> Spread:
         error = jnp.where(known, window - mean[step].astype(jnp.float32), 0.0)
         return squares + jnp.sum(error**2, axis=0), None
 
-    squares, _ = lax.scan(add_step, jnp.zeros(horizon), jnp.arange(num_steps))
+    squares, _ = lax.scan(add_step, jnp.zeros(horizon, jnp.float32), jnp.arange(num_steps, dtype=jnp.int32))
     reward = jnp.where(count > 0, centre + shift, 0.0)
     return Spread(count, reward, jnp.where(count > 0, variance, 0.0), squares / total)

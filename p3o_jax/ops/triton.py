@@ -87,10 +87,10 @@ def _advantage_kernel(
     """Go back in time over a block of environments, the target of reward k held in slot k mod `num_slots`."""
     num_steps, _, horizon = shape
     *final, advantages, returns = refs
-    slot = jnp.arange(num_slots)
-    env = pl.program_id(0) * num_rows + jnp.arange(num_rows)
+    slot = jnp.arange(num_slots, dtype=jnp.int32)
+    env = pl.program_id(0) * num_rows + jnp.arange(num_rows, dtype=jnp.int32)
     whole = horizon == num_slots
-    common_decay = plgpu.load(decay.at[jnp.arange(1)])
+    common_decay = plgpu.load(decay.at[jnp.arange(1, dtype=jnp.int32)])
 
     def load(ref: Any, index: tuple, lag: Array, mask: Array | None = None) -> Array:
         """Return `ref` at `index` and each of the lags, 0 where there is no such lag."""
@@ -191,7 +191,7 @@ def _value_kernel(
     num_total = 3 if has_total else 0
     total, (squares, excesses, *gradient) = refs[:num_total], refs[num_total:]
     env, chunk = pl.program_id(0), pl.program_id(1)
-    lag = jnp.arange(num_lanes)
+    lag = jnp.arange(num_lanes, dtype=jnp.int32)
     inside = lag < horizon
     first_of_sector = (lax.div(lag, jnp.int32(sector)) * sector)[None, :]
 
@@ -199,10 +199,10 @@ def _value_kernel(
         return plgpu.load(ref.at[lag], mask=inside, other=0.0)[None, :]
 
     precision_j = by_lag(precision)
-    factors = [by_lag(total[0]), plgpu.load(total[1].at[jnp.arange(1)])] if has_total else []
+    factors = [by_lag(total[0]), plgpu.load(total[1].at[jnp.arange(1, dtype=jnp.int32)])] if has_total else []
 
     def tile(i: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
-        step = (chunk * num_tiles + i) * num_rows + jnp.arange(num_rows)
+        step = (chunk * num_tiles + i) * num_rows + jnp.arange(num_rows, dtype=jnp.int32)
         valid = step < num_steps
         seen = plgpu.load(num_rewards.at[env, step], mask=valid, other=0)[:, None]
         known = plgpu.load(num_known.at[env, step], mask=valid, other=0)[:, None]

@@ -164,7 +164,7 @@ def segment_nll(
     """Return what `gaussian_nll` does, for a segment that was checked; the arguments are described there."""
     num_steps, num_envs, horizon = mean.shape
     log_std = log_std.astype(jnp.float32)
-    count = sum_from(segment.num_known - 1, jnp.ones((num_steps, num_envs, 1)), horizon)[:, 0]
+    count = sum_from(segment.num_known - 1, jnp.ones((num_steps, num_envs, 1), jnp.float32), horizon)[:, 0]
     share = coefficient * count / jnp.sum(count)
     precision = coefficient * jnp.exp(-2.0 * log_std) / jnp.sum(count)
     implementation = resolve_implementation(implementation)
@@ -219,7 +219,7 @@ def _pass_by_step(
         window, known = step_window(padded, segment, t, horizon)
         mean_t = mean[t].astype(jnp.float32)
         error = jnp.where(known, mean_t - window, 0.0)
-        gradient, squares, excesses = precision[None, :] * error, jnp.sum(error**2, axis=0), jnp.zeros(())
+        gradient, squares, excesses = precision[None, :] * error, jnp.sum(error**2, axis=0), jnp.zeros((), jnp.float32)
         if total is not None:
             excess = weighted_sum(mean_t, total.weights) - total.returns[t]
             excesses = jnp.sum(excess**2)
@@ -227,8 +227,8 @@ def _pass_by_step(
         sums = sums[0] + squares, sums[1] + excesses
         return sums, gradient.astype(mean.dtype) if with_gradient else None
 
-    sums = jnp.zeros(horizon), jnp.zeros(())
-    (squares, excess), gradient = lax.scan(step, sums, jnp.arange(num_steps))
+    sums = jnp.zeros(horizon, jnp.float32), jnp.zeros((), jnp.float32)
+    (squares, excess), gradient = lax.scan(step, sums, jnp.arange(num_steps, dtype=jnp.int32))
     return squares, excess, gradient
 
 

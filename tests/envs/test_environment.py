@@ -100,7 +100,18 @@ def test_unknown_name_lists_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    "space", [Discrete(5), MultiDiscrete((3, 2)), Box(-1.0, 1.0, (4,)), Box(0, 255, (3, 3), jnp.uint8)]
+    "space",
+    [
+        Discrete(5),
+        MultiDiscrete((3, 2)),
+        Box(-1.0, 1.0, (4,)),
+        Box(0, 255, (3, 3), jnp.uint8),
+        Box(np.array([-1.0, 5.0]), np.array([1.0, 50.0]), (2,)),
+        Box(np.array([-1.0, -np.inf, 2.0]), np.array([0.0, 1.0, np.inf]), (3,)),
+        Box(np.array([0, 7]), np.array([3, 200]), (2,), jnp.uint8),
+        Box(0.0, np.array([1.0, 2.0]), (3, 2), jnp.bfloat16),
+    ],
+    ids=repr,
 )
 def test_samples_of_a_space_are_inside_it(space):
     samples = jax.jit(jax.vmap(space.sample))(jax.random.split(jax.random.key(0), 200))
@@ -108,3 +119,20 @@ def test_samples_of_a_space_are_inside_it(space):
     assert samples.dtype == space.dtype
     assert jax.jit(jax.vmap(space.contains))(samples).all()
     assert len(np.unique(np.asarray(samples).reshape(200, -1), axis=0)) > 1
+
+
+def test_a_box_is_what_its_bounds_are_whether_one_for_all_or_one_each():
+    box = Box(np.array([-1.0, 0.0]), jnp.array([1.0, 5.0]), (2,))
+    twin = Box([-1.0, 0.0], (1.0, 5.0), (2,))
+    assert box == twin
+    assert hash(box) == hash(twin)
+    assert box != Box(np.array([-1.0, 0.0]), np.array([1.0, 6.0]), (2,))
+    assert Box(-1.0, 1.0, (2,)) == Box(np.full(2, -1.0), 1.0, (2,)) != Box(-1.0, 1.0, (2,), jnp.bfloat16)
+    assert box.contains(jnp.array([1.0, 5.0]))
+    assert not box.contains(jnp.array([1.5, 5.0]))
+    for low, high, message in (
+        (np.zeros(3), 1.0, r"`low` must broadcast to `shape`; got \(3,\) and \(2,\)"),
+        (np.array([0.0, 2.0]), np.array([1.0, 1.0]), "`low` must not exceed `high`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Box(low, high, (2,))

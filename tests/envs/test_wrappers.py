@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from envs import connect4_duel as duel
-from envs.interop import gymnasium_vector, register_with_gymnax
+from envs.interop import GymnaxView, gymnasium_vector, register_with_gymnax
 from envs.registry import make
 from envs.wrappers import EpisodeStatistics, FrameStack, LegacyView, NormalizedVector, RunningMoments
 from p3o_jax.vector import VectorEnvironment
@@ -136,8 +136,10 @@ def test_gymnax_makes_ours_once_registered():
     gymnax = pytest.importorskip("gymnax", exc_type=ImportError)
     assert register_with_gymnax() == register_with_gymnax()
     env, params = gymnax.make("neocarbs/pong", frameskip=4)
-    assert env == make("pong", frameskip=4)
+    assert env == GymnaxView(make("pong", frameskip=4))
     assert params == env.default_params
+    assert isinstance(env.action_space(params), gymnax.environments.spaces.Discrete)
+    assert isinstance(env.observation_space(params), gymnax.environments.spaces.Box)
 
 
 def play_duel(state, moves):

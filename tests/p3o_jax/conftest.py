@@ -139,7 +139,7 @@ class Recall:
         return SimpleNamespace(shape=(2,))
 
     def get_obs(self, state, params):
-        return jax.nn.one_hot(state.cue, 2)
+        return jax.nn.one_hot(state.cue, 2, dtype=jnp.float32)
 
     def reset_env(self, key, params):
         state = RecallState(jnp.zeros((), jnp.int32), jax.random.bernoulli(key).astype(jnp.int32))

@@ -1,8 +1,14 @@
 """Settings that cannot be are refused when they are made."""
 
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from p3o_jax.settings import Config
+from p3o_jax.estimators import P3O, Original
+from p3o_jax.settings import Config, Params
 
 
 @pytest.mark.parametrize(
@@ -25,3 +31,65 @@ from p3o_jax.settings import Config
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Config(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"learning_rate": -1}, r"`learning_rate` must be at least 0; got -1\.0"),
+        ({"total_steps": -1}, r"`total_steps` must be positive; got -1\.0"),
+        ({"total_steps": 0}, "`total_steps` must be positive"),
+        ({"gamma": 1.5}, r"`gamma` must be from 0 to 1; got 1\.5"),
+        ({"entropy": float("nan")}, "`entropy` must be a number; got nan"),
+        ({"clip": np.array([0.1, -0.1])}, "`clip` must be at least 0"),
+        ({"update_epochs": np.int64(0)}, "`update_epochs` must be positive"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_when_they_are_given(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Params(**settings)
+    with pytest.raises(ValueError, match=message):
+        replace(Params(), **settings)
+
+
+def test_numbers_of_every_type_are_one_type_to_jit():
+    compute = jax.jit(lambda params: params.total_steps * params.learning_rate)
+    for steps in (1e6, 10**6, np.int64(10**6), np.float64(1e6), jnp.asarray(1e6), jnp.int32(10**6), 2**33):
+        assert compute(Params(total_steps=steps, learning_rate=1)).dtype == jnp.float32
+    lowered = {
+        str(jax.tree.map(jax.typeof, Params(total_steps=steps)))
+        for steps in (1e6, 10**6, np.int64(10**6), jnp.asarray(1e6), jnp.int32(10**6))
+    }
+    assert len(lowered) == 1
+    assert compute._cache_size() <= 2  # scalars of NumPy, and arrays, which tell where they are
+
+
+def test_traced_numbers_pass_and_trees_of_other_leaves_are_not_settings():
+    assert np.isnan(jax.jit(lambda x: Params(learning_rate=x).learning_rate)(jnp.float32(np.nan)))
+    assert jax.jit(lambda x: Params(total_steps=x).total_steps)(jnp.int32(-3)) == -3
+    axes = jax.tree.map(lambda _: None, Params()).replace(tau=None)
+    assert axes.tau is None
+    gradient = jax.grad(lambda params: -params.learning_rate * 2)(Params())
+    assert gradient.learning_rate == -2
+    mapped = jax.vmap(lambda params: params.tau + params.clip, in_axes=(jax.tree.map(lambda _: 0, Params()),))
+    assert mapped(jax.tree.map(lambda x: jnp.stack([x, x]), Params())).shape == (2,)
+
+
+def test_a_configuration_takes_another_estimator_in_place_of_its_own():
+    config = Config(estimator=P3O(32, tau_rule="fixed"))
+    other = replace(config, estimator=P3O(64))
+    assert (other.horizon, other.tau_rule, other.num_values) == (64, "noise", 64)
+    assert other == Config(estimator=P3O(64))
+    assert replace(config, estimator=Original(8)).horizon == 8
+    assert replace(config, num_envs=8).horizon == 32
+    for settings in ({"horizon": 5}, {"estimator": P3O(64), "horizon": 5}):
+        with pytest.raises(ValueError, match="`horizon` must be set on the estimator; got 5 beside"):
+            replace(config, **settings)
+
+
+def test_kernels_of_another_platform_are_refused_at_once():
+    if jax.default_backend() == "gpu":
+        pytest.skip("the kernels are made for this platform")
+    for make in (Config, P3O, Original):
+        with pytest.raises(ValueError, match="`implementation` must not be 'pallas' on the platform 'cpu'"):
+            make(implementation="pallas")

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from envs import make
 from p3o_jax.vector import VectorEnvironment
 
 NUM_ENVS = 6
@@ -44,6 +45,26 @@ def test_episodes_of_a_perfect_policy_are_counted_and_restart(task, truncates):
     np.testing.assert_array_equal(info["score"], expected)  # no measure of its own: the return
     np.testing.assert_array_equal(info["final_observation"][~ends], obs[~ends])
     assert (info["final_observation"][ends] != obs[ends]).any()
+
+
+def restarts(env, num_envs, **settings):
+    """First observations of the episodes that begin where all end at once."""
+    vector = VectorEnvironment(env, num_envs, **settings)
+    params = env.default_params.replace(max_steps_in_episode=2)
+    _, state = vector.reset(jax.random.key(0), params)
+    action = jnp.zeros((vector.batch_size, *env.action_space().shape), env.action_space().dtype)
+    for key in jax.random.split(jax.random.key(1), 2):
+        obs, state, _, _, truncated, _ = vector.step(key, state, action, params)
+    assert truncated.all()
+    return np.asarray(obs).reshape(num_envs, -1)
+
+
+def test_episodes_of_one_length_start_independently_where_resets_are_guarded_and_from_a_pool_elsewhere():
+    guarded, plain = make("boids", num_boids=2), make("maze", size=31, num_maps=4096)
+    assert len(np.unique(restarts(guarded, 96), axis=0)) == 96
+    assert len(np.unique(restarts(guarded, 96, pool_size=32), axis=0)) == 32
+    few, all_of_them = (len(np.unique(restarts(plain, 96, **s), axis=0)) for s in ({}, {"pool_size": 96}))
+    assert few <= 32 < all_of_them  # different levels may look alike from their first corner
 
 
 def test_a_pool_of_one_restarts_all_alike(task):

@@ -277,3 +277,19 @@ def test_wrong_shapes_and_names_are_refused(make_example):
         gae(segment.mean[..., 0], *segment.outcome, segment.last_mean, 0.9, 0.9)
     with pytest.raises(ValueError, match=r"`log_std` must have shape \(7,\)"):
         original_advantage(segment.mean, segment.mean, *segment.outcome, 1.0)
+
+
+@pytest.mark.parametrize("implementation", ["reference", "xla"])
+def test_with_64_bits_enabled_all_three_are_the_double_loops_in_float32(make_example, implementation):
+    segment = make_example()
+    truths = true_p3o(segment, 0.1, with_final=True)
+    true_gaes = true_gae(segment.mean[..., 0], segment, segment.last_mean[:, 0], None, 0.9, 0.8)
+    with jax.enable_x64(True):
+        out = estimate(segment, implementation, 0.1, with_final=True)
+        plain = original_advantage(segment.mean, jnp.log(segment.std), *segment.outcome, 1.3, 0.5)
+        generalised = gae(segment.mean[..., 0], *segment.outcome, segment.last_mean[:, 0], 0.9, 0.8)
+    assert {x.dtype for x in (*out, plain, *generalised)} == {jnp.dtype(jnp.float32)}
+    for actual, truth in zip(out, truths, strict=True):
+        np.testing.assert_allclose(actual, truth, **TOLERANCE)
+    np.testing.assert_allclose(plain, true_original(segment, 1.3, 0.5), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(generalised.advantages, true_gaes, **TOLERANCE)

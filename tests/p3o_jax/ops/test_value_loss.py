@@ -247,3 +247,16 @@ def test_wrong_shapes_and_names_are_refused(make_example):
         gaussian_nll(segment.mean, segment.mean, *segment.outcome)
     with pytest.raises(ValueError, match="`implementation` must be None or one of"):
         gaussian_nll(segment.mean, segment.std, *segment.outcome, implementation="torch")
+
+
+@pytest.mark.parametrize("implementation", ["reference", "xla"])
+def test_with_64_bits_enabled_both_losses_are_the_double_loops_in_float32(make_example, implementation):
+    segment = make_example()
+    returns, log_std = make_returns(segment), jnp.log(segment.std)
+    with jax.enable_x64(True):
+        arguments = segment.mean, segment.weights, segment.std, returns, *segment.outcome
+        loss = p3o_value_loss(*arguments, implementation=implementation)
+        nll = gaussian_nll(segment.mean, log_std, *segment.outcome, implementation=implementation)
+    assert loss.dtype == nll.dtype == jnp.float32
+    np.testing.assert_allclose(loss, true_p3o_loss(segment.mean, segment, returns), **TOLERANCE)
+    np.testing.assert_allclose(nll, true_nll(segment.mean, log_std, segment), **TOLERANCE)
