@@ -131,6 +131,7 @@ class Sweep:
             earlier = [r for r in rows[: row.number] if r.status != "interrupted"]
             if row.status != "interrupted" and row.values != propose(config, earlier, 0).values:
                 wrong.append(f"trial {row.number} is not what the rows before call for")
+        study.close()
         return lost, wrong
 
 
@@ -185,10 +186,12 @@ def jump(sweep: Sweep, worker: subprocess.Popen[bytes]) -> None:
     from neocarbs_jax.study import Study
 
     time.sleep(random.uniform(0, 0.1))
-    other = Study.load(sweep.storage).optuna_study
+    study = Study.load(sweep.storage)
+    other = study.optuna_study
     for row in other.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         with contextlib.suppress(Exception):
             other._storage.set_trial_state_values(row._trial_id, TrialState.FAIL)
+    study.close()
 
 
 def misbehave(sweep: Sweep, worker: subprocess.Popen[bytes]) -> None:
