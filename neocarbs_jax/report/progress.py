@@ -14,6 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from neocarbs_jax.report.settings import shared_and_varying
 from neocarbs_jax.study.ledger import Trial, pareto_front
 
 RECENT = 8
@@ -76,8 +77,8 @@ class Progress:
 
     def clocks(self) -> str:
         """Seconds spent in each phase, and how many programs were compiled for them."""
-        times = " · ".join(f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items())
-        return f"{times} · {self.num_programs} training programs compiled"
+        times = [f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items()]
+        return " · ".join([*times, f"{self.num_programs} training programs compiled"])
 
     def _line(self, trial: Trial) -> str:
         done = sum(t.status != "interrupted" for t in self.trials)
@@ -127,8 +128,12 @@ def front_details(trials: Sequence[Trial], cost_unit: str = "s") -> Group:
     front = pareto_front(trials)
     blocks = [front[i : i + _BLOCK] for i in range(0, len(front), _BLOCK)]
     completed = sum(t.status == "completed" for t in trials)
+    if not front:
+        return Group(Text(f"no front yet: none of {len(trials)} trials has completed", style="bold"))
     title = Text(f"front: {len(front)} of {completed} completed trials", style="bold")
-    return Group(title, *(_front_block(block, cost_unit) for block in blocks))
+    shared, _ = shared_and_varying(trials)
+    rest = [Text("all trials: " + " ".join(f"{name}={value}" for name, value in shared.items()), style="dim")]
+    return Group(title, *(_front_block(block, cost_unit) for block in blocks), *(rest if shared else []))
 
 
 def _front_block(front: Sequence[Trial], cost_unit: str) -> Table:

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments import cli, evaluate, saved, train, watch
-from experiments.objective import assignments
+from experiments.settings import assignments
 
 SMALL = ["num_envs=8", "segment_length=8", "horizon=4", "num_minibatches=1", "update_epochs=1"]
 
@@ -20,10 +20,8 @@ def test_an_agent_is_kept_resumed_evaluated_and_watched(monkeypatch, tmp_path, c
     run(monkeypatch, tmp_path, *command, "total_steps=256", "--reports", "2")
     assert "kept in agent" in capsys.readouterr().out
     assert int(saved.load(tmp_path / "agent").state.num_updates) == 4
-    run(
-        monkeypatch, tmp_path, *command, "total_steps=512", "--reports", "4"
-    )  # two updates a report again: the same program
-    assert "going on from update 4" in capsys.readouterr().out
+    run(monkeypatch, tmp_path, *command, "total_steps=512", "--override")
+    assert "(update 4) in agent" in capsys.readouterr().out
     assert int(saved.load(tmp_path / "agent").state.num_updates) == 8
     run(monkeypatch, tmp_path, "eval", "agent", "--episodes", "2")
     assert "over 2 episodes" in capsys.readouterr().out
@@ -55,13 +53,13 @@ def test_what_a_killed_save_left_is_found(tmp_path, left):
     ("args", "message"),
     [
         (["train", "--env", "pang"], "`env` must be one of"),
-        (["train", "--set", "total_step=3"], "got total_step."),
+        (["train", "--set", "total_step=3"], "got total_step; did you mean total_steps?"),
         (["train", "--set", "clip"], "`set` must read NAME=VALUE; got 'clip'."),
         (["train", "--set", "num_envs=6"], "`num_minibatches` must divide `num_envs`; got 4 and 6."),
         (["train", "--set", "estimator=td"], "`estimator` must be one of p3o, original, gae; got 'td'."),
         (["train", "--set", "squash=maybe"], "`squash` must be True or False; got 'maybe'."),
         (["train", "--set", "num_envs=1e1"], "`num_envs` must be an integer; got 10.0."),
-        (["train", "--set", "network=gru"], "got network."),
+        (["train", "--set", "network=gru"], "`set` must name a setting, which `p3o train --help` lists; got network"),
         (["train", "--set", "tau=none"], "`set` must give tau a number; got None."),
         (["train", "--set", "tau=low"], "`set` must give tau a number; got 'low'."),
         (["train", "--set", "network.kind=lstm"], "`kind` must be one of mlp, cnn, gru; got 'lstm'."),
