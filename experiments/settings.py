@@ -46,7 +46,8 @@ class Range(NamedTuple):
         if not isinstance(value, int | float | np.number) or math.isnan(value):
             return False
         above = self.low < value or (self.low == value and self.ends[0] == "[")
-        return above and (value < self.high or (self.high == value and self.ends[1] == "]"))
+        below = value < self.high or (self.high == value and self.ends[1] == "]")
+        return bool(above and below)
 
     def __str__(self) -> str:
         low = f"{'at least' if self.ends[0] == '[' else 'more than'} {self.low:g}"

@@ -6,6 +6,7 @@ Ctrl-C at any time; the same command goes on where it stopped. A killed run lose
 """
 
 import dataclasses
+import threading
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +47,10 @@ AXES: dict[str, Bounded] = {
 
 CONFIG = Config(segment_length=64, horizon=32)
 """Static settings where `--set` names no others."""
+
+
+STOP_SECONDS = 0.5
+"""How long an interrupted sweep waits for the trial that may be ending just now."""
 
 
 @dataclasses.dataclass
@@ -135,21 +140,29 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
     if held >= args.trials:
         progress.console.print(f"It holds {held} of {args.trials} trials already: give a larger `--trials` to go on.")
 
+    stopping, ended = threading.Event(), threading.Event()
+
     def on_tell(trial: Trial) -> None:
         progress.finished(trial, study.trials)
+        if stopping.is_set():
+            raise KeyboardInterrupt
 
     def run() -> None:
-        study.run(objective, num_trials=args.trials, on_ask=progress.started, on_tell=on_tell)
+        try:
+            study.run(objective, num_trials=args.trials, on_ask=progress.started, on_tell=on_tell)
+        finally:
+            ended.set()
 
     try:
         with progress.running():
             interruptible(run)  # what it compiles and computes does not hear signals
-        summarise(study, progress, out, args)
     except Stopped as stop:
+        stopping.set()
+        ended.wait(STOP_SECONDS)
         take_back(study)
-        count = sum(t.status == "completed" for t in study.trials)
-        line = f"Stopped with {count} completed trials in {args.storage}. The same command goes on from here."
-        leave(stop, line)
+        summarise(study, progress, out, args)
+        leave(stop, f"Stopped. The trials are in {args.storage}; the same command goes on from here.")
+    summarise(study, progress, out, args)
 
 
 def summarise(study: Study, progress: Progress, out: Path, args: Sweep) -> None:
