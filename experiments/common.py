@@ -48,10 +48,17 @@ def read(command: type[T], name: str, description: str | None, arguments: Sequen
 def user_errors() -> Iterator[None]:
     """Turn a `ValueError` of the block, which checks what the user gave, into one line and exit code 2.
 
-    So does an `OSError`, such as that of a full disk.
+    So are an `OSError`, such as that of a full disk, and a device without memory left.
     """
     try:
         yield
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _refuse(
+            "the memory of the device must hold the training: lower `num_envs`, `segment_length` or `horizon`, or "
+            f"raise `num_minibatches`; got {str(error).splitlines()[0]}"
+        )
     except ValueError as error:
         _refuse(str(error))
     except OSError as error:

@@ -149,8 +149,9 @@ def check_range(argument: str, name: str, value: Any) -> None:
         return
     if not isinstance(value, Real) or isinstance(value, bool):
         raise ValueError(f"`{argument}` must give {name} a number; got {value!r}.")
-    if value not in RANGES.get(name, Range(-math.inf, math.inf)):
-        raise ValueError(f"`{argument}` must give {name} a number that is {RANGES[name]}; got {value:g}.")
+    allowed = RANGES.get(name, Range(-math.inf, math.inf))
+    if value not in allowed:
+        raise ValueError(f"`{argument}` must give {name} a number that is {allowed}; got {value:g}.")
 
 
 def replace(config: Config, params: Params, values: Mapping[str, Any]) -> tuple[Config, Params]:
@@ -202,10 +203,14 @@ def describe(config: Config, params: Params) -> str:
     meanings |= {f"network.{name}": text for name, text in _meanings(NetworkConfig).items()}
     lines = ["Settings for --set, with their defaults and values:"]
     for name, value in flat(config, params).items():
-        meaning = re.split(r"(?<=[.;])\s", meanings[name])[0].rstrip(";.")
+        text = meanings[name]
+        meaning = re.split(r"(?<=\.)\s" if text.startswith('"') else r"(?<=[.;])\s", text)[0].rstrip(";.")
         head = f"  {name}={shown(value)}"
-        text = f"{head:<30} {_values(name)}. {meaning}."
-        lines.append(textwrap.fill(text, 80, subsequent_indent=" " * 31, drop_whitespace=True))
+        lines.append(
+            textwrap.fill(
+                f"{head:<30} {_values(name)}. {meaning}.", 80, subsequent_indent=" " * 31, drop_whitespace=True
+            )
+        )
     return "\n".join(lines)
 
 
@@ -220,8 +225,7 @@ def _values(name: str) -> str:
     annotation = typing.get_type_hints(owner)[name.removeprefix("network.")]
     if name == "estimator":
         annotation = typing.get_args(annotation)[0]
-    words = [word for part in _parts(annotation) for word in part]
-    return " or ".join(words)
+    return " or ".join(dict.fromkeys(word for part in _parts(annotation) for word in part))
 
 
 def _parts(annotation: Any) -> Iterable[tuple[str, ...]]:

@@ -4,6 +4,7 @@ import jax
 import pytest
 
 from experiments import cli, evaluate, saved, train, watch
+from experiments.common import user_errors
 from experiments.environments import constructor_arguments
 from experiments.settings import assignments
 
@@ -142,3 +143,24 @@ def test_help_lists_settings_and_environments(monkeypatch, tmp_path, capsys, com
     assert "breakout" in out
     assert "gymnax:CartPole-v1" in out
     assert ("total_steps          100000 to 4e+06" in out) == (command == "sweep")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("`a` must\n  be b."), "error: `a` must be b."),
+        (OSError(28, "No space left on device", "runs/a"), "error: No space left on device: runs/a"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "error: the memory of the device must hold the training"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(capsys, error, message):
+    with pytest.raises(SystemExit) as refusal, user_errors():
+        raise error
+    assert refusal.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(message)
+
+
+def test_an_error_of_ours_keeps_its_traceback():
+    with pytest.raises(RuntimeError, match="ours"), user_errors():
+        raise RuntimeError("ours")

@@ -82,6 +82,27 @@ def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, cap
     assert not Study.load(storage, name="pong").trials
 
 
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (["--seed", "1"], "got seed=0 there, 1 now."),
+        (["--strategy", "random"], "got strategy=neocarbs there, random now."),
+    ],
+)
+def test_a_study_is_not_continued_with_another_seed_or_strategy(monkeypatch, tmp_path, capsys, other, message):
+    Study.create(sweep.search_space(), f"sqlite:///{tmp_path}/runs/sweep.db", name="pong")
+    with pytest.raises(SystemExit) as refusal:
+        run_main(monkeypatch, tmp_path, *other)
+    assert refusal.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_bounds_that_are_given_twice_add_up():
+    space = sweep.search_space([("tau=.1,.2", "clip=.1,.2"), ("value=.1,.2",)])
+    ends = {name: (axis.low, axis.high) for name, axis in space.axes}
+    assert ends["tau"] == ends["clip"] == ends["value"] == (0.1, 0.2)
+
+
 def test_a_diverging_training_is_a_failed_trial_with_its_reason():
     config, params = sweep.Config(num_envs=8, segment_length=4, horizon=4, num_minibatches=1), sweep.Params()
     training = sweep.Training(sweep.make_env("pong"), config, params, num_episodes=2)
