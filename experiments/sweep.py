@@ -18,7 +18,7 @@ from rich.console import Console
 
 from experiments import environments, programs, settings, sweep_study
 from experiments.common import Assignments, Repeated, check_at_least, check_seed, read, user_errors
-from experiments.interrupts import Stopped, interruptible, leave, stoppable
+from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.objective import Training, assignments, make_env
 from experiments.sweep_study import keep_settings, take_back
 from neocarbs_jax.report import report
@@ -154,14 +154,14 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
             ended.set()
 
     try:
-        with progress.running():
+        with graceful(), progress.running():
             interruptible(run)  # what it compiles and computes does not hear signals
     except Stopped as stop:
         stopping.set()
         ended.wait(STOP_SECONDS)
         take_back(study)
         summarise(study, progress, out, args)
-        leave(stop, f"Stopped. The trials are in {args.storage}; the same command goes on from here.")
+        leave(stop.signum, f"Stopped. The trials are in {args.storage}; the same command goes on from here.")
     summarise(study, progress, out, args)
 
 

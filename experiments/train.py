@@ -23,7 +23,7 @@ from experiments import environments, programs, saved, settings
 from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
 from experiments.evaluate import describe, score
 from experiments.folder import Request, begin
-from experiments.interrupts import Stopped, interruptible, leave, shielded, stoppable
+from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.repeat import Repeated, find_trial, wanted
 from neocarbs_jax.report.outputs import folder_name
 from neocarbs_jax.study.programs import keep_on_disk
@@ -84,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
             run = begin(request, folder, console)
             episodes = args.episodes or (repeated.settings["episodes"] if repeated else 256)
-            run = train(run, folder, args.reports, console)
+            with graceful():
+                run = train(run, folder, args.reports, console)
             result = interruptible(score, run, episodes, saved.keys(run.seed, run.key)[1])
             console.print(f"{describe(result)}\nkept in {folder}", soft_wrap=True)
             if repeated:
@@ -144,7 +145,8 @@ def train(run: saved.Saved, folder: Path, reports: int, console: Console) -> sav
                 steps = done * steps_per_update(config, env)
                 console.print(f"{steps:12,d} steps  {rate / 1e3:8.1f}k steps/s  {_scores(metrics)}", highlight=False)
                 since, since_done = time.perf_counter(), done
-                saved_at = keep(folder, run)
+                saved.save(folder, run)
+                saved_at = done
             if metrics.failed:
                 what = f"{metrics.failed_term} not finite at step {int(metrics.failed_step)}"
                 console.print(f"failed: {what}. Start anew with other settings and --overwrite.", soft_wrap=True)
@@ -158,23 +160,15 @@ def _finish(program: Callable[..., Any], *args: Any) -> Any:
     return jax.block_until_ready(program(*args))
 
 
-def keep(folder: Path, run: saved.Saved) -> int:
-    """Write the folder, which no signal interrupts; return the number of updates in it."""
-    with shielded():
-        saved.save(folder, run)
-    return int(run.state.num_updates)
-
-
 def stop_training(stop: Stopped, run: saved.Saved, folder: Path, saved_at: int) -> None:
     """Keep the state reached, say how to go on, and end the process."""
     done = int(run.state.num_updates)
     if not done:
-        leave(stop, "Stopped before the first update: nothing to keep. The same command starts again.")
-    with shielded():
-        if done > saved_at or not folder.exists():
-            saved.save(folder, run)
-        steps = done * steps_per_update(run.config, run.env)
-        leave(stop, f"Stopped after {steps:,d} steps. `p3o train --resume --out {folder}` goes on from there.")
+        leave(stop.signum, "Stopped before the first update: nothing to keep. The same command starts again.")
+    if done > saved_at:
+        saved.save(folder, run)
+    steps = done * steps_per_update(run.config, run.env)
+    leave(stop.signum, f"Stopped after {steps:,d} steps. `p3o train --resume --out {folder}` goes on from there.")
 
 
 def _scores(metrics: Metrics) -> str:

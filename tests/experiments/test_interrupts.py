@@ -55,7 +55,7 @@ def count_trials(database):
 
 WAIT = """
 import signal, sys, time
-from experiments.interrupts import interruptible, shielded, stoppable
+from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 with stoppable():
     print("ready", flush=True)
     {body}
@@ -73,20 +73,50 @@ def test_a_signal_is_one_line_and_its_exit_code(tmp_path, signum, body):
         assert process.returncode == CODES[signum]
 
 
-SHIELDED = """
-    with shielded():
-        signal.raise_signal(signal.SIGINT)
-        print("written", flush=True)
-    print("not reached", flush=True)
+GRACEFUL = """
+    try:
+        with graceful():
+            signal.raise_signal(signal.SIGINT)
+            print("written", flush=True)
+            interruptible(time.sleep, 60)
+    except Stopped as stop:
+        leave(stop.signum, "kept")
 """
 
 
 def test_a_signal_waits_while_a_folder_is_written(tmp_path):
-    (tmp_path / "wait.py").write_text(WAIT.format(body=SHIELDED.strip()))
+    (tmp_path / "wait.py").write_text(WAIT.format(body=GRACEFUL.strip()))
     with start(tmp_path, "wait") as process:
         out, err = end(process)
-    assert (out.splitlines(), err) == (["ready", "written", "Stopped."], "")
+    assert (out.splitlines(), err) == (["ready", "written", "kept"], "")
     assert process.returncode == 130
+
+
+def test_a_second_signal_does_not_wait(tmp_path):
+    body = "with graceful():\n        [signal.raise_signal(signal.SIGTERM) for _ in range(2)]\n        time.sleep(60)"
+    (tmp_path / "wait.py").write_text(WAIT.format(body=body))
+    with start(tmp_path, "wait") as process:
+        out, err = end(process)
+    assert (out.splitlines(), err) == (["ready", "Stopped."], "")
+    assert process.returncode == 143
+
+
+def catches_sigterm(process):
+    """Whether a process has installed its handler, which Python does not by itself."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+@pytest.mark.parametrize("signum", CODES)
+def test_a_command_that_is_stopped_while_it_imports_is_one_line(tmp_path, signum):
+    with start(tmp_path, "experiments.cli", "train", "--out", "agent") as process:
+        while not catches_sigterm(process):
+            threading.Event().wait(0.01)
+        process.send_signal(signum)
+        out, err = end(process)
+    assert (process.returncode, out, err) == (CODES[signum], "Stopped.\n", "")
 
 
 @pytest.mark.slow
