@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from experiments.interrupts import stoppable
+
 MODULES = {
     "train": "experiments.train",
     "eval": "experiments.evaluate",
@@ -37,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Of the command line, by default the process's own.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    chosen = tyro.cli(Command, prog="p3o", description=__doc__, args=given[:1])
-    # Only the module of the chosen command is imported, so that help comes at once.
-    importlib.import_module(MODULES[chosen.command]).main(given[1:])
+    with stoppable():
+        chosen = tyro.cli(Command, prog="p3o", description=__doc__, args=given[:1])
+        # Only the module of the chosen command is imported, so that help comes at once.
+        importlib.import_module(MODULES[chosen.command]).main(given[1:])
 
 
 if __name__ == "__main__":

@@ -6,16 +6,17 @@ p3o eval runs/train-pong --episodes 1000
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import tyro
 from rich.console import Console
 
-from experiments import saved
-from experiments.common import user_errors
+from experiments import programs, saved
+from experiments.common import check_at_least, check_seed, read, user_errors
+from experiments.interrupts import interruptible, stoppable
 from neocarbs_jax.study.programs import keep_on_disk
-from p3o_jax.evaluate import Evaluation, evaluate
+from p3o_jax.evaluate import Evaluation
 
 
 @dataclasses.dataclass
@@ -38,25 +39,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Of the command line, by default the process's own.
     """
-    args = tyro.cli(Eval, prog="p3o eval", description=__doc__, args=arguments)
-    keep_on_disk()
-    with user_errors():
-        run = saved.load(args.checkpoint)
-        result = score(run, args.episodes, args.seed, deterministic=args.deterministic)
-    Console().print(describe(result), highlight=False)
+    with stoppable():
+        args = read(Eval, "p3o eval", __doc__, arguments)
+        keep_on_disk()
+        with user_errors():
+            check_at_least(1, episodes=args.episodes)
+            check_seed(args.seed)
+            run = saved.load(args.checkpoint)
+            key = jax.random.key(args.seed)
+            result = interruptible(lambda: score(run, args.episodes, key, deterministic=args.deterministic))
+        Console().print(describe(result), highlight=False)
 
 
-def score(run: saved.Saved, episodes: int, seed: int = 1, *, deterministic: bool = False) -> Evaluation:
+def score(run: saved.Saved, episodes: int, key: Any, *, deterministic: bool = False) -> Evaluation:
     """Evaluate an agent over `episodes` episodes."""
-    key = jax.random.key(seed)
-    program = jax.jit(
-        lambda state, key: evaluate(run.config, run.env, state, key, episodes, deterministic=deterministic)
-    )
-    return jax.block_until_ready(program.lower(*saved.shapes((run.state, key))).compile()(run.state, key))
+    program = programs.compile_score(run.config, run.env, run.state, episodes, deterministic=deterministic)
+    return jax.block_until_ready(program(run.state, key))
 
 
 def describe(result: Evaluation) -> str:
-    """One line on an evaluation."""
+    """Return one line on an evaluation."""
+    if not result.num_episodes:
+        return "no episode ended within the limit of steps: there is no score"
     return (
         f"score {result.score_mean:.3f} ± {result.score_std:.3f}, return {result.return_mean:.3f}, "
         f"{result.length_mean:.0f} steps, over {int(result.num_episodes)} episodes"

@@ -1,6 +1,5 @@
 """Trained agents on disk: a folder with settings as JSON beside the whole state, so that it evaluates and resumes."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,11 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from envs import registry
+from experiments.settings import as_arrays, flat, replace
 from p3o_jax import checkpoint
 from p3o_jax.learner import State, init
-from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import Config, Params
 
 
@@ -25,6 +25,8 @@ class Saved(NamedTuple):
         config: Static settings.
         params: Traced settings.
         state: The whole state of the learner.
+        seed: That the training began with; None where an older folder does not say.
+        key: Data of the random key of the trial that the training repeats, in hexadecimal; "" where it repeats none.
     """
 
     env_name: str
@@ -32,16 +34,40 @@ class Saved(NamedTuple):
     config: Config
     params: Params
     state: State
+    seed: int | None = 0
+    key: str = ""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name as plain values."""
+        origin = {"env": self.env_name, "key": self.key} | ({} if self.seed is None else {"seed": self.seed})
+        return origin | flat(self.config, self.params)
+
+
+def keys(seed: int | None, key: str) -> tuple[Any, Any]:
+    """Return the keys of training and evaluation: those of the trial whose key is given, else those of the seed."""
+    if key:
+        return tuple(jax.random.split(to_key(key)))  # pyright: ignore[reportReturnType]
+    return jax.random.key(seed or 0), jax.random.key(1)
+
+
+def to_text(key: Any) -> str:
+    """Return the data of a random key in hexadecimal."""
+    return np.asarray(jax.random.key_data(key)).astype(">u4").tobytes().hex()
+
+
+def to_key(text: str) -> Any:
+    """Return the random key whose data `to_text` wrote."""
+    return jax.random.wrap_key_data(jnp.asarray(np.frombuffer(bytes.fromhex(text), ">u4").astype(np.uint32)))
 
 
 def save(folder: Path, run: Saved) -> None:
     """Write a folder whole, in place of an older one of the same name."""
+    folder = folder.resolve()
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     checkpoint.save(fresh / "state", run.state)
-    numbers = {name: float(value) for name, value in vars(run.params).items()}
-    settings = {"env": run.env_name, "config": dataclasses.asdict(run.config), "params": numbers}
-    (fresh / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    (fresh / "settings.json").write_text(json.dumps(run.settings, indent=2) + "\n", encoding="utf-8")
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -52,9 +78,26 @@ def save(folder: Path, run: Saved) -> None:
 
 def recover(folder: Path) -> None:
     """Give a folder that a killed `save` left under another name its own name back."""
+    folder = folder.resolve()
     for left in (folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")):
         if not folder.exists() and (left / "settings.json").exists():  # written last
             left.rename(folder)
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Return the settings of a folder by name.
+
+    Raises:
+        ValueError: If it is not one that `save` wrote.
+    """
+    try:
+        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+        if "config" in settings:  # in groups, as folders were at first
+            settings = _flattened(settings)
+        settings["env"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"`checkpoint` must be a folder that `p3o train` wrote; got {str(folder)!r}.") from error
+    return settings
 
 
 def load(folder: Path) -> Saved:
@@ -64,26 +107,32 @@ def load(folder: Path) -> Saved:
         ValueError: If it is not one that `save` wrote.
     """
     recover(folder)
-    try:
-        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"`checkpoint` must be a folder that `p3o train` wrote; got {str(folder)!r}.") from error
-    network = NetworkConfig(**settings["config"].pop("network"))
-    config = Config(network=network, **settings["config"])
-    params = as_arrays(Params(**settings["params"]))
-    env = registry.make(settings["env"])
-    template = jax.eval_shape(lambda: init(config, env, jax.random.key(0), params))
-    return Saved(settings["env"], env, config, params, checkpoint.restore(folder / "state", template))
+    return load_as(folder, read_settings(folder))
 
 
-def as_arrays(params: Params) -> Params:
-    """The same settings as float32 arrays, so that another value is no new compilation."""
-    return jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), params)
+def load_as(folder: Path, settings: dict[str, Any]) -> Saved:
+    """Read the state of a folder for the given settings.
 
-
-def shapes(tree: Any) -> Any:
-    """Shapes and types of the arrays; a program that is compiled for them is the same for a new and a restored state.
-
-    Arrays themselves tell whether they are bound to a device, as restored ones are, which the compilation cache heeds.
+    Raises:
+        ValueError: If the folder holds no state of the shapes that the settings make.
     """
-    return jax.eval_shape(lambda: tree)
+    origin = {name: settings.get(name) for name in ("env", "seed", "key")}
+    others = {name: value for name, value in settings.items() if name not in origin}
+    try:
+        config, params = replace(Config(), Params(), others)
+        env = registry.make(origin["env"])  # pyright: ignore[reportArgumentType]
+        template = jax.eval_shape(lambda: init(config, env, jax.random.key(0), params))
+        state = checkpoint.restore(folder / "state", template)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ValueError(
+            f"`checkpoint` must be a folder that `p3o train` wrote whole; got {str(folder)!r} ({error})."
+        ) from error
+    return Saved(origin["env"], env, config, as_arrays(params), state, origin["seed"], origin["key"] or "")  # pyright: ignore[reportArgumentType]
+
+
+def _flattened(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a folder that kept them in groups."""
+    config = dict(settings["config"])
+    network = {f"network.{name}": value for name, value in config.pop("network").items()}
+    numbers = {name: float(str(np.float32(value))) for name, value in settings["params"].items()}
+    return {"env": settings["env"]} | numbers | config | network

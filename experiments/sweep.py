@@ -6,9 +6,8 @@ Ctrl-C at any time; the same command goes on where it stopped. A killed run lose
 """
 
 import dataclasses
-import os
-import sys
-from collections.abc import Collection, Sequence
+import threading
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +16,17 @@ import optuna
 import tyro
 from rich.console import Console
 
-from experiments.common import user_errors
+from experiments import environments, programs, settings, sweep_study
+from experiments.common import Assignments, Repeated, check_at_least, check_seed, read, user_errors
+from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.objective import Training, assignments, make_env
+from experiments.sweep_study import keep_settings, take_back
 from neocarbs_jax.report import report
+from neocarbs_jax.report.lookup import storage_url
+from neocarbs_jax.report.outputs import check_folder, folder_name
 from neocarbs_jax.report.progress import Progress, front_details
 from neocarbs_jax.space import Bounded, Integer, Linear, Log, Pow2, SearchSpace
+from neocarbs_jax.strategies import STRATEGIES
 from neocarbs_jax.study import Study, Trial
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Config, Params
@@ -44,28 +49,32 @@ CONFIG = Config(segment_length=64, horizon=32)
 """Static settings where `--set` names no others."""
 
 
+STOP_SECONDS = 0.5
+"""How long an interrupted sweep waits for the trial that may be ending just now."""
+
+
 @dataclasses.dataclass
 class Sweep:
     """Sweep trainings of an environment."""
 
     env: str = "pong"
-    """Environment, as in `envs.registry`; "gymnax:NAME" for gymnax's own."""
+    """Environment, as listed above."""
     storage: str = "sqlite:///runs/sweep.db"
-    """Database that holds the trials."""
+    """Database that holds the trials: a URL, or the path of a SQLite file."""
     trials: int = 24
     """Trials that the study shall hold in the end, earlier ones included."""
-    name: str | None = None
+    name: Annotated[str | None, tyro.conf.arg(metavar="STUDY")] = None
     """Name of the study; by default the environment's."""
-    out: Path | None = None
-    """Directory of report.html, front.png and trials.csv; by default runs/NAME."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of report.html, front.png and trials.csv; by default runs/NAME."""
     seed: int = 0
-    """Of suggestions and trainings."""
+    """Of suggestions and trainings, at least 0."""
     strategy: str = "neocarbs"
     """How trials are suggested: neocarbs, protein, carbs, pareto_genetic or random."""
-    bounds: Annotated[tuple[str, ...], tyro.conf.arg(metavar="AXIS=LOW,HIGH ...")] = ()
+    bounds: Annotated[Repeated, tyro.conf.UseAppendAction, tyro.conf.arg(metavar="AXIS=LOW,HIGH ...")] = ()
     """Other bounds of axes, such as total_steps=1e5,1e6."""
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
-    """Settings of all trials, any field of Params, Config or the network; an axis that is set is not searched."""
+    set: Assignments = ()
+    """Settings of all trials, as listed above; an axis that is set is not searched."""
     episodes: int = 256
     """Evaluation episodes of a trial."""
 
@@ -76,101 +85,87 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Of the command line, by default the process's own.
     """
-    args = tyro.cli(Sweep, prog="p3o sweep", description=__doc__, args=arguments)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    keep_on_disk()
-    with user_errors():
-        progress = Progress(args.trials)
-        objective = prepare(args, progress)
-        space = search_space(args.bounds, assignments(args.set))
-        study = Study.create(space, args.storage, name=args.name or args.env, seed=args.seed, strategy=args.strategy)
-        keep_settings(study, args.env, objective)
-    sweep(study, objective, progress, args)
+    with stoppable():
+        axes = "\n".join(f"  {name:<20} {axis.low:g} to {axis.high:g}" for name, axis in AXES.items())
+        searched = f"Searched by default, with bounds that --bounds changes:\n{axes}"
+        described = settings.describe(CONFIG, Params())
+        help_text = f"{__doc__}\n{searched}\n\n{described}\n\n{environments.HELP}"
+        args = read(Sweep, "p3o sweep", help_text, arguments)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        keep_on_disk()
+        with user_errors():
+            progress = Progress(args.trials)
+            objective = prepare(args, progress)
+            space = search_space(args.bounds, assignments(args.set))
+            name, storage = args.name or args.env, storage_url(args.storage)
+            out = args.out or Path("runs") / folder_name(name)
+            check_folder("out", out)
+            study = Study.create(space, storage, name=name, seed=args.seed, strategy=args.strategy)
+            keep_settings(study, args.env, objective, args.strategy)
+            sweep(study, objective, progress, args, out)
 
 
 def prepare(args: Sweep, progress: Progress) -> Training:
-    """The objective of the sweep.
+    """Return the objective of the sweep.
 
     Raises:
         ValueError: If an argument is out of range; nothing has been written then.
     """
-    if args.trials < 1:
-        raise ValueError(f"`trials` must be at least 1; got {args.trials}.")
-    if args.episodes < 1:
-        raise ValueError(f"`episodes` must be at least 1; got {args.episodes}.")
+    check_at_least(1, trials=args.trials, episodes=args.episodes)
+    check_seed(args.seed)
+    if args.strategy not in STRATEGIES:
+        raise ValueError(f"`strategy` must be one of {', '.join(STRATEGIES)}; got {args.strategy!r}.")
     env, fixed = make_env(args.env), assignments(args.set)
     space = search_space(args.bounds, fixed)
-    config, params = Training(env, CONFIG, Params()).split(fixed)
-    training = Training(env, config, params, seed=args.seed, num_episodes=args.episodes, progress=progress)
-    for corner in (np.zeros, np.ones):
-        training.split(space.from_unit(corner(space.size)))  # the extreme shapes of the space must be possible
+    config, params = settings.replace(CONFIG, Params(), fixed)
+    training = Training(
+        env, config, params, env_name=args.env, seed=args.seed, num_episodes=args.episodes, progress=progress
+    )
+    for corner in (np.zeros, np.ones):  # the extreme shapes of the space must be possible
+        programs.check(training.split(space.from_unit(corner(space.size)))[0], env)
     return training
 
 
-def search_space(bounds: Sequence[str] = (), fixed: Collection[str] = ()) -> SearchSpace:
-    """The default axes but those that are fixed, with other bounds for some: "AXIS=LOW,HIGH"."""
-    axes = {name: axis for name, axis in AXES.items() if name not in fixed}
-    for entry in bounds:
-        name, _, pair = entry.partition("=")
-        if name not in axes:
-            raise ValueError(f"`bounds` must name one of {', '.join(axes)}; got {entry!r}.")
-        try:
-            low, high = (float(end) for end in pair.split(","))
-        except ValueError:
-            raise ValueError(f"`bounds` must read AXIS=LOW,HIGH; got {entry!r}.") from None
-        try:
-            axes[name] = dataclasses.replace(axes[name], low=low, high=high)
-        except ValueError as error:
-            raise ValueError(f"`bounds` of {name}: {error}") from error
-    return SearchSpace(**axes)
+def search_space(bounds: Iterable[str | Iterable[str]] = (), fixed: Collection[str] = ()) -> SearchSpace:
+    """Return the default axes but those that are fixed, with other bounds for some: "AXIS=LOW,HIGH"."""
+    return sweep_study.search_space(AXES, bounds, fixed)
 
 
-def keep_settings(study: Study, env: str, training: Training) -> None:
-    """Enter what all trials share into the study; settings that are newer than the study count as unchanged.
-
-    Raises:
-        ValueError: If the study was made with something else.
-    """
-    static, traced = dataclasses.asdict(training.config), vars(training.params)
-    network = {f"network.{name}": value for name, value in static.pop("network").items()}
-    numbers = {name: float(f"{value:.6g}") for name, value in traced.items()}
-    shared = {"env": env, "episodes": training.num_episodes} | static | network | numbers
-    searched = [name for name, _ in study.space.axes]
-    shared = {name: value for name, value in shared.items() if name not in searched}
-    if "settings" not in study.optuna_study.user_attrs:
-        study.optuna_study.set_user_attr("settings", shared)
-    kept = study.optuna_study.user_attrs["settings"]  # another worker's, if it was first
-    changed = [f"{k}={kept[k]} there, {v} now" for k, v in shared.items() if kept.get(k, v) != v]
-    if changed:
-        raise ValueError(
-            f"`set` and the like must be as study {study.name!r} was made; got {'; '.join(changed)}. "
-            "Choose another `name`."
-        )
-
-
-def sweep(study: Study, objective: Training, progress: Progress, args: Sweep) -> None:
-    """Run the study to its end and report; on Ctrl-C report what there is."""
+def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, out: Path) -> None:
+    """Run the study to its end and report; on Ctrl-C report what there is, and end the process."""
     progress.trials = study.trials
+    held = sum(t.status != "interrupted" for t in progress.trials)
     if progress.trials:
         progress.console.print(f"Resuming study {study.name!r} with {len(progress.trials)} trials.")
+    if held >= args.trials:
+        progress.console.print(f"It holds {held} of {args.trials} trials already: give a larger `--trials` to go on.")
+
+    stopping, ended = threading.Event(), threading.Event()
 
     def on_tell(trial: Trial) -> None:
         progress.finished(trial, study.trials)
+        if stopping.is_set():
+            raise KeyboardInterrupt
 
-    interrupted = False
-    try:
-        with progress.running():
+    def run() -> None:
+        try:
             study.run(objective, num_trials=args.trials, on_ask=progress.started, on_tell=on_tell)
-    except KeyboardInterrupt:
-        interrupted = True
-    summarise(study, progress, args.out or Path("runs") / study.name)
-    if interrupted:
-        progress.console.print("Stopped. The same command goes on from here.")
-        sys.stdout.flush()
-        os._exit(130)  # a training that still computes in another thread is left behind
+        finally:
+            ended.set()
+
+    try:
+        with graceful(), progress.running():
+            interruptible(run)  # what it compiles and computes does not hear signals
+    except Stopped as stop:
+        stopping.set()
+        ended.wait(STOP_SECONDS)
+        take_back(study)
+        summarise(study, progress, out, args)
+        leave(stop.signum, f"Stopped. The trials are in {args.storage}; the same command goes on from here.")
+    summarise(study, progress, out, args)
 
 
-def summarise(study: Study, progress: Progress, out: Path) -> None:
+def summarise(study: Study, progress: Progress, out: Path, args: Sweep) -> None:
     """Print the front; write the report, the picture and the table."""
     trials = study.trials
     console: Console = progress.console
@@ -182,6 +177,9 @@ def summarise(study: Study, progress: Progress, out: Path) -> None:
         out, trials, study.log_axes, title=f"{study.name}: score against cost", cost_name="training time (s)"
     )
     console.print("Wrote " + ", ".join(str(path) for path in paths) + ".", soft_wrap=True)
+    if study.front:
+        repeat = f"p3o train --from-trial {args.storage} --name {study.name} --trial {study.front[-1].number}"
+        console.print(f"To repeat a trial: {repeat}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

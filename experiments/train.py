@@ -2,47 +2,67 @@
 
     p3o train --env pong --set total_steps=2e6 learning_rate=1e-2 tau=0.2
     p3o train --env pong --set estimator=gae value=.5 entropy=.01  # PPO's usual coefficients
+    p3o train --from-trial sqlite:///runs/pong.db --trial 15  # repeats a trial of a sweep
 
-The same command goes on from the folder that an interrupted one left.
+Ctrl-C at any time: the same command goes on from the folder. A folder of other settings is not touched, unless
+--resume (go on with the stored settings), --override (go on with the given ones) or --overwrite (start anew) is given.
 """
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 import tyro
 from rich.console import Console
 
-from experiments import saved
-from experiments.common import user_errors
+from experiments import environments, programs, saved, settings
+from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
 from experiments.evaluate import describe, score
-from experiments.objective import Training, assignments, make_env
+from experiments.folder import Request, begin
+from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
+from experiments.repeat import Repeated, find_trial, wanted
+from neocarbs_jax.report.outputs import folder_name
 from neocarbs_jax.study.programs import keep_on_disk
-from p3o_jax.learner import init, num_total_updates, steps_per_update
-from p3o_jax.metrics import Metrics, init_log
+from p3o_jax.learner import num_total_updates, steps_per_update
+from p3o_jax.metrics import Metrics
 from p3o_jax.settings import Config, Params
-from p3o_jax.train import advance
+
+PIECE_SECONDS = 1.0
+"""Training between two looks at whether to stop: what an interrupted training loses at most, beside one update."""
 
 
 @dataclasses.dataclass
 class Train:
     """Train an agent and keep it."""
 
-    env: str = "pong"
-    """Environment, as in `envs.registry`; "gymnax:NAME" for gymnax's own."""
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
-    """Any field of Params, Config or the network: total_steps=2e6 num_envs=64 estimator=gae network.width=128."""
-    out: Path | None = None
-    """Folder of the agent; by default runs/train-ENV. If it exists, the training in it goes on."""
-    seed: int = 0
-    """Of network and environments; a training that goes on keeps its own."""
-    episodes: int = 256
-    """Evaluation episodes at the end."""
+    env: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Environment; by default pong, or that of the folder or trial that is gone on with."""
+    set: Assignments = ()
+    """Settings, as listed above: total_steps=2e6 num_envs=64 estimator=gae network.width=128."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of the agent; by default runs/train-ENV, or runs/STUDY-TRIAL."""
+    seed: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Of network and environments, at least 0; by default 0, or that of the folder or trial."""
+    episodes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Evaluation episodes at the end; by default 256, or those of the trial."""
     reports: int = 10
     """How often to report and to save on the way."""
+    from_trial: Annotated[str | None, tyro.conf.arg(metavar="STORAGE")] = None
+    """Take every setting and the random key of a trial of this study's storage; --set changes some of them."""
+    name: Annotated[str | None, tyro.conf.arg(metavar="STUDY")] = None
+    """Study of --from-trial; by default the only one of the storage."""
+    trial: Annotated[int | None, tyro.conf.arg(metavar="NUMBER")] = None
+    """Number of the trial of --from-trial."""
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with the training in the folder and the settings that are stored there."""
+    override: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with the training in the folder and the given settings, where they fit what is stored."""
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Start anew, in place of the training in the folder."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,62 +71,104 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Of the command line, by default the process's own.
     """
-    args = tyro.cli(Train, prog="p3o train", description=__doc__, args=arguments)
-    console = Console()
-    keep_on_disk()
-    folder = args.out or Path("runs") / f"train-{args.env.replace(':', '-')}"
-    with user_errors():
-        run = begin(args, folder, console)
-    run = train(run, folder, args.reports, console)
-    console.print(f"{describe(score(run, args.episodes))}\nkept in {folder}")
+    with stoppable():
+        help_text = f"{__doc__}\n{settings.describe(Config(), Params())}\n\n{environments.HELP}"
+        args = read(Train, "p3o train", help_text, arguments)
+        console = Console()
+        keep_on_disk()
+        with user_errors():
+            repeated = check(args, console)
+            folder = args.out or Path("runs") / default_folder(args, repeated)
+            request = Request(
+                *wanted(args.env, args.seed, args.set, repeated), args.resume, args.override, args.overwrite
+            )
+            run = begin(request, folder, console)
+            episodes = args.episodes or (repeated.settings["episodes"] if repeated else 256)
+            with graceful():
+                run = train(run, folder, args.reports, console)
+            result = interruptible(score, run, episodes, saved.keys(run.seed, run.key)[1])
+            console.print(f"{describe(result)}\nkept in {folder}", soft_wrap=True)
+            if repeated:
+                console.print(repeated.compare(run, episodes, float(result.score_mean)), soft_wrap=True)
 
 
-def begin(args: Train, folder: Path, console: Console) -> saved.Saved:
-    """The training in the folder, or a new one.
+def check(args: Train, console: Console) -> Repeated | None:
+    """Return the trial that is repeated, if one is.
 
     Raises:
-        ValueError: If an argument is out of range, or the folder holds another training.
+        ValueError: An argument is out of range or needs another.
     """
-    for name in ("episodes", "reports"):
-        if getattr(args, name) < 1:
-            raise ValueError(f"`{name}` must be at least 1; got {getattr(args, name)}.")
-    env = make_env(args.env)
-    config, params = Training(env, Config(), Params()).split(assignments(args.set))
-    saved.recover(folder)
-    if not folder.exists():
-        return saved.Saved(args.env, env, config, params, init(config, env, jax.random.key(args.seed), params))
-    run = saved.load(folder)
-    if (run.env_name, run.config) != (args.env, config):
-        raise ValueError(f"`out` must hold a training of the same environment and shapes; got {str(folder)!r}.")
-    console.print(f"going on from update {int(run.state.num_updates)} in {folder}")
-    state = run.state
-    if params.total_steps != run.params.total_steps:  # the intervals of another budget are other intervals
-        state = dataclasses.replace(state, log=init_log(config.num_buckets, config.num_values))
-    return run._replace(params=params, state=state)
+    check_at_least(1, episodes=args.episodes, reports=args.reports)
+    check_seed(args.seed)
+    chosen = [f"--{name}" for name in ("resume", "override", "overwrite") if getattr(args, name)]
+    if len(chosen) > 1:
+        raise ValueError(f"`{chosen[0][2:]}` must be given alone; got {' and '.join(chosen)}.")
+    if args.from_trial is None:
+        for name in ("trial", "name"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"`{name}` must come with `from-trial`; got {getattr(args, name)!r} alone.")
+        return None
+    return find_trial(args.from_trial, args.name, args.trial, lambda line: console.print(line, soft_wrap=True))
+
+
+def default_folder(args: Train, repeated: Repeated | None) -> str:
+    """Return the name of the agent's folder where none is given."""
+    if repeated:
+        return folder_name(f"{repeated.study}-trial-{repeated.number}")
+    return folder_name(f"train-{args.env or 'pong'}")
 
 
 def train(run: saved.Saved, folder: Path, reports: int, console: Console) -> saved.Saved:
-    """Train to the end of the budget, reporting and saving on the way; exit code 1 if the training diverges."""
+    """Train to the end of the budget, reporting and saving on the way; exit code 1 if the training diverges.
+
+    On Ctrl-C the state reached is kept and the process ends.
+    """
     env, config, params = run.env, run.config, run.params
     total = int(num_total_updates(config, env, params))
-    chunk = -(-total // reports)
-    console.print("compiling ...")
-    step = jax.jit(lambda state, params: advance(config, env, state, params, num_updates=chunk))
-    step = step.lower(*saved.shapes((run.state, params))).compile()
-    while (before := int(run.state.num_updates)) < total:
-        start = time.perf_counter()
-        state, metrics = jax.block_until_ready(step(run.state, params))
-        seconds = time.perf_counter() - start
-        run = run._replace(state=state)
-        num_updates = int(state.num_updates)
-        rate = (num_updates - before) * steps_per_update(config, env) / seconds
-        steps = num_updates * steps_per_update(config, env)
-        console.print(f"{steps:12,d} steps  {rate / 1e3:8.1f}k steps/s  {_scores(metrics)}", highlight=False)
-        saved.save(folder, run)
-        if metrics.failed:
-            console.print(f"failed: {metrics.failed_term} not finite at step {int(metrics.failed_step)}")
-            raise SystemExit(1)
+    chunk, done = -(-total // reports), int(run.state.num_updates)
+    if done >= total:
+        return run
+    saved_at, piece = done, 1
+    try:
+        console.print("compiling ...")
+        advance = interruptible(programs.compile_training, config, env, params).advance
+        since, since_done = time.perf_counter(), done
+        while done < total:
+            mark = min(total, (done // chunk + 1) * chunk)
+            start = time.perf_counter()
+            limit = jnp.asarray(min(piece, mark - done), jnp.int32)
+            state, metrics = interruptible(_finish, advance, run.state, params, limit)
+            run, done = run._replace(state=state), int(state.num_updates)
+            piece = max(1, min(2 * piece, int(piece * PIECE_SECONDS / (time.perf_counter() - start))))
+            if done == mark or metrics.failed:
+                rate = (done - since_done) * steps_per_update(config, env) / (time.perf_counter() - since)
+                steps = done * steps_per_update(config, env)
+                console.print(f"{steps:12,d} steps  {rate / 1e3:8.1f}k steps/s  {_scores(metrics)}", highlight=False)
+                since, since_done = time.perf_counter(), done
+                saved.save(folder, run)
+                saved_at = done
+            if metrics.failed:
+                what = f"{metrics.failed_term} not finite at step {int(metrics.failed_step)}"
+                console.print(f"failed: {what}. Start anew with other settings and --overwrite.", soft_wrap=True)
+                raise SystemExit(1)
+    except Stopped as stop:
+        stop_training(stop, run, folder, saved_at)
     return run
+
+
+def _finish(program: Callable[..., Any], *args: Any) -> Any:
+    return jax.block_until_ready(program(*args))
+
+
+def stop_training(stop: Stopped, run: saved.Saved, folder: Path, saved_at: int) -> None:
+    """Keep the state reached, say how to go on, and end the process."""
+    done = int(run.state.num_updates)
+    if not done:
+        leave(stop.signum, "Stopped before the first update: nothing to keep. The same command starts again.")
+    if done > saved_at:
+        saved.save(folder, run)
+    steps = done * steps_per_update(run.config, run.env)
+    leave(stop.signum, f"Stopped after {steps:,d} steps. `p3o train --resume --out {folder}` goes on from there.")
 
 
 def _scores(metrics: Metrics) -> str:

@@ -1,8 +1,13 @@
-"""`neocarbs`: look at studies from the shell."""
+"""Look at studies from the shell: list them, print a front, write a report, serve a dashboard."""
 
 import dataclasses
+import os
+import signal
+import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import optuna
@@ -11,10 +16,16 @@ from rich.console import Console
 from rich.table import Table
 
 from neocarbs_jax.report import report
+from neocarbs_jax.report.lookup import find_study, storage_url, study_names
+from neocarbs_jax.report.outputs import check_folder, folder_name
 from neocarbs_jax.report.progress import front_details
-from neocarbs_jax.study import Study, ledger
+from neocarbs_jax.study import ledger
 
 Storage = Annotated[str, tyro.conf.Positional]
+Name = Annotated[str | None, tyro.conf.arg(metavar="STUDY")]
+
+
+LARGEST_PORT = 65535
 
 
 @dataclasses.dataclass
@@ -22,19 +33,27 @@ class Studies:
     """List the studies of a storage."""
 
     storage: Storage
-    """URL of the database, such as sqlite:///runs/pong.db."""
+    """Database of the studies: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
 
     def run(self, console: Console) -> None:
+        names = study_names(self.storage)
+        if not names:
+            console.print(f"{self.storage} holds no study.")
+            return
         table = Table(box=None)
         for column in ("study", "completed", "failed", "running", "best score", "cost in all"):
             table.add_column(column, justify="right" if column != "study" else "left")
-        storage = ledger.open_storage(self.storage, must_exist=True)
-        for name in optuna.get_all_study_names(storage):
-            trials = ledger.read(optuna.load_study(study_name=name, storage=storage))
+        storage = ledger.open_storage(storage_url(self.storage), must_exist=True)
+        for name in names:
+            study = optuna.load_study(study_name=name, storage=storage)
+            if "space" not in study.user_attrs:
+                table.add_row(name, "made by something else than NeoCARBS")
+                continue
+            trials = ledger.read(study)
             count = {status: sum(t.status == status for t in trials) for status in ("completed", "failed", "running")}
-            best = max((t.score for t in trials if t.score is not None), default=float("nan"))
+            best = max((t.score for t in trials if t.score is not None), default=None)
             cost = sum(t.cost or 0.0 for t in trials)
-            table.add_row(name, *map(str, count.values()), f"{best:.4g}", f"{cost:.4g}")
+            table.add_row(name, *map(str, count.values()), "" if best is None else f"{best:.4g}", f"{cost:.4g}")
         console.print(table)
 
 
@@ -43,12 +62,13 @@ class Front:
     """Print the front of a study: the best score at every cost."""
 
     storage: Storage
-    """URL of the database, such as sqlite:///runs/pong.db."""
-    name: str = "sweep"
-    """The study."""
+    """Database of the studies: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
+    name: Name = None
+    """The study; by default the only one of the storage."""
 
     def run(self, console: Console) -> None:
-        console.print(front_details(Study.load(self.storage, name=self.name).trials, cost_unit=""))
+        study = find_study(self.storage, self.name, console.print)
+        console.print(front_details(study.trials, cost_unit=""))
 
 
 @dataclasses.dataclass
@@ -56,16 +76,23 @@ class Report:
     """Write report.html, front.png and trials.csv of a study."""
 
     storage: Storage
-    """URL of the database, such as sqlite:///runs/pong.db."""
-    name: str = "sweep"
-    """The study."""
-    out: Path | None = None
-    """Directory to write into; by default runs/NAME."""
+    """Database of the studies: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
+    name: Name = None
+    """The study; by default the only one of the storage."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder to write into; by default runs/NAME."""
 
     def run(self, console: Console) -> None:
-        study = Study.load(self.storage, name=self.name)
-        for path in report.write(self.out or Path("runs") / self.name, study.trials, study.log_axes, title=self.name):
-            console.print(str(path))
+        if self.out is not None:
+            check_folder("out", self.out)
+        study = find_study(self.storage, self.name, console.print)
+        out = self.out or Path("runs") / folder_name(study.name)
+        check_folder("out", out)
+        trials = study.trials
+        if not any(t.status == "completed" for t in trials):
+            console.print(f"None of {len(trials)} trials has completed: the report is empty.")
+        for path in report.write(out, trials, study.log_axes, title=study.name):
+            console.print(str(path), soft_wrap=True)
 
 
 @dataclasses.dataclass
@@ -73,33 +100,69 @@ class Dashboard:
     """Serve Optuna's dashboard of a storage (extra `dashboard`)."""
 
     storage: Storage
-    """URL of the database, such as sqlite:///runs/pong.db."""
+    """Database of the studies: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 8080
     """Port to listen on."""
 
     def run(self, console: Console) -> None:
+        check_address(self.host, self.port)
         try:
             import optuna_dashboard
         except ImportError as error:
             raise ValueError("`dashboard` needs an extra: pip install 'neocarbs-p3o[dashboard]'.") from error
-        console.print(f"http://{self.host}:{self.port}")
-        optuna_dashboard.run_server(ledger.open_storage(self.storage, must_exist=True), host=self.host, port=self.port)
+        storage = ledger.open_storage(storage_url(self.storage), must_exist=True)
+        console.print(f"http://{self.host}:{self.port} (Ctrl-C ends it)", soft_wrap=True)
+        optuna_dashboard.run_server(storage, host=self.host, port=self.port)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    command = tyro.cli(Studies | Front | Report | Dashboard, prog="neocarbs", description=__doc__)
+def check_address(host: str, port: int) -> None:
+    """Raise a ValueError unless a server can listen there."""
+    if not 1 <= port <= LARGEST_PORT:
+        raise ValueError(f"`port` must be from 1 to {LARGEST_PORT}; got {port}.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+            listener.bind(address)
+    except socket.gaierror as error:
+        raise ValueError(f"`host` must be an address of this machine; got {host!r} ({error.strerror}).") from error
+    except OSError as error:
+        raise ValueError(
+            f"`port` must be free, and `host` this machine's; got {host}:{port} ({error.strerror})."
+        ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        arguments: Of the command line, by default the process's own.
+    """
+    if arguments is None:
+        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGINT, _end)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    command = tyro.cli(Studies | Front | Report | Dashboard, prog="neocarbs", description=__doc__, args=arguments)
     try:
         command.run(Console())
     except ValueError as error:
-        sys.exit(_fail(error))
+        sys.exit(_fail(str(error)))
+    except OSError as error:
+        sys.exit(_fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error)))
 
 
-def _fail(error: ValueError) -> int:
-    print(f"error: {error}", file=sys.stderr)
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    """End the process with one line; nothing that these commands do needs to be finished."""
+    del frame
+    print("Stopped.", flush=True)
+    os._exit(128 + signum)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from neocarbs_jax.report.settings import shared_and_varying
 from neocarbs_jax.study.ledger import Trial, pareto_front
 
 RECENT = 8
 _BLOCK = 6
+_SIDE_BY_SIDE = 100  # columns that the two tables need beside each other
 
 
 class Progress:
@@ -38,6 +40,7 @@ class Progress:
         self.trials: Sequence[Trial] = ()
         self.current: Trial | None = None
         self._phase = "suggesting"
+        self._explained = False
         self._since = time.perf_counter()
         self._live = Live(get_renderable=self._draw, console=self.console, refresh_per_second=4, transient=True)
 
@@ -72,23 +75,27 @@ class Progress:
         self._since = time.perf_counter()
         self.current, self.trials = None, trials
         if not self.console.is_terminal:
+            if trial.predicted_score is not None and not self._explained:
+                self._explained = True
+                self.console.print("(in brackets: what was predicted)", highlight=False)
             self.console.print(self._line(trial), highlight=False, soft_wrap=True)
 
     def clocks(self) -> str:
         """Seconds spent in each phase, and how many programs were compiled for them."""
-        times = " · ".join(f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items())
-        return f"{times} · {self.num_programs} training programs compiled"
+        times = [f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items()]
+        return " · ".join([*times, f"{self.num_programs} training programs compiled"])
 
     def _line(self, trial: Trial) -> str:
         done = sum(t.status != "interrupted" for t in self.trials)
         parts = [f"trial {trial.number:>3} [{done}/{self.num_trials}]"]
         if trial.status == "completed":
-            parts.append(f"score {trial.score:8.3f}{_expected(trial.predicted_score, trial.predicted_score_std)}")
-            parts.append(f"cost {trial.cost:7.2f} {self.cost_unit}{_expected(trial.predicted_cost)}")
+            predicted = _bracketed(trial.predicted_score, trial.predicted_score_std)
+            parts.append(f"score {trial.score:.4g}{predicted}")
+            parts.append(f"cost {_number(trial.cost)} {self.cost_unit}{_bracketed(trial.predicted_cost)}")
         else:
             parts.append(f"{trial.status}: {trial.reason or 'the worker stopped'}")
         if trial.rating is not None:
-            parts.append(f"rating {trial.rating:.3f}")
+            parts.append(f"rating {trial.rating:.2g}")
         return "  ".join(parts)
 
     def _draw(self) -> RenderableType:
@@ -96,28 +103,31 @@ class Progress:
         number = sum(t.status != "interrupted" for t in self.trials) + (self.current is not None)
         head = Spinner("dots", Text(f"trial {number} of {self.num_trials} · {self._phase} {elapsed:.0f} s"))
         recent = list(self.trials[-RECENT:]) + ([self.current] if self.current else [])
+        tables = self._recent_table(recent), front_table(self.trials, self.cost_unit, most=RECENT)
+        if self.console.width < _SIDE_BY_SIDE:
+            return Group(head, Text(self.clocks(), style="dim"), *tables)
         side_by_side = Table.grid(padding=(0, 3))
-        side_by_side.add_row(self._recent_table(recent), front_table(self.trials, self.cost_unit))
+        side_by_side.add_row(*tables)
         return Group(head, Text(self.clocks(), style="dim"), side_by_side)
 
     def _recent_table(self, trials: Sequence[Trial]) -> Table:
-        table = Table(title="predicted and measured", title_style="bold", box=None)
+        table = Table(title="predicted and measured", title_style="bold", title_justify="left", box=None)
         for name in ("trial", "score: pred.", "meas.", f"cost ({self.cost_unit}): pred.", "meas.", "rating"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", no_wrap=True)
         for t in trials:
             score = f"{t.score:.2f}" if t.score is not None else t.status
-            predicted = _expected(t.predicted_score, t.predicted_score_std)
+            predicted = _mean(t.predicted_score, t.predicted_score_std)
             cost = _number(t.predicted_cost), _number(t.cost)
             table.add_row(str(t.number), predicted, score, *cost, _number(t.rating))
         return table
 
 
-def front_table(trials: Sequence[Trial], cost_unit: str = "s") -> Table:
-    """The front, cheapest first: trial, cost and score."""
-    table = Table(title="front", title_style="bold", box=None)
+def front_table(trials: Sequence[Trial], cost_unit: str = "s", most: int | None = None) -> Table:
+    """The front, cheapest first: trial, cost and score; of a long one the `most` dearest."""
+    table = Table(title="front", title_style="bold", title_justify="left", box=None)
     for name in ("trial", _cost_label(cost_unit), "score"):
         table.add_column(name, justify="right")
-    for t in pareto_front(trials):
+    for t in pareto_front(trials)[-(most or 0) :]:
         table.add_row(str(t.number), _number(t.cost), _number(t.score))
     return table
 
@@ -127,8 +137,12 @@ def front_details(trials: Sequence[Trial], cost_unit: str = "s") -> Group:
     front = pareto_front(trials)
     blocks = [front[i : i + _BLOCK] for i in range(0, len(front), _BLOCK)]
     completed = sum(t.status == "completed" for t in trials)
+    if not front:
+        return Group(Text(f"no front yet: none of {len(trials)} trials has completed", style="bold"))
     title = Text(f"front: {len(front)} of {completed} completed trials", style="bold")
-    return Group(title, *(_front_block(block, cost_unit) for block in blocks))
+    shared, _ = shared_and_varying(trials)
+    rest = [Text("all trials: " + " ".join(f"{name}={value}" for name, value in shared.items()), style="dim")]
+    return Group(title, *(_front_block(block, cost_unit) for block in blocks), *(rest if shared else []))
 
 
 def _front_block(front: Sequence[Trial], cost_unit: str) -> Table:
@@ -148,10 +162,14 @@ def _cost_label(unit: str) -> str:
 
 
 def _number(value: object) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
-def _expected(mean: float | None, std: float | None = None) -> str:
-    if mean is None:
-        return ""
-    return f" (expected {mean:.3g})" if std is None else f" (expected {mean:.3g} ± {std:.2g})"
+def _bracketed(mean: float | None, std: float | None = None) -> str:
+    return "" if mean is None else f" ({_mean(mean, std)})"
+
+
+def _mean(mean: float | None, std: float | None = None) -> str:
+    return _number(mean) if mean is None or std is None else f"{_number(mean)} ± {std:.2g}"

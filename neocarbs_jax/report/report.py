@@ -2,13 +2,14 @@
 
 import csv
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import plotly.io
 from matplotlib.figure import Figure
 
 from neocarbs_jax.report import plots
+from neocarbs_jax.report.settings import settings_of, shared_and_varying
 from neocarbs_jax.study.ledger import PREDICTIONS, Trial, completed, pareto_front
 
 _PAGE = """<!doctype html>
@@ -24,7 +25,7 @@ _PAGE = """<!doctype html>
 </style></head><body>
 <h1>{title}</h1><p>{summary}</p>
 <div class="pair">{front}{spend}</div>{predictions}
-<h2>Front</h2><div class="scroll">{table}</div>{hyperparameters}
+<h2>Front</h2><div class="scroll">{table}</div>{settings}{hyperparameters}
 </body></html>
 """
 
@@ -68,7 +69,8 @@ def _page(trials: Sequence[Trial], log_axes: Mapping[str, bool], title: str, sco
         )
         for name, figure in figures.items()
     }
-    return _PAGE.format(title=html.escape(title), summary=_summary(trials), table=_front_table(trials), **divs)
+    texts = {"title": html.escape(title), "summary": _summary(trials), "settings": _settings_table(trials)}
+    return _PAGE.format(table=_front_table(trials), **texts, **divs)
 
 
 def _summary(trials: Sequence[Trial]) -> str:
@@ -78,16 +80,28 @@ def _summary(trials: Sequence[Trial]) -> str:
 
 
 def _front_table(trials: Sequence[Trial]) -> str:
+    """Return the front with its hyperparameters, and with the other settings that differ between trials."""
     front = pareto_front(trials)
-    names = list(front[0].values) if front else []
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ["trial", "cost", "score", *names])
-    rows = "".join(
-        "<tr>"
-        + "".join(f"<td>{_cell(cell)}</td>" for cell in (t.number, t.cost, t.score, *t.values.values()))
-        + "</tr>"
-        for t in front
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    if not front:
+        return "<p>No trial has completed yet.</p>"
+    _, varying = shared_and_varying(trials)
+    names = list(front[0].values) + [name for name in varying if name not in front[0].values]
+    rows = [(t.number, t.cost, t.score, *((settings_of(t) | t.values).get(name, "") for name in names)) for t in front]
+    return _table(["trial", "cost", "score", *names], rows)
+
+
+def _settings_table(trials: Sequence[Trial]) -> str:
+    """Return what all trials share, where trials keep their settings."""
+    shared, _ = shared_and_varying(trials)
+    if not shared:
+        return ""
+    return f"<h2>Settings of all trials</h2><div class='scroll'>{_table(['setting', 'value'], shared.items())}</div>"
+
+
+def _table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _cell(value: object) -> str:
@@ -95,15 +109,17 @@ def _cell(value: object) -> str:
 
 
 def write_csv(path: Path, trials: Sequence[Trial]) -> None:
-    """One row per trial: number, status, score, cost, predictions, reason, then the hyperparameters and attrs."""
+    """One row per trial: number, status, score, cost, predictions, reason, the hyperparameters, attrs and settings."""
     names = sorted({name for t in trials for name in t.values})
     attrs = sorted({name for t in trials for name, value in t.attrs.items() if isinstance(value, int | float | str)})
+    settings = {name: None for t in trials for name in settings_of(t) if name not in {*names, *attrs}}
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["trial", "status", "score", "cost", *PREDICTIONS, "reason", *names, *attrs])
+        writer.writerow(["trial", "status", "score", "cost", *PREDICTIONS, "reason", *names, *attrs, *settings])
         for t in trials:
             known = [getattr(t, name) for name in ("number", "status", "score", "cost", *PREDICTIONS, "reason")]
-            writer.writerow(known + [t.values.get(name) for name in names] + [t.attrs.get(name) for name in attrs])
+            columns = ((names, t.values), (attrs, t.attrs), (settings, settings_of(t)))
+            writer.writerow(known + [values.get(name) for chosen, values in columns for name in chosen])
 
 
 def write_png(path: Path, trials: Sequence[Trial], *, title: str, score_name: str, cost_name: str) -> None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from experiments import sweep
+from experiments.settings import assignments
 from neocarbs_jax.study import Study
 
 SMALL = ["--env", "pong", "--episodes", "4", "--set", "segment_length=8", "horizon=4", "num_envs=8"]
@@ -17,7 +18,7 @@ BUDGETS = ["--bounds", "total_steps=1e3,4e3"]
 def run_main(monkeypatch, folder, *args):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sweep, "keep_on_disk", lambda: None)
-    sweep.main(["--storage", "sqlite:///runs/sweep.db", *args])
+    sweep.main([*args] if "--storage" in args else ["--storage", "sqlite:///runs/sweep.db", *args])
 
 
 @pytest.mark.parametrize(
@@ -35,8 +36,15 @@ def run_main(monkeypatch, folder, *args):
         (["--bounds", "clip=1"], "`bounds` must read AXIS=LOW,HIGH; got 'clip=1'."),
         (["--set", "num_minibatches=6"], "`num_minibatches` must divide `num_envs`; got 6 and 64."),
         (["--set", "speed=6"], "got speed."),
+        (["--set", "learning_rate=-1"], "`set` must give learning_rate a number that is at least 0; got -1."),
+        (["--bounds", "tau=.5,2"], "`bounds` of tau must be at least 0, at most 1; got 2."),
+        (["--bounds", "tau=.1,nan"], "`bounds` of tau: `high` must be a finite number; got nan."),
+        (["--bounds", "tau=.1,.2", "--bounds", "tau=.1,.3"], "`bounds` must give tau once; got .1,.2 and .1,.3."),
+        (["--seed", "-1"], "`seed` must be from 0 to 4294967295; got -1."),
+        (["--out", "/proc/none/out"], "`out` must be a folder that can be written; got '/proc/none/out'"),
+        (["--storage", "sqlite:runs/a.db"], "`storage` must be a path, or read sqlite:///PATH; got"),
         (["--set", "clip=.2", "--bounds", "clip=.1,.2"], "`bounds` must name one of total_steps,"),
-        (["--strategy", "guess"], "`strategy` must be a Strategy or one of neocarbs,"),
+        (["--strategy", "guess"], "`strategy` must be one of neocarbs,"),
         (["--storage", "sqlite:////proc/none/sweep.db"], "`storage` must name a database that can be opened; got"),
     ],
 )
@@ -61,7 +69,7 @@ def test_a_study_of_the_same_name_over_another_space_is_refused(monkeypatch, tmp
 def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, capsys):
     storage = f"sqlite:///{tmp_path}/runs/sweep.db"
     made, other = (["tau=.1", "value_clip=inf", f"optimizer={optimizer}"] for optimizer in ("muon", "adam"))
-    study = Study.create(sweep.search_space([], sweep.assignments(made)), storage, name="pong")
+    study = Study.create(sweep.search_space([], assignments(made)), storage, name="pong")
     for _ in range(2):
         sweep.keep_settings(study, "pong", sweep.prepare(sweep.Sweep(set=tuple(made)), sweep.Progress(1)))
     kept = study.optuna_study.user_attrs["settings"]
@@ -74,6 +82,27 @@ def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, cap
     assert not Study.load(storage, name="pong").trials
 
 
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (["--seed", "1"], "got seed=0 there, 1 now."),
+        (["--strategy", "random"], "got strategy=neocarbs there, random now."),
+    ],
+)
+def test_a_study_is_not_continued_with_another_seed_or_strategy(monkeypatch, tmp_path, capsys, other, message):
+    Study.create(sweep.search_space(), f"sqlite:///{tmp_path}/runs/sweep.db", name="pong")
+    with pytest.raises(SystemExit) as refusal:
+        run_main(monkeypatch, tmp_path, *other)
+    assert refusal.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_bounds_that_are_given_twice_add_up():
+    space = sweep.search_space([("tau=.1,.2", "clip=.1,.2"), ("value=.1,.2",)])
+    ends = {name: (axis.low, axis.high) for name, axis in space.axes}
+    assert ends["tau"] == ends["clip"] == ends["value"] == (0.1, 0.2)
+
+
 def test_a_diverging_training_is_a_failed_trial_with_its_reason():
     config, params = sweep.Config(num_envs=8, segment_length=4, horizon=4, num_minibatches=1), sweep.Params()
     training = sweep.Training(sweep.make_env("pong"), config, params, num_episodes=2)
@@ -84,7 +113,7 @@ def test_a_diverging_training_is_a_failed_trial_with_its_reason():
 
 
 def test_none_is_a_reward_scale_too():
-    values = sweep.assignments(["reward_scale=none", "pool_size=none", "normalize_observations=true"])
+    values = assignments(["reward_scale=none", "pool_size=none", "normalize_observations=true"])
     assert values == {"reward_scale": "none", "pool_size": None, "normalize_observations": True}
 
 

@@ -1,0 +1,63 @@
+"""The compiled programs of a training, which `p3o train` and sweeps share, so that both give the same numbers."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from p3o_jax.evaluate import Evaluation, evaluate
+from p3o_jax.learner import State, init
+from p3o_jax.metrics import Metrics
+from p3o_jax.settings import Config, Params
+from p3o_jax.train import advance, make_train
+
+TO_THE_END = 2**30
+"""Updates that no training has: `advance` stops at the end of the budget."""
+
+Begin = Callable[[Any, Params], State]
+Advance = Callable[[State, Params, Any], tuple[State, Metrics]]
+Score = Callable[[State, Any], Evaluation]
+
+
+class Programs(NamedTuple):
+    """What a training is made of; a training that is cut into calls of `advance` is the same to the last bit.
+
+    Attributes:
+        begin: (key, params) -> state before the first update.
+        advance: (state, params, largest number of updates) -> (state, metrics).
+    """
+
+    begin: Begin
+    advance: Advance
+
+
+def shapes(tree: Any) -> Any:
+    """Return shapes and types of the arrays; a program that is compiled for them takes new and restored states.
+
+    Arrays themselves tell whether they are bound to a device, as restored ones are, which the compilation cache heeds.
+    """
+    return jax.eval_shape(lambda: tree)
+
+
+def check(config: Config, env: Any) -> None:
+    """Raise a ValueError if the environment does not fit the settings, or a segment the memory."""
+    make_train(config, env)
+
+
+def compile_training(config: Config, env: Any, params: Params) -> Programs:
+    """Compile the programs of a training; other values of `params` need no others."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    traced = shapes(params)
+    begin = jax.jit(lambda key, params: init(config, env, key, params))
+    state = jax.eval_shape(begin, key, traced)
+    step = jax.jit(lambda state, params, limit: advance(config, env, state, params, num_updates=limit))
+    limit = jax.ShapeDtypeStruct((), jnp.int32)
+    return Programs(begin.lower(key, traced).compile(), step.lower(state, traced, limit).compile())
+
+
+def compile_score(config: Config, env: Any, state: State, num_episodes: int, *, deterministic: bool = False) -> Score:
+    """Compile (state, key) -> evaluation; the state may be one of shapes only."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    score = jax.jit(lambda state, key: evaluate(config, env, state, key, num_episodes, deterministic=deterministic))
+    return score.lower(shapes(state), key).compile()
