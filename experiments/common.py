@@ -4,6 +4,7 @@ import collections
 import contextlib
 import difflib
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, TypeVar
 
@@ -48,10 +49,14 @@ def read(command: type[T], name: str, description: str | None, arguments: Sequen
 def user_errors() -> Iterator[None]:
     """Turn a `ValueError` of the block, which checks what the user gave, into one line and exit code 2.
 
-    So are an `OSError`, such as that of a full disk, and a device without memory left.
+    So are an `OSError`, such as that of a full disk, and a device without memory left. Warnings of ours are one line
+    each, too.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("default", message="Study|Attribute", category=UserWarning)
+            warnings.showwarning = lambda message, *_, **__: print(message, file=sys.stderr)
+            yield
     except RuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise

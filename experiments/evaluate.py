@@ -59,11 +59,12 @@ def score(run: saved.Saved, episodes: int, key: Any, *, deterministic: bool = Fa
 
 def describe(result: Evaluation) -> str:
     """Return one line on an evaluation."""
-    if not result.num_episodes:
-        return "no episode ended within the limit of steps: there is no score"
+    num_episodes = result.finished.size
+    unfinished = num_episodes - int(result.num_episodes)
     return (
         f"score {result.score_mean:.3f} ± {result.score_std:.3f}, return {result.return_mean:.3f}, "
-        f"{result.length_mean:.0f} steps, over {int(result.num_episodes)} episodes"
+        f"{result.length_mean:.0f} steps, over {num_episodes} episodes"
+        + (f"; {unfinished} still ran at the limit of steps, and count with what they had reached" if unfinished else "")
     )
 
 

@@ -20,7 +20,7 @@ from experiments import environments, programs, settings, sweep_study
 from experiments.common import Assignments, Repeated, check_at_least, check_seed, read, user_errors
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.objective import Training, assignments, make_env
-from experiments.sweep_study import keep_settings, take_back
+from experiments.sweep_study import check_settings, keep_settings
 from neocarbs_jax.report import report
 from neocarbs_jax.report.lookup import storage_url
 from neocarbs_jax.report.outputs import check_folder, folder_name
@@ -100,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name, storage = args.name or args.env, storage_url(args.storage)
             out = args.out or Path("runs") / folder_name(name)
             check_folder("out", out)
+            check_settings(storage, name, space, args.env, objective, args.strategy)
             study = Study.create(space, storage, name=name, seed=args.seed, strategy=args.strategy)
             keep_settings(study, args.env, objective, args.strategy)
             sweep(study, objective, progress, args, out)
@@ -159,7 +160,7 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
     except Stopped as stop:
         stopping.set()
         ended.wait(STOP_SECONDS)
-        take_back(study)
+        study.take_back()
         summarise(study, progress, out, args)
         leave(stop.signum, f"Stopped. The trials are in {args.storage}; the same command goes on from here.")
     summarise(study, progress, out, args)

@@ -1,17 +1,16 @@
 """What `p3o sweep` keeps with its study, so that a study is gone on with as it was made."""
 
 import dataclasses
-import os
-import platform
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from optuna.trial import TrialState
+import optuna
 
 from experiments.objective import Training
 from experiments.settings import RANGES, differences, flat, pairs
 from neocarbs_jax.space import Bounded, SearchSpace
 from neocarbs_jax.study import Study
+from neocarbs_jax.study.storages import open_storage
 
 
 def search_space(
@@ -43,35 +42,39 @@ def search_space(
     return SearchSpace(**axes)
 
 
+def check_settings(storage: str, name: str, space: SearchSpace, env: str, training: Training, strategy: str) -> None:
+    """Raise a ValueError if the storage holds a study of this name that was made with other settings."""
+    opened = open_storage(storage)
+    if name in optuna.get_all_study_names(opened):
+        _check(optuna.load_study(study_name=name, storage=opened), space, env, training, strategy)
+
+
 def keep_settings(study: Study, env: str, training: Training, strategy: str | None = None) -> None:
     """Enter what all trials share into the study; settings that are newer than the study count as unchanged.
 
     Raises:
-        ValueError: If the study was made with something else.
+        ValueError: If another worker was first, with something else.
     """
-    shared: dict[str, Any] = {"env": env, "episodes": training.num_episodes} | flat(training.config, training.params)
-    searched = [name for name, _ in study.space.axes]
-    shared = {name: value for name, value in shared.items() if name not in searched}
-    attrs = study.optuna_study.user_attrs
-    if "settings" not in attrs:
-        study.optuna_study.set_user_attr("settings", shared)
-    kept = study.optuna_study.user_attrs["settings"]  # another worker's, if it was first
-    kept = {name: value for name, value in kept.items() if not _is_close(value, shared.get(name))}
+    if "settings" not in study.optuna_study.user_attrs:
+        study.optuna_study.set_user_attr("settings", _shared(study.space, env, training))
+    _check(study.optuna_study, study.space, env, training, strategy)
+
+
+def _check(study: optuna.Study, space: SearchSpace, env: str, training: Training, strategy: str | None) -> None:
+    shared, attrs = _shared(space, env, training), study.user_attrs
+    kept = {key: value for key, value in attrs.get("settings", {}).items() if not _is_close(value, shared.get(key))}
+    kept = {key: value for key, value in kept.items() if key not in space.names}  # fixed before, searched now
     made = {"seed": attrs.get("seed", training.seed), "strategy": attrs.get("strategy", strategy)}
-    now = {"seed": training.seed, "strategy": strategy or made["strategy"]}
-    changed = differences(kept | made, shared | now)
+    changed = differences(kept | made, shared | {"seed": training.seed, "strategy": strategy or made["strategy"]})
     if changed:
-        raise ValueError(
-            f"`set` and the like must be as study {study.name!r} was made; got {'; '.join(changed)}. "
-            "Choose another `name`."
-        )
+        rule = f"`set` and the like must be as study {study.study_name!r} was made"
+        raise ValueError(f"{rule}; got {'; '.join(changed)}. Choose another `name`.")
 
 
-def take_back(study: Study) -> None:
-    """Mark the trials that this process runs as interrupted, which teaches the tuner nothing."""
-    for row in study.optuna_study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if (row.user_attrs.get("host"), row.user_attrs.get("process")) == (platform.node(), os.getpid()):
-            study.optuna_study.tell(row.number, state=TrialState.FAIL, skip_if_finished=True)
+def _shared(space: SearchSpace, env: str, training: Training) -> dict[str, Any]:
+    """Return the settings that all trials share: those that are not searched."""
+    settings: dict[str, Any] = {"env": env, "episodes": training.num_episodes} | flat(training.config, training.params)
+    return {name: value for name, value in settings.items() if name not in space.names}
 
 
 def _is_close(kept: Any, now: Any) -> bool:

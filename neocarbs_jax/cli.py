@@ -1,4 +1,4 @@
-"""Look at studies from the shell: list them, print a front, write a report, serve a dashboard."""
+"""Studies from the shell: list them, print a front, write a report, import past trials, serve a dashboard."""
 
 import dataclasses
 import os
@@ -15,6 +15,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from neocarbs_jax.adapters.csv_file import import_csv
 from neocarbs_jax.report import report
 from neocarbs_jax.report.lookup import find_study, storage_url, study_names
 from neocarbs_jax.report.outputs import check_folder, folder_name
@@ -96,6 +97,29 @@ class Report:
 
 
 @dataclasses.dataclass
+class Import:
+    """Add the trials of a CSV file to a study, such as the trials.csv of a report."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """With a header: a column for each axis, one for the score, one for the cost; others become attributes."""
+    storage: Storage
+    """Database of the study: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
+    name: Name = None
+    """The study; by default the only one of the storage."""
+    score: str = "score"
+    """Column of the score."""
+    cost: str = "cost"
+    """Column of the cost."""
+
+    def run(self, console: Console) -> None:
+        study = find_study(self.storage, self.name, console.print)
+        imported = import_csv(study, self.file, score=self.score, cost=self.cost)
+        for line in imported.skipped:
+            console.print(f"Left out {line}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{imported.added} trials added to {study.name!r}.")
+
+
+@dataclasses.dataclass
 class Dashboard:
     """Serve Optuna's dashboard of a storage (extra `dashboard`)."""
 
@@ -144,7 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, _end)
         signal.signal(signal.SIGINT, _end)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    command = tyro.cli(Studies | Front | Report | Dashboard, prog="neocarbs", description=__doc__, args=arguments)
+    command = tyro.cli(
+        Studies | Front | Report | Import | Dashboard, prog="neocarbs", description=__doc__, args=arguments
+    )
     try:
         command.run(Console())
     except ValueError as error:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import optuna
 
 from neocarbs_jax.study import Study, ledger
+from neocarbs_jax.study.storages import JOURNALS
 
 
 def storage_url(text: str) -> str:
-    """Return the URL of a storage, which may be given as the path of a SQLite file.
+    """Return the URL of a storage, which may be given as the path of a SQLite file or of a journal (.log, .journal).
 
     Raises:
         ValueError: The text is neither.
@@ -17,7 +18,7 @@ def storage_url(text: str) -> str:
         return text
     if not text or text.startswith("sqlite:"):
         raise ValueError(f"`storage` must be a path, or read sqlite:///PATH; got {text!r}.")
-    return f"sqlite:///{text}"
+    return f"journal:///{text}" if text.endswith(JOURNALS) else f"sqlite:///{text}"
 
 
 def study_names(storage: str) -> list[str]:
@@ -50,7 +51,4 @@ def find_study(storage: str, name: str | None, say: Callable[[str], object] = pr
             raise ValueError(f"`name` must be a study of the storage ({', '.join(known)}); got {given}.")
         say(f"The only study there is {known[0]!r}" + (f", not {name!r}." if name is not None else "."))
         name = known[0]
-    try:
-        return Study.load(url, name=name)
-    except KeyError as error:
-        raise ValueError(f"`name` must be a study that NeoCARBS made; got {name!r}, which keeps no {error}.") from error
+    return Study.load(url, name=name)

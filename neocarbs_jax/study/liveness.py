@@ -125,6 +125,12 @@ def release_dead(study: optuna.Study) -> list[int]:
     return [row.number for row in dead]
 
 
+def is_own(row: FrozenTrial) -> bool:
+    """Whether this process runs a row."""
+    worker = row.user_attrs.get("worker", {})
+    return (worker.get("token"), worker.get("process")) == (_TOKEN, os.getpid())
+
+
 def _is_dead(row: FrozenTrial) -> bool:
     worker = row.user_attrs.get("worker")
     if worker is None and "token" in row.user_attrs:  # of version 0.1.0

@@ -20,7 +20,8 @@ WAIT_SECONDS = 60.0
 """How long a locked database, or one whose connection was lost, is waited for."""
 
 _BUSY = re.compile(r"locked|busy|connection|starting up|shutting down|terminat|timeout|timed out", re.IGNORECASE)
-_JOURNALS = (".log", ".journal")
+JOURNALS = (".log", ".journal")
+"""Suffixes of journal files."""
 
 T = TypeVar("T")
 
@@ -101,7 +102,7 @@ def _as_url(storage: str | os.PathLike[str]) -> str:
     suffix = Path(text).suffix
     if isinstance(storage, str) and not suffix:
         raise ValueError(f"`storage` must be the URL of a database or the path of a file; got {text!r}.")
-    return f"journal:///{text}" if suffix in _JOURNALS else f"sqlite:///{text}"
+    return f"journal:///{text}" if suffix in JOURNALS else f"sqlite:///{text}"
 
 
 def _file_of(url: str) -> Path | None:

@@ -20,7 +20,7 @@ from neocarbs_jax import sweep
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.study import header, ledger, programs
 from neocarbs_jax.study.limits import TrialTimeout, in_this_process_alone, limited
-from neocarbs_jax.study.liveness import Pulse, release_dead
+from neocarbs_jax.study.liveness import Pulse, is_own, release_dead
 from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
 from neocarbs_jax.study.recorder import TAKEN_BACK, Recorder
 from neocarbs_jax.study.results import Result, describe, is_cost, read_result, to_float
@@ -239,6 +239,12 @@ class Study:
     def interrupt(self, trial: Trial) -> Trial:
         """Take a running trial back: it says nothing about its configuration, which may be proposed again."""
         return self._recorder.finish(trial, TrialState.FAIL, None, TAKEN_BACK)
+
+    def take_back(self) -> list[Trial]:
+        """Take back all trials that this process runs, as `interrupt` does; return them. For the end of a process."""
+        rows = patiently(self._ledger.get_trials, deepcopy=False, states=(TrialState.RUNNING,))
+        own = [ledger.from_frozen(row, self.space) for row in rows if is_own(row)]
+        return [self.interrupt(trial) for trial in own]
 
     def annotate(self, trial: Trial, *, values: Mapping[str, Any] | None = None, **attrs: Any) -> None:
         """Add attributes to a running trial.

@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from experiments import sweep
+from experiments.common import user_errors
 from experiments.settings import assignments
+from neocarbs_jax.space import Linear, SearchSpace
 from neocarbs_jax.study import Study
 
 SMALL = ["--env", "pong", "--episodes", "4", "--set", "segment_length=8", "horizon=4", "num_envs=8"]
@@ -57,13 +59,24 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(monkeypatch, tmp_path,
     assert not list(tmp_path.iterdir())
 
 
-def test_a_study_of_the_same_name_over_another_space_is_refused(monkeypatch, tmp_path, capsys):
-    Study.create(sweep.search_space(["clip=0.1,0.2"]), f"sqlite:///{tmp_path}/runs/sweep.db", name="pong")
+def test_a_study_of_another_task_is_refused(monkeypatch, tmp_path, capsys):
+    Study.create(SearchSpace(speed=Linear(0, 1)), f"sqlite:///{tmp_path}/runs/sweep.db", name="pong")
     with pytest.raises(SystemExit) as refusal:
         run_main(monkeypatch, tmp_path, "--env", "pong")
     assert refusal.value.code == 2
-    assert "`space` must be the one that study 'pong' was made with" in capsys.readouterr().err
+    assert "`space` must share an axis with the one of study 'pong' (speed)" in capsys.readouterr().err
     assert not Study.load(f"sqlite:///{tmp_path}/runs/sweep.db", name="pong").trials
+
+
+def test_other_bounds_are_said_in_one_line(tmp_path, capsys):
+    storage = f"sqlite:///{tmp_path}/sweep.db"
+    Study.create(sweep.search_space(), storage, name="pong")
+    with user_errors():
+        study = Study.create(sweep.search_space(["clip=0.1,0.2"]), storage, name="pong")
+    assert capsys.readouterr().err == (
+        "Study 'pong' goes on with its trials over another space: clip is Linear(0.1, 0.2).\n"
+    )
+    assert dict(study.space.axes)["clip"].high == 0.2
 
 
 def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, capsys):

@@ -44,9 +44,19 @@ def test_a_study_is_listed_printed_and_reported_by_its_path(run, study, capsys, 
     assert (tmp_path / "page" / "trials.csv").read_text().splitlines()[0].endswith("lr,horizon,key")
 
 
+def test_past_trials_are_imported(run, study, capsys, tmp_path):
+    (tmp_path / "past.csv").write_text("lr,accuracy,hours\n0.2,0.5,1\n5,0.7,2\nx,1,1\n")
+    run("import", "past.csv", "a.db", "--score", "accuracy", "--cost", "hours")
+    out = capsys.readouterr().out
+    assert "Left out line 4: `lr` must be a number; got 'x'" in out
+    assert "2 trials added to 'a:b'." in out
+    assert [t.score for t in study.trials] == [0.5, 0.7]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (["import", "none.csv", "a.db"], "`file` must be a CSV file that can be read; got 'none.csv'"),
         (["front", "b.db"], "`storage` must exist; got 'sqlite:///b.db'."),
         (["front", "sqlite:/a.db"], "`storage` must be a path, or read sqlite:///PATH"),
         (["report", "a.db", "--out", "a.db/out"], "`out` must be a folder that can be written; got 'a.db/out'"),
