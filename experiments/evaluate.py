@@ -64,7 +64,7 @@ def describe(result: Evaluation) -> str:
     return (
         f"score {result.score_mean:.3f} ± {result.score_std:.3f}, return {result.return_mean:.3f}, "
         f"{result.length_mean:.0f} steps, over {num_episodes} episodes"
-        + (f"; {unfinished} still ran at the limit of steps, and count with what they had reached" if unfinished else "")
+        + (f"; {unfinished} still ran at the limit, and count with what they had reached" if unfinished else "")
     )
 
 
