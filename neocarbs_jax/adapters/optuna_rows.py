@@ -17,6 +17,9 @@ from neocarbs_jax.study.trials import Status, Trial
 POINT = "neocarbs:point"
 """System attribute of a running trial: the parameters that were chosen for it, before it has any."""
 
+SECONDS = "neocarbs:seconds"
+"""System attribute: how long choosing them took, which is part of the trial's duration but not of its cost."""
+
 _SHORTEST = 1e-6  # seconds: what a trial costs at least where its duration counts
 
 Objective = int | str | None
@@ -88,7 +91,9 @@ class Roles:
             return float(cost) if isinstance(cost, int | float) else math.nan
         if isinstance(self.cost, int):
             return values[self.cost]
-        return max(row.duration.total_seconds(), _SHORTEST) if row.duration else math.nan
+        if row.duration is None:
+            return math.nan
+        return max(row.duration.total_seconds() - row.system_attrs.get(SECONDS, 0.0), _SHORTEST)
 
 
 def to_trial(study: optuna.Study, row: FrozenTrial, roles: Roles, space: SearchSpace) -> Trial:

@@ -8,6 +8,7 @@ study.optimize(objective, n_trials=100)      # objective calls trial.set_user_at
 """
 
 import threading
+import time
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +19,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from neocarbs_jax import sweep
-from neocarbs_jax.adapters.optuna_rows import POINT, Roles, groups, to_parameters, to_space, to_trial
+from neocarbs_jax.adapters.optuna_rows import POINT, SECONDS, Roles, groups, to_parameters, to_space, to_trial
 from neocarbs_jax.space import Linear, SearchSpace, to_optuna
 from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
 from neocarbs_jax.study.storages import patiently
@@ -93,6 +94,7 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
     ) -> dict[str, Any]:
         if not search_space:
             return {}
+        begin = time.perf_counter()
         roles = self._roles.of(study)
         with self._turn:  # so that each thread sees the point of the one before
             rows = [row for row in patiently(study.get_trials, deepcopy=False) if row.number < trial.number]
@@ -100,7 +102,8 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
             for space in self._spaces(search_space, rows):
                 values = self._values(study, trial, roles, space, rows)
                 parameters |= to_parameters(space, values, search_space)
-            patiently(study._storage.set_trial_system_attr, trial._trial_id, POINT, parameters)
+            for name, value in ((POINT, parameters), (SECONDS, time.perf_counter() - begin)):
+                patiently(study._storage.set_trial_system_attr, trial._trial_id, name, value)
         return parameters
 
     def sample_independent(

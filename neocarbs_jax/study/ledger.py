@@ -69,7 +69,7 @@ def enter(study: optuna.Study, row: Row, space: SearchSpace, suggestion: Trial) 
             patiently(study._storage.set_trial_param, row.trial_id, name, internal, distribution)
         except ValueError:  # no value of this axis, or one of another kind than the axis once had
             apart[name] = value
-    attrs = {name: getattr(suggestion, name) for name in PREDICTIONS}
+    attrs = {name: value for name in PREDICTIONS if (value := getattr(suggestion, name)) is not None}
     attrs |= {"values": apart} if apart else {}
     attrs |= {"fixed": dict(space.fixed)} if space.fixed else {}
     for name, value in attrs.items():

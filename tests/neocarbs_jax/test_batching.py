@@ -60,7 +60,7 @@ def test_surrogates_fitted_beside_failures_are_those_fitted_alone(jit):
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
         def refit(state):
-            return beliefs.refit(config.form, state.observations, state.fit, jnp.asarray(32, jnp.int32))
+            return beliefs.refit(config.form, state.observations, state.fit)
 
         together = jit(jax.vmap(refit))(stacked)
         single = jit(refit)

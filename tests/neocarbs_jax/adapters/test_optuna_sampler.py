@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from neocarbs_jax import optuna_sampler
-from neocarbs_jax.adapters.optuna_rows import Roles, groups
+from neocarbs_jax.adapters.optuna_rows import SECONDS, Roles, groups
 from neocarbs_jax.adapters.optuna_sampler import NeoCARBSSampler
 from neocarbs_jax.space import Choice, Integer, Log, SearchSpace
 
@@ -177,7 +177,11 @@ def test_one_objective_costs_its_duration():
     study.optimize(slow, n_trials=9)
     results = [Roles().of(study).result(study, row) for row in study.trials]
     assert [result.score for result in results] == [-row.value for row in study.trials]  # to be minimised
-    assert all(0.002 <= result.cost < 10 for result in results)
+    # Without the time that sampling took, which compiles programs of seconds.
+    durations = [row.duration.total_seconds() - row.system_attrs.get(SECONDS, 0.0) for row in study.trials]
+    assert [result.cost for result in results] == pytest.approx(durations)
+    assert all(duration >= 0.002 for duration in durations)
+    assert sum(row.duration.total_seconds() for row in study.trials) > 2 * sum(durations)
 
 
 def test_a_user_attribute_can_be_the_cost():

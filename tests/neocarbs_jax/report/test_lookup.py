@@ -59,7 +59,7 @@ def test_a_storage_without_studies_and_one_of_others_are_refused(tmp_path):
     with pytest.raises(ValueError, match="`storage` must hold a study; got"):
         lookup.find_study(url, None)
     optuna.create_study(storage=url, study_name="theirs")
-    with pytest.raises(ValueError, match="`name` must be a study that NeoCARBS made; got 'theirs'"):
+    with pytest.raises(ValueError, match="`name` must be that of a study that NeoCARBS made; 'theirs' has no"):
         lookup.find_study(url, "theirs")
 
 
