@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -13,6 +13,7 @@ from typing import Annotated
 import optuna
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from neocarbs_jax.adapters.csv_file import import_csv
@@ -48,13 +49,13 @@ class Studies:
         for name in names:
             study = optuna.load_study(study_name=name, storage=storage)
             if "space" not in study.user_attrs:
-                table.add_row(name, "made by something else than NeoCARBS")
+                table.add_row(escape(name), "made by something else than NeoCARBS")
                 continue
             trials = ledger.read(study)
             count = {status: sum(t.status == status for t in trials) for status in ("completed", "failed", "running")}
             best = max((t.score for t in trials if t.score is not None), default=None)
             cost = sum(t.cost or 0.0 for t in trials)
-            table.add_row(name, *map(str, count.values()), "" if best is None else f"{best:.4g}", f"{cost:.4g}")
+            table.add_row(escape(name), *map(str, count.values()), "" if best is None else f"{best:.4g}", f"{cost:.4g}")
         console.print(table)
 
 
@@ -68,7 +69,7 @@ class Front:
     """The study; by default the only one of the storage."""
 
     def run(self, console: Console) -> None:
-        study = find_study(self.storage, self.name, console.print)
+        study = find_study(self.storage, self.name, _say(console))
         console.print(front_details(study.trials, cost_unit=""))
 
 
@@ -86,7 +87,7 @@ class Report:
     def run(self, console: Console) -> None:
         if self.out is not None:
             check_folder("out", self.out)
-        study = find_study(self.storage, self.name, console.print)
+        study = find_study(self.storage, self.name, _say(console))
         out = self.out or Path("runs") / folder_name(study.name)
         check_folder("out", out)
         trials = study.trials
@@ -112,11 +113,11 @@ class Import:
     """Column of the cost."""
 
     def run(self, console: Console) -> None:
-        study = find_study(self.storage, self.name, console.print)
+        study = find_study(self.storage, self.name, _say(console))
         imported = import_csv(study, self.file, score=self.score, cost=self.cost)
         for line in imported.skipped:
             console.print(f"Left out {line}", soft_wrap=True, highlight=False, markup=False)
-        console.print(f"{imported.added} trials added to {study.name!r}.")
+        _say(console)(f"{imported.added} trials added to {study.name!r}.")
 
 
 @dataclasses.dataclass
@@ -139,6 +140,11 @@ class Dashboard:
         storage = ledger.open_storage(storage_url(self.storage), must_exist=True)
         console.print(f"http://{self.host}:{self.port} (Ctrl-C ends it)", soft_wrap=True)
         optuna_dashboard.run_server(storage, host=self.host, port=self.port)
+
+
+def _say(console: Console) -> Callable[[str], None]:
+    """Return a function that prints text as it is, whatever brackets a name has."""
+    return lambda text: console.print(text, soft_wrap=True, markup=False)
 
 
 def check_address(host: str, port: int) -> None:

@@ -50,6 +50,9 @@ def import_csv(study: Study, file: Path, *, score: str = "score", cost: str = "c
             reader = csv.DictReader(lines)
             columns = reader.fieldnames or []
             wanted = [*study.space.names, score, cost]
+            twice = sorted({name for name in columns if columns.count(name) > 1})
+            if twice:
+                raise ValueError(f"`file` must have columns of different names; got {', '.join(twice)} twice.")
             missing = [name for name in wanted if name not in columns and name not in study.defaults]
             if missing:
                 raise ValueError(f"`file` must have the columns {', '.join(wanted)}; {', '.join(missing)} is missing.")
@@ -76,7 +79,7 @@ def _add(study: Study, row: Mapping[str | None, Any], score: str, cost: str) -> 
     measured = math.nan if status in _FAILED else _number(score, row[score])
     if math.isnan(measured):
         attrs["reason"] = row.get("reason") or "it has no score"
-    study.add(values, measured, _number(cost, row[cost]), **attrs)
+    study.add(values, measured, _number(cost, row[cost]), attrs=attrs)
 
 
 def _number(name: str, text: str | None) -> float:

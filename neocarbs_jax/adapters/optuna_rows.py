@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from neocarbs_jax.space import SearchSpace, from_optuna, from_parameter, to_parameter
-from neocarbs_jax.study.results import Result
+from neocarbs_jax.space import Choice, Integer, SearchSpace, from_optuna, from_parameter, to_parameter
+from neocarbs_jax.study.results import Result, to_float
 from neocarbs_jax.study.trials import Status, Trial
 
 POINT = "neocarbs:point"
@@ -88,7 +88,7 @@ class Roles:
     def _cost(self, row: FrozenTrial, values: Sequence[float]) -> float:
         if self.cost_attr is not None:
             cost = row.user_attrs.get(self.cost_attr, math.nan)
-            return float(cost) if isinstance(cost, int | float) else math.nan
+            return to_float(self.cost_attr, cost) if isinstance(cost, int | float) else math.nan
         if isinstance(self.cost, int):
             return values[self.cost]
         if row.duration is None:
@@ -136,13 +136,27 @@ def to_space(distributions: Mapping[str, BaseDistribution]) -> SearchSpace | Non
     for name, distribution in distributions.items():
         if not distribution.single():
             try:
-                axes[name] = dict(from_optuna({name: distribution}).axes)[name]
+                axis = dict(from_optuna({name: distribution}).axes)[name]
+                high = getattr(axis, "high", 0)
+                if isinstance(axis, Integer) and max(abs(axis.low), high) >= 2**53:
+                    continue  # beyond what a float counts: drawn at random
+                axes[name] = axis
             except (ValueError, KeyError):  # such as True beside 1: drawn at random
                 continue
     return SearchSpace(**axes) if axes else None
 
 
-def to_parameters(space: SearchSpace, values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return the values of these names as Optuna's parameters."""
+def to_parameters(
+    space: SearchSpace, values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> dict[str, Any]:
+    """Return the values of the names that have distributions as parameters of these."""
     axes = dict(space.axes)
-    return {name: to_parameter(axes[name], values[name]) for name in names if name in axes}
+    parameters = {}
+    for name, distribution in distributions.items():
+        if name in axes:
+            axis, value = axes[name], values[name]
+            parameters[name] = to_parameter(axis, value)
+            if isinstance(axis, Choice) and isinstance(distribution, CategoricalDistribution):
+                same = [choice for choice in distribution.choices if axis.index(choice) == axis.index(value)]
+                parameters[name] = same[0] if same else parameters[name]  # as Optuna has it, tuples too
+    return parameters

@@ -37,7 +37,7 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
 
     Args:
         space: what is searched; names and bounds are those that the objective suggests. None for what it suggests.
-        seed: of the suggestions.
+        seed: of the suggestions; None for another one each time.
         score: index or metric name of the objective that is the score; None where one objective is to be maximised and
             the other minimised, or there is one only.
         cost: index or metric name of the objective that is the cost; None likewise.
@@ -54,7 +54,7 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
         self,
         space: SearchSpace | None = None,
         *,
-        seed: int = 0,
+        seed: int | None = 0,
         score: int | str | None = None,
         cost: int | str | None = None,
         cost_attr: str | None = None,
@@ -67,7 +67,8 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
             raise ValueError(f"`n_startup_trials` must be at least 1; got {n_startup_trials}.")
         sweep.Config(space or SearchSpace(any=Linear(0, 1)), capacity=MIN_CAPACITY, **options)  # says now what is wrong
         self._space, self._options = space, options
-        self._seed, self._num_startup = seed, n_startup_trials
+        self._seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+        self._num_startup = n_startup_trials
         self._roles = Roles(score, cost, cost_attr)
         self._memories: dict[SearchSpace, Memory] = {}
         self._read: dict[tuple[SearchSpace, int], tuple[FrozenTrial, Trial]] = {}

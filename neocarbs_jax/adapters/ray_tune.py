@@ -19,6 +19,7 @@ except ImportError as error:
 
 from neocarbs_jax.space import nest
 from neocarbs_jax.study import Study, Trial
+from neocarbs_jax.study.results import to_float
 
 
 class NeoCARBSSearch(Searcher):
@@ -57,6 +58,10 @@ class NeoCARBSSearch(Searcher):
                 raise ValueError(
                     f"`budget` must name axes of the study ({', '.join(study.space.names)}); got {name!r}."
                 )
+        names = [*study.space.names, *dict(study.space.fixed)]
+        for name in names:
+            if any(other.startswith(f"{name}/") for other in names):
+                raise ValueError(f"Names of the space must not be prefixes of others, for Ray; got {name!r}.")
         self._study, self._score, self._cost, self._budget = study, score, cost, dict(budget or {})
         self._numbers: dict[str, int] = {}
 
@@ -77,19 +82,25 @@ class NeoCARBSSearch(Searcher):
         if error or missing:
             self._study.fail(trial, "it raised in Ray" if error else f"it did not report {' and '.join(missing)}")
             return
-        got = {axis: result[metric] for axis, metric in self._budget.items() if metric in result}
+        try:
+            self._tell(trial, result)
+        except (TypeError, ValueError) as mistake:  # in what was reported: raised here it would end the whole search
+            self._study.fail(trial, f"it reported what cannot be: {mistake}")
+
+    def _tell(self, trial: Trial, result: Mapping[str, Any]) -> None:
+        """Record a result, with the budget that the trial got where that is less than it was asked for."""
+        got = {axis: to_float(metric, result[metric]) for axis, metric in self._budget.items() if metric in result}
         short = {axis: value for axis, value in got.items() if value < trial.values.get(axis, -math.inf)}
+        short = {axis: int(value) if value.is_integer() else value for axis, value in short.items()}
         attrs: dict[str, Any] = {"training_iteration": result.get("training_iteration")}
         if short:
             attrs |= {"stopped_early": True}
             if trial.status == "running":
                 self._study.annotate(trial, values=short)
             trial = dataclasses.replace(trial, values={**trial.values, **short})
-        try:
-            sign = -1.0 if self._mode == "min" else 1.0
-            self._study.tell(trial, sign * result[self._score], result[self._cost], **attrs)
-        except (TypeError, ValueError) as mistake:  # in what was reported: raised here it would end the whole search
-            self._study.fail(trial, f"it reported what cannot be: {mistake}")
+        sign = -1.0 if self._mode == "min" else 1.0
+        score, cost = (to_float(name, result[name]) for name in (self._score, self._cost))
+        self._study.tell(trial, sign * score, cost, **attrs)
 
     def _find(self, trial_id: str) -> Trial | None:
         """The trial of this identifier, whichever driver started it."""

@@ -44,6 +44,10 @@ class Bounded:
     size: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):
+                object.__setattr__(self, field.name, value.item())
         _check(_is_number(self.low), "low", "be a finite number", self.low)
         _check(_is_number(self.high), "high", "be a finite number", self.high)
         _check(self.low < self.high, "low", "be less than `high`", (self.low, self.high))

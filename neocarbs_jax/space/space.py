@@ -142,12 +142,23 @@ class SearchSpace:
                 columns.append(np.full(axis.size, np.nan) if index is None else axis.to_unit(np.asarray(index)))
             elif isinstance(value, int | float | np.number):
                 coordinate = axis.to_unit if axis.contains(value) else axis.position
-                with np.errstate(all="ignore"):
-                    columns.append(np.atleast_1d(coordinate(np.asarray(value, np.float64))))
+                try:
+                    with np.errstate(all="ignore"):
+                        columns.append(np.atleast_1d(coordinate(np.asarray(value, np.float64))))
+                except OverflowError:  # a whole number beyond the largest float
+                    return None
             else:
                 return None
         point = np.concatenate(columns)
         return point if np.all(np.isfinite(point)) else None
+
+    def can_be(self, name: str, value: Any) -> bool:
+        """Whether a value has a place on the axis of that name, within its bounds or beyond; whole where it counts."""
+        axis = dict(self.axes)[name]
+        counts = isinstance(axis, Integer | Pow2)
+        if counts and isinstance(value, float | np.floating) and not float(value).is_integer():
+            return False
+        return SearchSpace(**{name: axis}).place({name: value}) is not None
 
     def validate(self, values: Mapping[str, Any]) -> None:
         """Raise a `ValueError` that names the first missing, unknown or impossible value."""

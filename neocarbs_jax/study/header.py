@@ -1,10 +1,12 @@
 """What a study says of itself, in its storage: the space that it searches, its seed, its options; and their changes."""
 
 import dataclasses
+import time
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
@@ -22,6 +24,7 @@ FORMAT = 2
 
 _DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 _PLAIN = ("warp", "aggression", "resample_every", "budget", "trial_cap", "delta")
+_WRITING_SECONDS = 2.0
 _OPTIONS = ("strategy", *_PLAIN, "kernel_fn")
 
 
@@ -62,12 +65,15 @@ def create(
 ) -> Header:
     """Make the study, or open the one of this name and note what is new about it; `Study.create` has the arguments."""
     described = spaces.to_dict(space)
-    study = patiently(_create, storage, name)
-    attrs = study.user_attrs
+    if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**63):
+        raise ValueError(f"`seed` must be a whole number from 0 to 2**63 - 1; got {seed!r}.")
+    study, is_mine = patiently(_create, storage, name)
     if study.directions != _DIRECTIONS:
         got = ", ".join(direction.name.lower() for direction in study.directions)
         raise ValueError(f"`name` must be that of a study with directions maximize, minimize; {name!r} has {got}.")
-    if "space" not in attrs:
+    if not is_mine:
+        _wait_for_space(study)
+    if "space" not in study.user_attrs:
         if not adopt and patiently(study.get_trials, deepcopy=False):
             raise ValueError(
                 f"`name` must be that of a new study, or of one that NeoCARBS made; {name!r} was made by another tool. "
@@ -75,18 +81,23 @@ def create(
             )
         with quiet_optuna():
             patiently(study.set_metric_names, ["score", "cost"])
-        _write(study, {"format": FORMAT, "seed": seed or 0, **_kept(options), "space": described})
-        return Header(study, space, seed or 0, options, {})
+        seed = int(seed or 0)
+        _write(study, {"format": FORMAT, "seed": seed, **_kept(options, {}), "space": described})
+        return Header(study, space, seed, options, {})
     _check_format(study)
     before = read(study)
+    merged = {**before.options, **options}
+    sweep.Config(space, **merged)  # says now what does not fit together, before anything is written
     filled = _changed_space(study, before, space, described, defaults)
     if seed is not None and seed != before.seed:
         warnings.warn(f"Study {name!r} keeps its seed, {before.seed}; got {seed}.", stacklevel=3)
-    changed = [option for option in options if options[option] != before.options.get(option, _default(option))]
+    unkept = study.user_attrs.get("unkept", [])
+    known = {name: before.options.get(name, _default(name)) for name in options}
+    changed = [name for name in options if name not in unkept and options[name] != known[name]]
     if changed:
-        _write(study, _kept({**before.options, **options}))
-        warnings.warn(f"Study {name!r} goes on with other options: {', '.join(changed)}.", stacklevel=3)
-    return Header(study, space, before.seed, {**before.options, **options}, filled)
+        _write(study, _kept(merged, study.user_attrs))
+        warnings.warn(f"Study {study.study_name!r} goes on with other options: {', '.join(changed)}.", stacklevel=3)
+    return Header(study, space, before.seed, merged, filled)
 
 
 def load(storage: BaseStorage, name: str) -> Header:
@@ -98,7 +109,9 @@ def load(storage: BaseStorage, name: str) -> Header:
         raise ValueError(f"`name` must be a study of the storage ({known}); got {name!r}.") from error
     if "space" not in study.user_attrs:
         rule = "`name` must be that of a study that NeoCARBS made"
-        raise ValueError(f"{rule}; {name!r} has no search space. Study.create(space, ..., adopt=True) takes it over.")
+        raise ValueError(
+            f"{rule}; {name!r} has no search space. In Python, Study.create(space, storage, adopt=True) takes it over."
+        )
     _check_format(study)
     return read(study)
 
@@ -123,10 +136,23 @@ def missing_options(header: Header, options: Mapping[str, Any]) -> list[str]:
     return [name for name in unkept if name not in options]
 
 
-def _create(storage: BaseStorage, name: str) -> optuna.Study:
+def _create(storage: BaseStorage, name: str) -> tuple[optuna.Study, bool]:
+    """The study, and whether it was made here."""
     if name in optuna.get_all_study_names(storage):
-        return optuna.load_study(study_name=name, storage=storage)
-    return optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS, load_if_exists=True)
+        return optuna.load_study(study_name=name, storage=storage), False
+    try:
+        return optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS), True
+    except optuna.exceptions.DuplicatedStudyError:
+        return optuna.load_study(study_name=name, storage=storage), False
+
+
+def _wait_for_space(study: optuna.Study) -> None:
+    """Give another worker, which has just made the study, the time to say what it searches."""
+    end = time.monotonic() + _WRITING_SECONDS
+    while "space" not in study.user_attrs and not patiently(study.get_trials, deepcopy=False):
+        if time.monotonic() > end:
+            return
+        time.sleep(0.05)
 
 
 def _check_format(study: optuna.Study) -> None:
@@ -141,25 +167,35 @@ def _changed_space(
 ) -> dict[str, Any]:
     """Note the new space, say what changed, and return the values that old trials have on new axes."""
     stored = study.user_attrs["space"]
-    filled = {name: value for name, value in before.defaults.items() if name in space.names}
+    filled = dict(before.defaults)
     if stored == described:
         return filled
-    old, new = dict(before.space.axes), dict(space.axes)
+    old, new, fixed = dict(before.space.axes), dict(space.axes), dict(before.space.fixed)
+    for name, value in defaults.items():
+        if name not in new or not space.can_be(name, value):
+            raise ValueError(
+                f"`defaults` must be values of axes of the space ({', '.join(new)}); got {name}={value!r}."
+            )
     if not set(old) & set(new):
         rule = f"`space` must share an axis with the one of study {study.study_name!r} ({', '.join(old)})"
         raise ValueError(f"{rule}; got {', '.join(new)}. Choose another `name` for another task.")
     center = space.from_unit(space.center)
     for name in new:
-        if name not in old and name not in dict(before.space.fixed):
-            filled[name] = defaults.get(name, filled.get(name, center[name]))
+        if name not in old:
+            value = defaults.get(name, fixed.get(name, filled.get(name, center[name])))
+            filled[name] = value.item() if isinstance(value, np.generic) else value
     gone = [name for name in old if name not in new]
     said = [
-        *(f"{name} is new ({filled[name]!r} in earlier trials)" for name in new if name in filled and name not in old),
-        *(f"{name} is searched" for name in new if name in dict(before.space.fixed)),
+        *(
+            f"{name} is new ({filled[name]!r} in earlier trials)"
+            for name in new
+            if name not in old and name not in fixed
+        ),
+        *(f"{name} is searched" for name in new if name in fixed),
         *([f"not searched any more: {', '.join(gone)}"] if gone else []),
         *(f"{name} is {_text(new[name])}" for name in new if name in old and new[name] != old[name]),
     ]
-    _write(study, {"space": described, "defaults": filled})
+    _write(study, {"defaults": filled, "space": described})
     if said:
         message = f"Study {study.study_name!r} goes on with its trials over another space: {'; '.join(said)}."
         warnings.warn(message, stacklevel=4)
@@ -174,11 +210,11 @@ def _text(axis: Axis) -> str:
     return f"{type(axis).__name__}({', '.join(required + others)})"
 
 
-def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as attributes of a study; of what JSON has no form for, the name."""
+def _kept(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as attributes of a study that had those before; of what JSON has no form for, the name."""
     kept = {name: options[name] for name in _PLAIN if name in options}
-    unkept = []
-    attrs: dict[str, Any] = {}
+    unkept = [name for name in before.get("unkept", []) if name not in options]
+    attrs: dict[str, Any] = {"strategy": before.get("strategy", "neocarbs")}
     if "strategy" in options:
         strategy = options["strategy"]
         strategy = STRATEGIES[strategy]() if isinstance(strategy, str) else strategy
@@ -189,7 +225,7 @@ def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
             unkept.append("strategy")
     if options.get("kernel_fn", MATERN_LINEAR) is not MATERN_LINEAR:
         unkept.append("kernel_fn")
-    return {"strategy": "neocarbs", **attrs, "options": kept, "unkept": unkept}
+    return {**attrs, "options": kept, "unkept": unkept}
 
 
 def _fields(strategy: Strategy) -> dict[str, Any]:

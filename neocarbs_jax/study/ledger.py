@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from neocarbs_jax.space import SearchSpace, from_parameter, to_optuna, to_parameter
@@ -55,8 +56,9 @@ def new_row(study: optuna.Study) -> Row:
 
 
 def queued_values(row: Row, space: SearchSpace) -> dict[str, Any]:
-    """What the queue says of a row's values; nothing for a row that was not queued."""
-    return {name: from_parameter(axis, row.queued[name]) for name, axis in space.axes if name in row.queued}
+    """What the queue says of a row's values, as far as they can be values of their axes."""
+    values = {name: from_parameter(axis, row.queued[name]) for name, axis in space.axes if name in row.queued}
+    return {name: value for name, value in values.items() if space.can_be(name, value)}
 
 
 def enter(study: optuna.Study, row: Row, space: SearchSpace, suggestion: Trial) -> None:
@@ -112,32 +114,37 @@ def add_row(study: optuna.Study, space: SearchSpace, values: Mapping[str, Any], 
         else:
             parameters[name], distributions[name] = value, distribution
     attrs = dict(result.attrs)
-    attrs |= {"values": apart} if apart else {}
     attrs |= {"fixed": dict(space.fixed)} if space.fixed else {}
     flaw = result.flaw
     if flaw is not None:
-        attrs["reason"] = attrs.get("reason", flaw)
+        attrs["reason"] = str(attrs.get("reason") or flaw)
         attrs |= {"cost": result.cost} if math.isfinite(result.cost) else {}
-    row = create_trial(
-        state=TrialState.COMPLETE if flaw is None else TrialState.FAIL,
-        params=parameters,
-        distributions=distributions,
-        values=[result.score, result.cost] if flaw is None else None,
-        user_attrs=attrs,
-    )
-    trial_id = patiently(study._storage.create_new_trial, study._study_id, template_trial=row)
-    return study._storage.get_trial(trial_id).number
+
+    def create(parameters: dict[str, Any], apart: dict[str, Any]) -> int:
+        row = create_trial(
+            state=TrialState.COMPLETE if flaw is None else TrialState.FAIL,
+            params=parameters,
+            distributions={name: distributions[name] for name in parameters},
+            values=[result.score, result.cost] if flaw is None else None,
+            user_attrs=attrs | ({"values": apart} if apart else {}),
+        )
+        return patiently(study._storage.create_new_trial, study._study_id, template_trial=row)
+
+    try:
+        trial_id = create(parameters, apart)
+    except ValueError:  # the study's parameter of some name is of another kind
+        trial_id = create({}, {**parameters, **apart})
+    return patiently(study._storage.get_trial, trial_id).number
 
 
 def _widened(distribution: Any, value: Any) -> Any:
     """The distribution, wide enough for the value; None where there is no such one."""
-    if not isinstance(distribution, optuna.distributions.CategoricalDistribution):
+    if not isinstance(distribution, CategoricalDistribution):
         try:
             low, high = min(distribution.low, value), max(distribution.high, value)
             if (low, high) != (distribution.low, distribution.high):
-                step = None if isinstance(value, float) else 1
-                step = None if distribution.log and isinstance(value, float) else step
-                distribution = type(distribution)(low, high, log=distribution.log, step=step)
+                step = {"step": 1} if isinstance(distribution, IntDistribution) else {}
+                distribution = type(distribution)(low, high, log=distribution.log, **step)
         except (TypeError, ValueError):
             return None
     try:

@@ -4,14 +4,15 @@ import functools
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 Function = Callable[[dict[str, Any]], Any]
 
 
-class TrialTimeout(Exception):
-    """A trial took longer than its time limit."""
+class TrialTimeout(BaseException):
+    """A trial took longer than its time limit. No `Exception`, as those that an objective catches are its own."""
 
 
 def limited(objective: Function, seconds: float | None) -> Function:
@@ -33,13 +34,16 @@ def limited(objective: Function, seconds: float | None) -> Function:
         def ring(signum: int, frame: object) -> None:
             raise TrialTimeout(f"it took longer than {seconds:g} seconds")
 
+        begin = time.monotonic()
         before = signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)  # another alarm, of the user's or of a limit
         try:
             return objective(values)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+            if left:
+                signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - begin), 1e-3), interval)
 
     return run
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +30,9 @@ _STATUS = {
     "completed": sweep.Status.SUCCESS,
     "failed": sweep.Status.FAILED,
 }
+
+
+_ONE_AT_A_TIME = threading.RLock()  # limits of two threads that overlap would outlast both
 
 
 @functools.cache
@@ -92,7 +96,7 @@ def propose(
     n = len(trials)
     config = dataclasses.replace(config, capacity=max(config.capacity, 1 << n.bit_length()))
     # Matrices are small: threads of BLAS cost more than they bring, on a busy machine twenty times as much.
-    with _thread_pools().limit(limits=1, user_api="blas"), double_precision():
+    with _ONE_AT_A_TIME, _thread_pools().limit(limits=1, user_api="blas"), double_precision():
         _compile_ahead(config, n)
         suggestion = None
         if n == 0:

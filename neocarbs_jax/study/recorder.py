@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
@@ -34,7 +35,7 @@ class Recorder:
         """End a trial with its result, or as failed for a reason or for a flaw of the result."""
         kept, complaints = plain(result.attrs)
         attrs = their_attrs(kept)
-        reason = reason or result.flaw
+        reason = result.flaw if reason is None else reason
         if reason is None:
             ended = self.finish(trial, TrialState.COMPLETE, result, attrs)
         else:
@@ -56,15 +57,23 @@ class Recorder:
         except UpdateFinishedTrialError as error:
             row = patiently(self._study._storage.get_trial, trial_id)
             ended = from_frozen(row, self._space)
-            if (row.state, row.values) == (state, values) and state == TrialState.COMPLETE:
+            marks = [name for name in ("reason", *TAKEN_BACK) if name in attrs]
+            same = (row.state, row.values) == (state, values) and (marks or values)
+            if same and all(attrs[mark] == row.user_attrs.get(mark) for mark in marks):
                 return ended  # told before a connection broke
-            if ended.status != "interrupted" or TAKEN_BACK.keys() <= row.user_attrs.keys():
+            if ended.status != "interrupted" or TAKEN_BACK.keys() <= row.user_attrs.keys() or self._late(trial.number):
                 rule = "`trial` must be running"
                 raise ValueError(f"{rule}; got trial {trial.number}, {ended.status}.") from error
             if result is None:
                 return ended
-            return self._add(trial.values, result, {**attrs, "late_result_of": trial.number})
+            before = {name: value for name, value in row.user_attrs.items() if name not in ("worker", "beat", "values")}
+            return self._add(trial.values, result, {**before, **attrs, "late_result_of": trial.number})
         return self.read(trial.number)
+
+    def _late(self, number: int) -> bool:
+        """Whether a row holds the late result of a trial."""
+        rows = patiently(self._study.get_trials, deepcopy=False)
+        return any(row.user_attrs.get("late_result_of") == number for row in rows)
 
     def end(
         self,
@@ -79,8 +88,13 @@ class Recorder:
         Raises:
             UpdateFinishedTrialError: if it has ended already.
         """
-        _complain(ledger.end(self._study, trial_id, state, values, attrs))
+        try:
+            complaints = ledger.end(self._study, trial_id, state, values, attrs)
+        except UpdateFinishedTrialError:
+            self._pulse.discard(number)
+            raise
         self._pulse.discard(number)
+        _complain(complaints)
 
     def annotate(self, trial: Trial, values: Mapping[str, Any], attrs: Mapping[str, Any]) -> None:
         """Add attributes to a running trial, and values that turned out others than those it was asked for."""
@@ -107,14 +121,15 @@ class Recorder:
     def add(self, values: Mapping[str, Any], result: Result, attrs: Mapping[str, Any]) -> Trial:
         """Add a trial that ended elsewhere; `reason` among the attributes says why it failed."""
         kept, complaints = plain(attrs)
-        ours = {"reason": kept.pop("reason")} if result.flaw and "reason" in kept else {}
+        ours = {"reason": str(kept.pop("reason") or result.flaw)} if result.flaw and "reason" in kept else {}
         added = self._add(values, result, {**their_attrs(kept), **ours})
         _complain(complaints)
         return added
 
     def _add(self, values: Mapping[str, Any], result: Result, attrs: Mapping[str, Any]) -> Trial:
         row = Result(result.score, result.cost, attrs)
-        return self.read(ledger.add_row(self._study, self._space, values, row))
+        numbers = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+        return self.read(ledger.add_row(self._study, self._space, numbers, row))
 
     def check_values(self, values: Mapping[str, Any]) -> None:
         """Raise a ValueError for a name that is none of the space's, or a value that its axis cannot have."""
@@ -124,8 +139,11 @@ class Recorder:
                 rule = f"`values` must be of axes of the space ({', '.join(self._space.names)})"
                 raise ValueError(f"{rule}; got {name!r}.")
         for name, axis in self._space.axes:
-            if name in values and SearchSpace(**{name: axis}).place(values) is None:
+            if name in values and not self._space.can_be(name, values[name]):
                 raise ValueError(f"`{name}` must be a value of {axis}, or beyond its bounds; got {values[name]!r}.")
+        for name, value in self._space.fixed:
+            if values.get(name, value) != value:
+                raise ValueError(f"`{name}` must be {value!r}, its fixed value; got {values[name]!r}.")
 
     def read(self, number: int) -> Trial:
         """One row, without the others."""
@@ -137,7 +155,8 @@ class Recorder:
 
     def _parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         axes = dict(self._space.axes)
-        return {name: to_parameter(axes[name], value) for name, value in values.items() if name in axes}
+        known = {name: to_parameter(axes[name], value) for name, value in values.items() if name in axes}
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in known.items()}
 
 
 def _complain(complaints: list[str]) -> None:

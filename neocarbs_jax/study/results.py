@@ -44,7 +44,7 @@ def read_result(returned: Any) -> Result:
         TypeError: if it is something else, which is an error of the program and not of the configuration.
     """
     rule = "An objective must return (score, cost) or (score, cost, attributes)"
-    is_row = isinstance(returned, Sequence) and not isinstance(returned, str | bytes)
+    is_row = isinstance(returned, Sequence) and not isinstance(returned, str | bytes | bytearray)
     if not is_row and getattr(returned, "ndim", 0) != 1:
         raise TypeError(f"{rule}; got {_shown(returned)}.")
     if len(returned) not in (2, 3):
@@ -65,11 +65,20 @@ def to_float(name: str, value: Any) -> float:
     if value is None:
         return math.nan
     try:
-        if isinstance(value, str | bytes):
+        if isinstance(value, str | bytes | bytearray) or np.ma.is_masked(value):
+            raise TypeError
+        if hasattr(value, "__array__") and not _is_real(np.asarray(value).dtype):
             raise TypeError
         return float(np.asarray(value, np.float64).reshape(()))
-    except (TypeError, ValueError, OverflowError) as error:
+    except OverflowError:  # a whole number beyond the largest float
+        return -math.inf if str(value).startswith("-") else math.inf
+    except (TypeError, ValueError) as error:
         raise TypeError(f"`{name}` must be a number; got {_shown(value)}.") from error
+
+
+def _is_real(dtype: np.dtype) -> bool:
+    """Whether arrays of a type hold real numbers; JAX's small floats, such as bfloat16, have a kind of their own."""
+    return dtype.kind in "biuf" or (dtype.kind == "V" and dtype.names is None and "float" in dtype.name)
 
 
 def is_cost(cost: float) -> bool:
@@ -92,11 +101,15 @@ def plain(attrs: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
     NumPy's and JAX's numbers and arrays become numbers and lists, what is not finite None, paths and times text.
     """
     kept, complaints = {}, []
-    for name, value in attrs.items():
+    try:
+        entries = list(attrs.items())
+    except Exception as error:  # whatever it is, here and below: the measurement must not be lost to it
+        return {}, [f"Attributes are left out, as they cannot be read: {describe(error)}"]
+    for name, value in entries:
         try:
             kept[str(name)] = _plain(value, 0)
-        except Exception as error:  # whatever it is, the measurement must not be lost to it
-            complaints.append(f"Attribute {name!r} is left out, as it has no JSON form: {describe(error)}")
+        except Exception as error:
+            complaints.append(f"Attribute {_shown(name)} is left out, as it has no JSON form: {describe(error)}")
     return kept, complaints
 
 
@@ -114,6 +127,8 @@ def _plain(value: Any, depth: int) -> Any:
             return float(value) if math.isfinite(value) else None
         case os.PathLike():
             return os.fspath(value)
+        case np.datetime64() | np.timedelta64():
+            return str(value)
         case datetime.date() | datetime.time():
             return value.isoformat()
         case datetime.timedelta():
@@ -128,9 +143,11 @@ def _plain(value: Any, depth: int) -> Any:
         return _plain({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth + 1)
     if hasattr(value, "__array__"):
         array = np.asarray(value)
-        if array.dtype.kind not in "biufSU":
-            array = array.astype(np.float64)  # bfloat16 and its like; raises for objects
-        return _plain(array.tolist(), depth + 1)
+        if array.dtype.kind in "mM":
+            array = array.astype(str)
+        elif array.dtype.kind not in "biufU" and not _is_real(array.dtype):
+            raise TypeError(f"an array of {array.dtype} is no array of numbers or texts")
+        return _plain((array.astype(np.float64) if array.dtype.kind == "V" else array).tolist(), depth + 1)
     raise TypeError(f"{type(value).__name__} is no number, text, list or dictionary")
 
 

@@ -1,5 +1,6 @@
 """When a run ends."""
 
+import math
 from collections.abc import Sequence
 
 from neocarbs_jax.study.trials import Trial
@@ -30,3 +31,5 @@ def check_stopping(
     for name, value in (("max_cost", max_cost), ("until_rating", until_rating), ("time_limit", time_limit)):
         if value is not None and not value > 0:
             raise ValueError(f"`{name}` must be positive; got {value}.")
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"`{name}` must be finite; got {value}.")

@@ -80,7 +80,7 @@ def patiently(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
             if cause is None:
                 raise
             if time.monotonic() + pause > end:
-                raise TimeoutError(f"The storage was waited for for {WAIT_SECONDS:.0f} seconds: {cause}.") from error
+                raise TimeoutError(f"The storage stayed out of reach for {WAIT_SECONDS:g} seconds: {cause}.") from error
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(2 * pause, 2.0)
 
@@ -102,7 +102,9 @@ def _as_url(storage: str | os.PathLike[str]) -> str:
     suffix = Path(text).suffix
     if isinstance(storage, str) and not suffix:
         raise ValueError(f"`storage` must be the URL of a database or the path of a file; got {text!r}.")
-    return f"journal:///{text}" if suffix in JOURNALS else f"sqlite:///{text}"
+    if suffix in JOURNALS:
+        return f"journal:///{text}"
+    return sqlalchemy.URL.create("sqlite", database=text).render_as_string()
 
 
 def _file_of(url: str) -> Path | None:
@@ -134,7 +136,7 @@ def _open_database(url: str) -> RDBStorage:
             with quiet_optuna():
                 return RDBStorage(url, options, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
         except sqlalchemy.exc.DBAPIError as error:
-            if pause is None or not re.search("already exists|duplicate key|locked", str(error)):
+            if pause is None or not re.search("already exists|duplicate key|UNIQUE constraint|locked", str(error)):
                 raise
             time.sleep(pause)
     raise AssertionError("unreachable")
@@ -142,4 +144,4 @@ def _open_database(url: str) -> RDBStorage:
 
 def _shown(url: str) -> str:
     """The URL without its password."""
-    return repr(re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url))
+    return repr(re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))

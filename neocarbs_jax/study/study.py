@@ -5,6 +5,7 @@ killed worker loses at most the trials it was running, a resumed study proposes 
 number of workers may share one storage.
 """
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -112,7 +113,7 @@ class Study:
         config = sweep.Config(head.space, capacity=MIN_CAPACITY, **{**head.options, **options})
         lacking = header.missing_options(head, options)
         if lacking:
-            said = f"Study {head.study.study_name!r} was made with {' and '.join(lacking)} that no storage can keep"
+            said = f"Study {head.study.study_name!r} was made with {' and '.join(lacking)}, which no storage can keep"
             warnings.warn(f"{said}: give them again, or it goes on with the defaults.", stacklevel=3)
         if compilation_cache:
             programs.keep_on_disk()
@@ -271,14 +272,23 @@ class Study:
         """
         self._recorder.enqueue(values, attrs)
 
-    def add(self, values: Mapping[str, Any], score: float, cost: float, **attrs: Any) -> Trial:
+    def add(
+        self,
+        values: Mapping[str, Any],
+        score: float,
+        cost: float,
+        *,
+        attrs: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> Trial:
         """Record a trial that was run elsewhere, such as before the sweep.
 
         Args:
             values: of all axes; they may lie beyond the bounds.
             score: higher is better; NaN for a configuration that does not work.
             cost: > 0, in the unit of all costs of the study; NaN if unknown, of a failure.
-            **attrs: recorded with the trial, as far as they have a JSON form; `reason` says why it failed.
+            attrs: recorded with the trial, as far as they have a JSON form; `reason` says why it failed.
+            **more: the same, by names that are no arguments.
 
         Raises:
             ValueError: if a value is missing or cannot be one of its axis, or the cost is not positive and finite.
@@ -291,7 +301,7 @@ class Study:
         result = Result(to_float("score", score), to_float("cost", cost), {})
         if math.isfinite(result.score) and not is_cost(result.cost):
             raise ValueError(f"`cost` must be positive and finite; got {result.cost}.")
-        return self._recorder.add(values, result, attrs)
+        return self._recorder.add(values, result, {**(attrs or {}), **more})
 
     def run(
         self,
@@ -316,9 +326,9 @@ class Study:
             until_rating: stop once none of the last eight ratings reaches this. Each belongs to another target cost;
                 the largest is what a trial adds where it pays most.
             time_limit: seconds after which an objective is interrupted and its trial recorded as failed; see
-                `limits.time_limit` for what it can interrupt.
+                `limits.limited` for what it can interrupt.
             catch: exceptions of the objective that say that the configuration does not work; any other ends the run,
-                with its trial taken back. At the second such end at one point, the trial counts as failed.
+                with its trial taken back. If trials with the same values end so twice, the second counts as failed.
             on_ask: called with each trial before it runs.
             on_tell: called with each trial after it ended.
 
@@ -330,10 +340,13 @@ class Study:
             TypeError: if the objective returns something else.
         """
         check_stopping(num_trials, max_cost, until_rating, time_limit)
+        if not (isinstance(catch, tuple) and all(isinstance(c, type) and issubclass(c, Exception) for c in catch)):
+            raise ValueError(f"`catch` must be a tuple of exceptions; got {catch!r}.")
         strategy = self._config.strategy
         if num_trials is None and max_cost is None and not strategy.uses_surrogates:
             rule = "`run` needs `num_trials` or `max_cost` for a strategy that does not rate its suggestions"
             raise ValueError(f"{rule}; got {strategy.name}.")
+        caught, objective = (*catch, TrialTimeout), limited(objective, time_limit)
         while True:
             trials = self.trials
             if is_done(trials, num_trials, max_cost):
@@ -342,7 +355,7 @@ class Study:
             if until_rating is not None and is_exhausted([*trials, trial], until_rating):
                 self.interrupt(trial)
                 return self.trials
-            ended = self._run_one(limited(objective, time_limit), trial, (*catch, TrialTimeout), on_ask)
+            ended = self._run_one(objective, trial, caught, on_ask)
             if on_tell:
                 on_tell(ended)
 
@@ -350,7 +363,7 @@ class Study:
         self,
         objective: Objective,
         trial: Trial,
-        catch: tuple[type[Exception], ...],
+        catch: tuple[type[BaseException], ...],
         on_ask: Callable[[Trial], None] | None,
     ) -> Trial:
         try:
@@ -362,10 +375,12 @@ class Study:
         except BaseException as error:  # whatever it was, the row must not stay running; it is raised again below
             on_purpose = not isinstance(error, Exception)  # Ctrl-C, sys.exit: no fault of the configuration
             mark = TAKEN_BACK if on_purpose else {"interruption": describe(error)}
-            self._recorder.finish(trial, TrialState.FAIL, None, mark)
+            with contextlib.suppress(ValueError):  # the objective ended it itself
+                self._recorder.finish(trial, TrialState.FAIL, None, mark)
             raise
         try:
             return self._recorder.record(trial, result)
         except KeyboardInterrupt:  # what was measured is kept first
-            self._recorder.record(trial, result)
+            with contextlib.suppress(ValueError):
+                self._recorder.record(trial, result)
             raise

@@ -63,6 +63,7 @@ def test_a_file_of_somebody_elses(study, tmp_path):
     [
         (b"rate,score,cost\n1,1,1\n", "must have the columns rate, epochs, kind, score, cost; epochs, kind is missing"),
         (b"", "must have the columns"),
+        (b"rate,epochs,kind,score,cost,cost\n", "must have columns of different names; got cost twice"),
         (b"\xff\xfe\x00", "`file` must be a CSV file that can be read"),
         (None, "`file` must be a CSV file that can be read"),
     ],
@@ -74,3 +75,10 @@ def test_what_is_no_such_file_is_refused(study, tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         import_csv(study, file)
     assert study.trials == []
+
+
+def test_columns_of_any_name_are_attributes(study, tmp_path):
+    file = tmp_path / "past.csv"
+    file.write_text("rate,epochs,kind,reward,hours,score,values,self\n1e-3,4,a,0.5,2,9,8,7\n")
+    assert import_csv(study, file, score="reward", cost="hours").added == 1
+    assert study.trials[0].attrs == {"score": "9", "values": "8", "self": "7"}

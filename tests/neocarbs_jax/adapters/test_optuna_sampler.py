@@ -269,3 +269,15 @@ def test_a_copy_of_a_sampler_goes_on():
     study.sampler = pickle.loads(pickle.dumps(study.sampler))
     study.optimize(objective, n_trials=1)
     assert len(set(points(study))) == 3
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution:UserWarning")
+def test_tuples_huge_ranges_and_no_seed_are_as_with_other_samplers():
+    def odd(trial):
+        trial.suggest_categorical("layers", [(1, 2), (64, 64)])
+        trial.suggest_int("huge", 0, 2**63 - 1)
+        return trial.suggest_float("x", 0, 1), 1.0
+
+    study = optuna.create_study(sampler=NeoCARBSSampler(seed=None, n_startup_trials=2), directions=BOTH)
+    study.optimize(odd, n_trials=4)
+    assert {t.params["layers"] for t in study.trials} <= {(1, 2), (64, 64)}

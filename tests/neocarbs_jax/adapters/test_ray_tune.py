@@ -74,6 +74,21 @@ def test_what_is_no_measurement_is_a_failed_trial(tmp_path, monkeypatch, reporte
     assert study.trials[1].reason == "it raised in Ray"
 
 
+@pytest.mark.parametrize("got", [None, "3", float("-inf"), float("nan"), [1]])
+def test_a_budget_that_is_none_ends_no_search(tmp_path, got):
+    study = Study.create(SearchSpace(epochs=Integer(1, 9)), f"sqlite:///{tmp_path}/study.db", strategy="random")
+    search = search_of(study, cost="cost", budget={"epochs": "it"})
+    search.suggest("a")
+    search.on_trial_complete("a", {"score": 1.0, "cost": 1.0, "it": got})
+    assert study.trials[0].status in ("completed", "failed")
+
+
+def test_names_that_ray_cannot_nest_are_refused(tmp_path):
+    study = Study.create(SearchSpace(a=Log(1, 2), **{"a/b": Log(1, 2)}), f"sqlite:///{tmp_path}/study.db")
+    with pytest.raises(ValueError, match="Names of the space must not be prefixes of others, for Ray; got 'a'"):
+        search_of(study)
+
+
 def test_a_trial_that_a_scheduler_stops_is_one_of_the_budget_that_it_got(tmp_path):
     def train(config):
         for epoch in range(config["epochs"]):

@@ -2,7 +2,11 @@
 
 import json
 import math
+import subprocess
+import sys
+import textwrap
 
+import numpy as np
 import optuna
 import pytest
 
@@ -265,7 +269,122 @@ def test_a_kernel_of_ones_own_is_asked_for_again(storage):
 
     kernel = KernelBuilder(MATERN_LINEAR.build, MATERN_LINEAR.prior)
     Study.create(SearchSpace(gamma=Logit(0.8, 0.99)), storage, kernel_fn=kernel)
-    with pytest.warns(UserWarning, match="was made with kernel_fn that no storage can keep: give them again"):
+    with pytest.warns(UserWarning, match="was made with kernel_fn, which no storage can keep: give them again"):
         Study.load(storage)
     assert Study.load(storage, kernel_fn=kernel)._config.kernel_fn is kernel
     assert json.loads(json.dumps(Study.load(storage, kernel_fn=kernel).optuna_study.user_attrs["options"])) == {}
+
+
+# What a hostile reader found
+
+
+def test_a_late_result_and_an_added_trial_fit_a_study_whose_axis_changed_its_kind(storage):
+    study = Study.create(SearchSpace(x=Linear(0.1, 1)), storage, strategy="random")
+    study.run(lambda values: (values["x"], 1.0), num_trials=1)
+    with pytest.warns(UserWarning, match="x is Log"):
+        study = Study.create(SearchSpace(x=Log(0.1, 1)), storage)
+    [trial] = study.ask()
+    study.optuna_study._storage.set_trial_state_values(2, optuna.trial.TrialState.FAIL)
+    assert study.tell(trial, 3.0, 1.0).values == trial.values
+    assert study.add({"x": 5.0}, 1.0, 1.0).values == {"x": 5.0}
+    with pytest.raises(ValueError, match="`trial` must be running; got trial 1, interrupted"):
+        study.tell(trial, 4.0, 1.0)  # once is enough
+    assert [t.score for t in study.trials] == [study.trials[0].score, None, 3.0, 1.0]
+    assert study._pulse._trial_ids == {}
+
+
+@pytest.mark.parametrize(
+    "options", [{"catch": ValueError}, {"catch": ("ValueError",)}, {"time_limit": math.inf}, {"time_limit": -1.0}]
+)
+def test_arguments_of_a_run_are_checked_before_its_first_trial(storage, options):
+    study = Study.create(SPACE, storage)
+    with pytest.raises(ValueError, match=r"`catch` must be a tuple of exceptions|`time_limit` must be"):
+        study.run(objective, num_trials=1, **options)
+    assert study.trials == []
+
+
+def test_an_objective_that_ends_its_own_trial_hides_no_exception(storage):
+    study = Study.create(SPACE, storage, strategy="random")
+
+    def leaves(values):
+        assert [t.status for t in study.take_back()] == ["interrupted"]
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        study.run(leaves, num_trials=1)
+    study.run(objective, num_trials=1)
+    assert study.take_back() == []
+
+
+def test_numbers_of_numpy_are_numbers_everywhere(storage):
+    space = SearchSpace(n=Integer(np.int64(0), 5, center=np.int64(3)), x=Linear(np.float32(0), 1))
+    study = Study.create(space, storage, seed=np.int64(3), strategy="random")
+    study.enqueue({"n": np.int64(2), "x": np.float32(0.5)})
+    [trial] = study.ask()
+    study.annotate(trial, values={"x": np.float32(0.25)})
+    assert study.tell(trial, 1.0, 1.0).values == {"n": 2, "x": 0.25}
+    study.add({"n": np.int64(4), "x": np.float64(0.1)}, np.float32(1), np.int64(2))
+    with pytest.warns(UserWarning, match="y is new .7 in earlier"):
+        Study.create(SearchSpace(**dict(space.axes), y=Integer(0, 9)), storage, defaults={"y": np.int64(7)})
+    assert Study.load(storage).defaults == {"y": 7}
+
+
+@pytest.mark.filterwarnings("ignore:Study 'sweep' goes on:UserWarning")
+def test_values_of_axes_that_come_and_go_are_remembered(storage):
+    study = Study.create(SearchSpace(x=Linear(0, 1)), storage, strategy="random")
+    study.run(lambda values: (values["x"], 1.0), num_trials=1)
+    Study.create(SearchSpace(x=Linear(0, 1), z=3), storage)
+    study = Study.create(SearchSpace(x=Linear(0, 1), z=Linear(0, 10), y=Linear(0, 9)), storage, defaults={"y": 7})
+    assert study.defaults == {"z": 3, "y": 7}
+    Study.create(SearchSpace(x=Linear(0, 1)), storage)
+    study = Study.create(SearchSpace(x=Linear(0, 1), y=Linear(0, 9)), storage)
+    assert study.defaults["y"] == 7
+    for wrong in ({"typo": 3}, {"y": "bogus"}, {"y": math.nan}):
+        with pytest.raises(ValueError, match="`defaults` must be values of axes of the space"):
+            Study.create(SearchSpace(x=Linear(0, 1), y=Linear(0, 9), w=Linear(0, 1)), storage, defaults=wrong)
+
+
+def test_nothing_is_written_where_options_do_not_fit_the_space(storage):
+    Study.create(SearchSpace(x=Linear(0, 1), y=Linear(0, 1)), storage, budget="y")
+    with pytest.raises(ValueError, match="`budget` must be one of x"):
+        Study.create(SearchSpace(x=Linear(0, 1)), storage)
+    assert Study.load(storage).space.names == ("x", "y")
+    with pytest.raises(ValueError, match="`seed` must be a whole number from 0 to 2"):
+        Study.create(SPACE, storage, name="other", seed="a")
+    with pytest.raises(ValueError, match=r"\(sweep\); got 'other'"):
+        Study.load(storage, name="other")
+
+
+def test_the_queue_gives_no_value_that_its_axis_cannot_have(storage):
+    study = Study.create(SearchSpace(x=Choice(("a", "b")), n=Integer(0, 9), fixed=7), storage, strategy="random")
+    study.enqueue({"x": "a", "n": 3})
+    for wrong, message in [({"n": 3.5}, "`n` must be a value of Integer"), ({"fixed": 99}, "`fixed` must be 7")]:
+        with pytest.raises(ValueError, match=message):
+            study.enqueue(wrong)
+    with pytest.warns(UserWarning, match="x is Linear"):
+        study = Study.create(SearchSpace(x=Linear(0, 1), n=Integer(0, 9)), storage)
+    [trial] = study.ask()
+    assert trial.values["n"] == 3
+    assert 0 <= trial.values["x"] <= 1
+
+
+CREATOR = """
+    import sys, warnings
+    from neocarbs_jax.space import Linear, SearchSpace
+    from neocarbs_jax.study import Study
+    warnings.simplefilter("ignore")
+    number = int(sys.argv[2])
+    study = Study.create(SearchSpace(x=Linear(0, 1)), sys.argv[1], seed=number)
+    print(study._seed)
+"""
+
+
+def test_workers_that_make_a_study_at_once_agree_about_it(storage, tmp_path):
+    script = tmp_path / "creator.py"
+    script.write_text(textwrap.dedent(CREATOR))
+    workers = [
+        subprocess.Popen([sys.executable, script, storage, str(number)], stdout=subprocess.PIPE, text=True)
+        for number in (1, 2, 3)
+    ]
+    seeds = {worker.communicate(timeout=120)[0] for worker in workers}
+    assert seeds == {f"{Study.load(storage)._seed}\n"}

@@ -136,7 +136,7 @@ def test_a_database_that_stays_locked_says_so_after_a_stated_time(storage, tmp_p
     [trial] = study.ask()
     lock = sqlite3.connect(tmp_path / "sweep.db")
     lock.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(TimeoutError, match=r"The storage was waited for for 0 seconds: database is locked"):
+    with pytest.raises(TimeoutError, match=r"The storage stayed out of reach for 0.3 seconds: database is locked"):
         study.tell(trial, 1.0, 1.0)
     lock.rollback()
     lock.close()

@@ -1,5 +1,6 @@
 """Whatever an objective does, every row ends, and no measurement is lost."""
 
+import contextlib
 import datetime
 import enum
 import math
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import warnings
 
 import jax.numpy as jnp
@@ -51,6 +53,8 @@ def run(study, *returned, num_trials=None):
         ((1.0, math.inf), "cost is inf, and must be positive and finite"),
         ((1.0, None), "cost is nan, and must be positive and finite"),
         ((None, 1.0), "score is nan"),
+        ((10**400, 1.0), "score is inf"),
+        ((-(10**400), 1.0), "score is -inf"),
         ((np.float32("nan"), 1.0), "score is nan"),
     ],
 )
@@ -86,6 +90,11 @@ def test_numbers_of_any_library_are_numbers(study, returned):
         ((1.0, 2.0, 3.0), "attributes being a dictionary; got 3.0"),
         (("good", 1.0), "`score` must be a number; got 'good'"),
         ((1.0, np.ones(2)), r"`cost` must be a number; got array"),
+        ((np.complex64(1 + 5j), 1.0), "`score` must be a number; got np.complex64"),
+        ((np.datetime64("2020"), 1.0), "`score` must be a number; got np.datetime64"),
+        ((np.array(["3.5"])[0], 1.0), "`score` must be a number; got np.str_"),
+        ((np.ma.masked, 1.0), "`score` must be a number; got masked"),
+        (bytearray(b"ab"), "An objective must return .*; got bytearray"),
     ],
 )
 def test_an_error_of_the_program_ends_the_run_and_the_trial_is_taken_back(study, returned, message):
@@ -117,6 +126,9 @@ def test_attributes_become_json(study):
         "reason": "because",
         "worker": 7,
         "user:x": 1,
+        "hour": np.datetime64("2020-01-02T03"),
+        "names": np.array(["a", "b"]),
+        "yes": np.bool_(True),
     }
     [trial] = run(study, (1.0, 2.0, attrs))
     assert trial.attrs == {
@@ -134,6 +146,9 @@ def test_attributes_become_json(study):
         "reason": "because",
         "worker": 7,
         "user:x": 1,
+        "hour": "2020-01-02T03",
+        "names": ["a", "b"],
+        "yes": True,
     }
     assert (trial.status, trial.score, trial.cost, trial.reason) == ("completed", 1.0, 2.0, None)
 
@@ -229,23 +244,40 @@ def test_a_copy_of_the_process_that_an_objective_forked_ends_with_the_objective(
     assert [(t.status, t.score) for t in trials] == [("completed", 1.0)] * 2
 
 
+class Stubborn:
+    def __str__(self):
+        raise RuntimeError("no name")
+
+    __repr__ = __str__
+
+
+def test_attributes_that_cannot_even_be_named_lose_no_measurement(study):
+    with pytest.warns(UserWarning, match="Attribute a Stubborn is left out"):
+        [trial] = run(study, (1.0, 2.0, {Stubborn(): 1, "fine": 2, "complex": np.ones(2, np.complex64)}))
+    assert (trial.status, trial.attrs) == ("completed", {"fine": 2})
+
+
 def test_an_objective_that_hangs_is_a_failed_trial(study):
     def hangs(values):
         while len(study.trials) < 2:
-            pass
+            with contextlib.suppress(Exception):
+                time.sleep(0.01)
         return 1.0, 1.0
 
     trials = study.run(hangs, num_trials=2, time_limit=0.2)
     assert [t.status for t in trials] == ["failed", "completed"]
     assert trials[0].reason == "it took longer than 0.2 seconds"
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    signal.setitimer(signal.ITIMER_REAL, 1000)  # of the user's
+    study.run(lambda values: (1.0, 1.0), num_trials=3, time_limit=0.2)
+    assert 900 < signal.setitimer(signal.ITIMER_REAL, 0)[0] < 1000
     with pytest.raises(ValueError, match="`time_limit` must be positive; got 0"):
-        study.run(hangs, num_trials=3, time_limit=0)
+        study.run(hangs, num_trials=4, time_limit=0)
     refused = []
 
     def run_in_a_thread():
         with pytest.raises(ValueError, match="outside the main thread") as error:
-            study.run(hangs, num_trials=3, time_limit=1)
+            study.run(hangs, num_trials=4, time_limit=1)
         refused.append(error)
 
     thread = threading.Thread(target=run_in_a_thread)
@@ -323,3 +355,23 @@ def test_ctrl_c_anywhere_leaves_no_row_running(tmp_path, place, status):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.stdout == f"{status}\n", done.stderr
     assert done.returncode == 0
+
+
+KILLER = """
+    import os, sys
+    from neocarbs_jax.space import Linear, SearchSpace
+    from neocarbs_jax.study import Study
+
+    study = Study.create(SearchSpace(x=Linear(0, 1)), sys.argv[1], strategy="random")
+    study.run(lambda values: os._exit(9) if values["x"] == 0.5 else (values["x"], 1.0), num_trials=3)
+"""
+
+
+def test_a_configuration_that_kills_its_worker_is_tried_twice(tmp_path):
+    script, storage = tmp_path / "killer.py", f"sqlite:///{tmp_path}/sweep.db"
+    script.write_text(textwrap.dedent(KILLER))
+    codes = [subprocess.run([sys.executable, script, storage], timeout=120).returncode for _ in range(3)]
+    assert codes == [9, 9, 0]
+    trials = Study.load(storage).trials
+    assert [t.status for t in trials] == ["interrupted", "failed", "completed", "completed"]
+    assert trials[1].reason == "its worker died (twice at this point)"
