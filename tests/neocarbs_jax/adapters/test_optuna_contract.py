@@ -10,6 +10,7 @@ from optuna.testing.pytest_samplers import (
 from neocarbs_jax.adapters.optuna_sampler import NeoCARBSSampler
 
 
+@pytest.mark.slow
 class TestContract(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
     @pytest.fixture
     def sampler(self):

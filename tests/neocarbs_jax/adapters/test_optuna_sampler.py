@@ -61,7 +61,7 @@ def test_bad_options_are_refused_at_once(options, message):
 # Trials that run
 
 
-@pytest.mark.parametrize("space", [SPACE, None])
+@pytest.mark.parametrize("space", [SPACE, pytest.param(None, marks=pytest.mark.slow)])
 def test_trials_that_are_asked_for_together_differ(space):
     study = optuna.create_study(sampler=NeoCARBSSampler(space, n_startup_trials=2), directions=BOTH)
     study.optimize(objective, n_trials=3)
@@ -79,6 +79,7 @@ def test_threads_draw_different_points():
 # Conditional parameters
 
 
+@pytest.mark.slow
 def test_conditional_parameters_are_learnt_in_groups():
     def conditional(trial):
         lr = trial.suggest_float("lr", 1e-4, 1.0, log=True)
@@ -123,7 +124,7 @@ def elsewhere(params, distributions, **options):
     return optuna.create_trial(params=params, distributions=distributions, **options)
 
 
-@pytest.mark.parametrize("space", [SPACE, None])
+@pytest.mark.parametrize("space", [SPACE, pytest.param(None, marks=pytest.mark.slow)])
 def test_trials_from_elsewhere_are_never_fatal(space):
     study = optuna.create_study(sampler=NeoCARBSSampler(space, n_startup_trials=3), directions=BOTH)
     wide = {"lr": FloatDistribution(1e-9, 10, log=True), "epochs": IntDistribution(0, 1000)}
@@ -239,6 +240,7 @@ def test_unclear_roles_are_refused(directions, roles, message):
         study.optimize(lambda trial: trial.suggest_float("lr", 1e-5, 1e-1, log=True), n_trials=1)
 
 
+@pytest.mark.slow
 def test_infeasible_trials_teach_where_constraints_hold():
     def constrained(trial):
         x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
