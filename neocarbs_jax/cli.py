@@ -142,6 +142,9 @@ class Dashboard:
         optuna_dashboard.run_server(storage, host=self.host, port=self.port)
 
 
+COMMANDS = Studies | Front | Report | Import | Dashboard
+
+
 def _say(console: Console) -> Callable[[str], None]:
     """Return a function that prints text as it is, whatever brackets a name has."""
     return lambda text: console.print(text, soft_wrap=True, markup=False)
@@ -174,9 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, _end)
         signal.signal(signal.SIGINT, _end)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    command = tyro.cli(
-        Studies | Front | Report | Import | Dashboard, prog="neocarbs", description=__doc__, args=arguments
-    )
+    command = tyro.cli(COMMANDS, prog="neocarbs", description=__doc__, args=arguments)
     try:
         command.run(Console())
     except ValueError as error:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 PAGES = [*GUIDES, ROOT / "docs" / "README.md", *sorted((ROOT / "docs" / "reports").glob("*.md"))]
 COMMANDS = {"train": train.Train, "eval": evaluate.Eval, "watch": watch.Watch, "sweep": sweep.Sweep}
-NEOCARBS = cli.Studies | cli.Front | cli.Report | cli.Dashboard
+NEOCARBS = cli.COMMANDS
 SHORTER = {
     "total_steps=1e6": "total_steps=2e4",
     "total_steps=1e5": "total_steps=2e4",
