@@ -51,7 +51,8 @@ def find_trial(storage: str, name: str | None, number: int | None, say: Callable
     settings = trial.attrs.get("settings")
     if not settings:
         raise ValueError(f"`trial` must be one that ended and kept its settings; got {number}, {trial.status}.")
-    return Repeated(study.name, number, settings, trial.score)
+    infinite = {name: float(value) for name, value in settings.items() if value in ("inf", "-inf")}  # text in JSON
+    return Repeated(study.name, number, settings | infinite, trial.score)
 
 
 def wanted(

@@ -98,7 +98,8 @@ def describe(error: BaseException) -> str:
 def plain(attrs: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the attributes as JSON can hold them, and a line for each one that has no such form.
 
-    NumPy's and JAX's numbers and arrays become numbers and lists, what is not finite None, paths and times text.
+    NumPy's and JAX's numbers and arrays become numbers and lists, NaN None, infinities "inf" and "-inf", paths and
+    times text.
     """
     kept, complaints = {}, []
     try:
@@ -124,7 +125,7 @@ def _plain(value: Any, depth: int) -> Any:
         case int():
             return int(value)
         case float():
-            return float(value) if math.isfinite(value) else None
+            return None if math.isnan(value) else float(value) if math.isfinite(value) else str(float(value))
         case os.PathLike():
             return os.fspath(value)
         case np.datetime64() | np.timedelta64():

@@ -106,6 +106,8 @@ def _status(row: FrozenTrial) -> tuple[Status, str | None]:
             return ("completed", None) if flaw is None else ("failed", flaw)
     if "reason" in attrs:
         return "failed", attrs["reason"]
+    if row.values is not None and len(row.values) == 2 and Result(row.values[0], row.values[1], {}).flaw is None:
+        return "completed", None  # told in the very moment in which somebody declared it dead
     return "interrupted", attrs.get("interruption")
 
 

@@ -135,7 +135,7 @@ def test_attributes_become_json(study):
         "acc": 0.5,
         "curve": [0, 1, 2],
         "loss": None,
-        "losses": [1.0, None],
+        "losses": [1.0, "inf"],
         "path": "a/b",
         "day": "2020-01-02",
         "colour": "red",
