@@ -72,6 +72,7 @@ def enter(study: optuna.Study, row: Row, space: SearchSpace, suggestion: Trial) 
         except ValueError:  # no value of this axis, or one of another kind than the axis once had
             apart[name] = value
     attrs = {name: value for name in PREDICTIONS if (value := getattr(suggestion, name)) is not None}
+    attrs |= {"replicate": suggestion.replicate} if suggestion.replicate else {}
     attrs |= {"values": apart} if apart else {}
     attrs |= {"fixed": dict(space.fixed)} if space.fixed else {}
     for name, value in attrs.items():

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-Function = Callable[[dict[str, Any]], Any]
+Function = Callable[[Any], Any]
 
 
 class TrialTimeout(BaseException):
@@ -30,7 +30,7 @@ def limited(objective: Function, seconds: float | None) -> Function:
         raise ValueError(f"`time_limit` must be None outside the main thread of a POSIX system; got {seconds}.")
 
     @functools.wraps(objective)
-    def run(values: dict[str, Any]) -> Any:
+    def run(trial: Any) -> Any:
         def ring(signum: int, frame: object) -> None:
             raise TrialTimeout(f"it took longer than {seconds:g} seconds")
 
@@ -38,7 +38,7 @@ def limited(objective: Function, seconds: float | None) -> Function:
         before = signal.signal(signal.SIGALRM, ring)
         left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)  # another alarm, of the user's or of a limit
         try:
-            return objective(values)
+            return objective(trial)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
@@ -55,10 +55,10 @@ def in_this_process_alone(objective: Function) -> Function:
     """
     process = os.getpid()
 
-    def run(values: dict[str, Any]) -> Any:
+    def run(trial: Any) -> Any:
         code = 1
         try:
-            returned = objective(values)
+            returned = objective(trial)
             code = 0
             return returned
         finally:

@@ -93,7 +93,7 @@ def propose(
     Returns:
         A running trial whose number is its position among `trials`.
     """
-    n = len(trials)
+    n, memory = len(trials), memory or Memory()
     config = dataclasses.replace(config, capacity=max(config.capacity, 1 << n.bit_length()))
     # Matrices are small: threads of BLAS cost more than they bring, on a busy machine twenty times as much.
     with _ONE_AT_A_TIME, _thread_pools().limit(limits=1, user_api="blas"), double_precision():
@@ -104,15 +104,26 @@ def propose(
         elif _is_initial(config, trials):
             unit = programs.initial(config)(np.asarray(int(seed)), np.int32(n))
         else:
-            suggestion = _suggest(config, trials, seed, memory or Memory(), defaults)
+            suggestion = _suggest(config, trials, seed, memory, defaults)
             unit = suggestion.unit
-    values = config.space.from_unit(np.asarray(unit))
+    values = _values(config.space, np.asarray(unit), trials, memory, defaults)
     fewest = max(_FEWEST_COMPLETED, config.strategy.num_initial)
     if suggestion is None or sum(t.status == "completed" for t in trials) < fewest:
         return Trial(number=n, values=values, status="running")
     predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
     known: dict[str, Any] = {k: v for k, v in predictions.items() if math.isfinite(v)}
     return Trial(number=n, values=values, status="running", **known)
+
+
+def _values(
+    space: SearchSpace, unit: np.ndarray, trials: Sequence[Trial], memory: Memory, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of a point: of one that was tried those that were tried, to the last digit."""
+    for trial in trials:
+        if trial.status == "completed" and np.array_equal(memory.place(space, trial, defaults), unit):
+            known = {**defaults, **trial.values}
+            return {name: known[name] for name in (*space.names, *dict(space.fixed))}
+    return space.from_unit(unit)
 
 
 def _is_initial(config: sweep.Config, trials: Sequence[Trial]) -> bool:

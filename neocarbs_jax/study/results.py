@@ -3,9 +3,11 @@
 import dataclasses
 import datetime
 import enum
+import functools
+import inspect
 import math
 import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +56,21 @@ def read_result(returned: Any) -> Result:
     if not isinstance(attrs, Mapping):
         raise TypeError(f"{rule}, attributes being a dictionary; got {_shown(attrs)} for them.")
     return Result(to_float("score", score), to_float("cost", cost), attrs)
+
+
+def with_trial(objective: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return trial -> what the objective returns, which takes the values, and the trial as well if it names it."""
+    try:
+        takes_trial = "trial" in inspect.signature(objective).parameters
+    except (TypeError, ValueError):  # a builtin that tells nothing
+        takes_trial = False
+
+    @functools.wraps(objective, updated=())
+    def run(trial: Any) -> Any:
+        values = dict(trial.values)
+        return objective(values, trial=trial) if takes_trial else objective(values)
+
+    return run
 
 
 def to_float(name: str, value: Any) -> float:

@@ -24,12 +24,12 @@ from neocarbs_jax.study.limits import TrialTimeout, in_this_process_alone, limit
 from neocarbs_jax.study.liveness import Pulse, is_own, release_dead
 from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
 from neocarbs_jax.study.recorder import TAKEN_BACK, Recorder
-from neocarbs_jax.study.results import Result, describe, is_cost, read_result, to_float
+from neocarbs_jax.study.results import Result, describe, is_cost, read_result, to_float, with_trial
 from neocarbs_jax.study.stopping import check_stopping, is_done, is_exhausted
 from neocarbs_jax.study.storages import open_storage, patiently
 from neocarbs_jax.study.trials import Trial
 
-Objective = Callable[[dict[str, Any]], tuple[float, float] | tuple[float, float, dict[str, Any]]]
+Objective = Callable[..., tuple[float, float] | tuple[float, float, dict[str, Any]]]
 Storage = str | os.PathLike[str] | BaseStorage
 
 
@@ -191,8 +191,10 @@ class Study:
                 queued = ledger.queued_values(row, self.space)
                 if queued:
                     suggestion = Trial(row.number, {**suggestion.values, **queued}, "running")
+                same = sum(trial.values == suggestion.values for trial in earlier)
+                suggestion = dataclasses.replace(suggestion, number=row.number, replicate=same)
                 ledger.enter(self._ledger, row, self.space, suggestion)
-                return dataclasses.replace(suggestion, number=row.number)
+                return suggestion
             except optuna.exceptions.UpdateFinishedTrialError:  # declared dead meanwhile, as after a jump of the clock
                 self._pulse.discard(row.number)
                 known = None
@@ -320,7 +322,8 @@ class Study:
         A score or a cost that cannot be (NaN, None, a cost <= 0) records a failed trial, and the run goes on.
 
         Args:
-            objective: values -> (score, cost), or (score, cost, attrs to record).
+            objective: values -> (score, cost), or (score, cost, attrs to record). Where it has a second parameter named
+                `trial`, it is given the trial as well, whose `replicate` tells repeated values apart.
             num_trials: stop once the study holds this many trials, those of other workers included.
             max_cost: stop once all trials together cost this much.
             until_rating: stop once none of the last eight ratings reaches this. Each belongs to another target cost;
@@ -346,7 +349,7 @@ class Study:
         if num_trials is None and max_cost is None and not strategy.uses_surrogates:
             rule = "`run` needs `num_trials` or `max_cost` for a strategy that does not rate its suggestions"
             raise ValueError(f"{rule}; got {strategy.name}.")
-        caught, objective = (*catch, TrialTimeout), limited(objective, time_limit)
+        caught, objective = (*catch, TrialTimeout), limited(with_trial(objective), time_limit)
         while True:
             trials = self.trials
             if is_done(trials, num_trials, max_cost):
@@ -369,7 +372,7 @@ class Study:
         try:
             if on_ask:
                 on_ask(trial)
-            result = read_result(in_this_process_alone(objective)(dict(trial.values)))
+            result = read_result(in_this_process_alone(objective)(trial))
         except catch as error:
             return self.fail(trial, describe(error))
         except BaseException as error:  # whatever it was, the row must not stay running; it is raised again below

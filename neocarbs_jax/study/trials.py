@@ -20,7 +20,7 @@ from neocarbs_jax.study.results import Result
 
 PREDICTIONS = ("predicted_score", "predicted_score_std", "predicted_cost", "predicted_cost_std", "rating")
 _OURS = (
-    *PREDICTIONS, "reason", "cost", "worker", "beat", "fixed", "values", "taken_back", "interruption",
+    *PREDICTIONS, "replicate", "reason", "cost", "worker", "beat", "fixed", "values", "taken_back", "interruption",
     "host", "process", "token",  # of version 0.1.0
 )  # fmt: skip
 _THEIRS = "user:"  # before the names of attributes that are ours too
@@ -42,6 +42,7 @@ class Trial:
         predicted_score, predicted_score_std, predicted_cost, predicted_cost_std: the surrogate's prediction when the
             trial was suggested; None for trials that no surrogate suggested.
         rating: expected gain in hypervolume of this trial, as a share of the front's, when it was suggested.
+        replicate: number of earlier trials with the same values: an objective that draws at random draws anew for each.
         reason: why it failed, or was interrupted by an error; None otherwise.
         started, ended: wall-clock times.
         attrs: what the objective recorded besides.
@@ -57,6 +58,7 @@ class Trial:
     predicted_cost: float | None = None
     predicted_cost_std: float | None = None
     rating: float | None = None
+    replicate: int = 0
     reason: str | None = None
     started: datetime.datetime | None = None
     ended: datetime.datetime | None = None
@@ -86,6 +88,7 @@ def from_frozen(row: FrozenTrial, space: SearchSpace | None = None) -> Trial:
         score=score,
         cost=cost,
         **{name: attrs.get(name) for name in PREDICTIONS},
+        replicate=attrs.get("replicate", 0),
         reason=reason,
         started=row.datetime_start,
         ended=row.datetime_complete,
