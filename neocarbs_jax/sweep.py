@@ -274,6 +274,7 @@ def restore(
     cost: Float[ArrayLike, " n"],
     status: Int[ArrayLike, " n"],
     fit: Fit | None = None,
+    count: int | None = None,
 ) -> State:
     """Return the state of a sweep that made these suggestions in this order; `suggest` or `refit` fits its surrogates.
 
@@ -285,6 +286,7 @@ def restore(
         status: one `Status` each; a success that `is_failure` tells from one counts as failed.
         fit: `State.fit` of this sweep, in this precision, made when the first `fit.count` rows were what they are now;
             spares fitting again while no further checkpoint is passed.
+        count: number of suggestions, where the rows hold earlier points of curves as well; by default one for each row.
 
     Raises:
         ValueError: when the rows exceed the capacity.
@@ -306,7 +308,9 @@ def restore(
     for column, row in zip(buffer, (unit, score, cost, status, np.arange(num_rows)), strict=True):
         column[:num_rows] = row
     observations = Observations(*map(jnp.asarray, buffer))
-    return State(observations, jnp.asarray(num_rows, jnp.int32), state.fit if fit is None else fit)
+    return State(
+        observations, jnp.asarray(num_rows if count is None else count, jnp.int32), state.fit if fit is None else fit
+    )
 
 
 def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situation | None) -> tuple[State, Suggestion]:

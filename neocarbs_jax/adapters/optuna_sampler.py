@@ -21,7 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 from neocarbs_jax import sweep
 from neocarbs_jax.adapters.optuna_rows import POINT, SECONDS, Roles, groups, to_parameters, to_space, to_trial
 from neocarbs_jax.space import Linear, SearchSpace, to_optuna
-from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
+from neocarbs_jax.study.proposal import MIN_CAPACITY, propose
+from neocarbs_jax.study.rows import Memory
 from neocarbs_jax.study.storages import patiently
 from neocarbs_jax.study.trials import Trial
 

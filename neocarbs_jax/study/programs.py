@@ -19,6 +19,7 @@ import numpy as np
 
 from neocarbs_jax import beliefs, observations, sweep
 from neocarbs_jax.beliefs import Form
+from neocarbs_jax.expected import expect
 from neocarbs_jax.precision import double_precision
 
 # Half the time to compile, and none lost at run time: what takes time there is LAPACK's and Eigen's.
@@ -143,6 +144,17 @@ def fit(form: Form, num_axes: int, num_rows: int) -> Callable[..., Any]:
 def proposal(config: sweep.Config) -> Callable[..., Any]:
     """Return (state, seed) -> `sweep.Suggestion` for a buffer of the configuration's capacity."""
     return _PROGRAMS.get(*_proposal(config))
+
+
+def expected(config: sweep.Config) -> Callable[..., Any]:
+    """Return state -> `expected.Expected` for a buffer of the configuration's capacity."""
+
+    def make() -> Any:
+        with double_precision():
+            state = jax.eval_shape(lambda: sweep.init(config))
+            return _compile(functools.partial(expect, config), state)
+
+    return _PROGRAMS.get(("expected", config.form, config.space.size, config.capacity), make)
 
 
 def fit_ahead(form: Form, num_axes: int, num_rows: int) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -19,12 +19,14 @@ from optuna.trial import TrialState
 
 from neocarbs_jax import sweep
 from neocarbs_jax.space import SearchSpace
-from neocarbs_jax.study import header, ledger, programs
+from neocarbs_jax.study import curves, header, ledger, programs
+from neocarbs_jax.study.expectation import ExpectedPoint, expected_front
 from neocarbs_jax.study.limits import TrialTimeout, in_this_process_alone, limited
 from neocarbs_jax.study.liveness import Pulse, is_own, release_dead
-from neocarbs_jax.study.proposal import MIN_CAPACITY, Memory, propose
+from neocarbs_jax.study.proposal import MIN_CAPACITY, propose
 from neocarbs_jax.study.recorder import TAKEN_BACK, Recorder
 from neocarbs_jax.study.results import Result, describe, is_cost, read_result, to_float, with_trial
+from neocarbs_jax.study.rows import Memory
 from neocarbs_jax.study.stopping import check_stopping, is_done, is_exhausted
 from neocarbs_jax.study.storages import open_storage, patiently
 from neocarbs_jax.study.trials import Trial
@@ -150,6 +152,15 @@ class Study:
         return ledger.pareto_front(self.trials)
 
     @property
+    def expected_front(self) -> list[ExpectedPoint]:
+        """The expected front, cheapest first: the mean score that fresh runs should have, with its 90% interval.
+
+        The measured front is the best of noisy draws, and flatters; this one pools replicates and neighbours.
+        """
+        known = [trial for trial in self.trials if trial.status not in ("interrupted", "queued")]
+        return expected_front(self._config, known, self._memory, self._defaults)
+
+    @property
     def optuna_study(self) -> optuna.Study:
         """The ledger itself, for Optuna's own tools."""
         return self._ledger
@@ -202,7 +213,14 @@ class Study:
                 self._recorder.end(row.number, row.trial_id)
                 raise
 
-    def tell(self, trial: Trial, score: float, cost: float, **attrs: Any) -> Trial:
+    def tell(
+        self,
+        trial: Trial,
+        score: float,
+        cost: float,
+        curve: Sequence[tuple[float, float, float]] | None = None,
+        **attrs: Any,
+    ) -> Trial:
         """Record what was measured; a score that is not finite records a failure.
 
         A trial that was declared dead meanwhile is no loss: its result becomes a new row.
@@ -211,15 +229,20 @@ class Study:
             trial: one that `ask` returned.
             score: higher is better.
             cost: > 0, in the unit of all costs of the study.
+            curve: (budget, score, cost) of shorter trainings that this one contains, by ascending budget. Where the
+                option `budget` names the axis, they are data too; a point at the trial's own budget says what it scored
+                before its final decay. See `neocarbs_jax.study.curves`.
             **attrs: recorded with the trial, as far as they have a JSON form; `reason` says why a score is not finite.
 
         Raises:
-            ValueError: if the cost is not positive and finite, or the trial has ended already.
+            ValueError: if the cost is not positive and finite, the curve is none, or the trial has ended already.
             TypeError: if score or cost is no number.
         """
         result = Result(to_float("score", score), to_float("cost", cost), attrs)
         if math.isfinite(result.score) and not is_cost(result.cost):
             raise ValueError(f"`cost` must be positive and finite; got {result.cost}.")
+        if curve is not None:
+            attrs["curve"] = curves.check(curve)
         reason = attrs.pop("reason", None) if result.flaw else None
         return self._recorder.record(trial, result, reason)
 
@@ -322,8 +345,9 @@ class Study:
         A score or a cost that cannot be (NaN, None, a cost <= 0) records a failed trial, and the run goes on.
 
         Args:
-            objective: values -> (score, cost), or (score, cost, attrs to record). Where it has a second parameter named
-                `trial`, it is given the trial as well, whose `replicate` tells repeated values apart.
+            objective: values -> (score, cost), or (score, cost, attrs to record); a `curve` among them is data, as
+                it is for `tell`. Where it has a second parameter named `trial`, it is given the trial as well, whose
+                `replicate` tells repeated values apart.
             num_trials: stop once the study holds this many trials, those of other workers included.
             max_cost: stop once all trials together cost this much.
             until_rating: stop once none of the last eight ratings reaches this. Each belongs to another target cost;

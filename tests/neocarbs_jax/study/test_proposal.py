@@ -11,9 +11,10 @@ import pytest
 
 from neocarbs_jax import strategies, sweep
 from neocarbs_jax.space import Linear, Log, SearchSpace
-from neocarbs_jax.study import programs, proposal
+from neocarbs_jax.study import programs
 from neocarbs_jax.study.ledger import PREDICTIONS, Trial
-from neocarbs_jax.study.proposal import Memory, propose
+from neocarbs_jax.study.proposal import propose
+from neocarbs_jax.study.rows import Memory, compile_ahead
 from neocarbs_jax.sweep import Status
 
 SPACE = SearchSpace(x=Linear(0, 1), steps=Log(1, 100))
@@ -114,7 +115,7 @@ def test_what_is_needed_next_is_compiled_ahead(recorder):
     def ahead(n):
         recorder.queued.clear()
         config = dataclasses.replace(CONFIG, capacity=max(128, 1 << n.bit_length()))
-        proposal._compile_ahead(config, n)
+        compile_ahead(config, n)
         return [(kind, last if kind == "fit" else last.capacity) for kind, last in recorder.queued]
 
     assert ahead(1) == [("proposal", 128), ("fit", 64)]
