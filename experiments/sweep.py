@@ -170,12 +170,18 @@ def summarise(study: Study, progress: Progress, out: Path, args: Sweep) -> None:
     """Print the front; write the report, the picture and the table."""
     trials = study.trials
     console: Console = progress.console
-    console.print(front_details(trials))
+    expected = study.expected_front
+    console.print(front_details(trials, expected=expected))
     failed = sum(t.status == "failed" for t in trials)
     console.print(f"{sum(t.status == 'completed' for t in trials)} trials completed, {failed} failed.")
     console.print(progress.clocks(), soft_wrap=True)
     paths = report.write(
-        out, trials, study.log_axes, title=f"{study.name}: score against cost", cost_name="training time (s)"
+        out,
+        trials,
+        study.log_axes,
+        title=f"{study.name}: score against cost",
+        cost_name="training time (s)",
+        expected=expected,
     )
     console.print("Wrote " + ", ".join(str(path) for path in paths) + ".", soft_wrap=True)
     if study.front:

@@ -61,7 +61,7 @@ class Studies:
 
 @dataclasses.dataclass
 class Front:
-    """Print the front of a study: the best score at every cost."""
+    """Print the front of a study: what fresh runs of its settings should score, and what was measured."""
 
     storage: Storage
     """Database of the studies: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
@@ -70,7 +70,7 @@ class Front:
 
     def run(self, console: Console) -> None:
         study = find_study(self.storage, self.name, _say(console))
-        console.print(front_details(study.trials, cost_unit=""))
+        console.print(front_details(study.trials, cost_unit="", expected=study.expected_front))
 
 
 @dataclasses.dataclass
@@ -93,7 +93,7 @@ class Report:
         trials = study.trials
         if not any(t.status == "completed" for t in trials):
             console.print(f"None of {len(trials)} trials has completed: the report is empty.")
-        for path in report.write(out, trials, study.log_axes, title=study.name):
+        for path in report.write(out, trials, study.log_axes, title=study.name, expected=study.expected_front):
             console.print(str(path), soft_wrap=True)
 
 

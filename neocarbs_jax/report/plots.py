@@ -11,25 +11,49 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from neocarbs_jax.study.expectation import ExpectedPoint
 from neocarbs_jax.study.ledger import Trial, completed, pareto_front
 
 INK, ACCENT, MUTED = "#1f2937", "#dc2626", "#9ca3af"
 AGES = "Viridis"
 
 
-def front_figure(trials: Sequence[Trial], *, score_name: str = "score", cost_name: str = "cost") -> go.Figure:
-    """Score against cost of every trial, coloured by age, with the measured front as a staircase."""
+def front_figure(
+    trials: Sequence[Trial],
+    *,
+    score_name: str = "score",
+    cost_name: str = "cost",
+    expected: Sequence[ExpectedPoint] = (),
+) -> go.Figure:
+    """Score against cost of every trial, coloured by age, with the measured and the expected front as staircases."""
     done, front = completed(trials), pareto_front(trials)
     figure = go.Figure()
+    if expected:
+        _add_expected(figure, expected)
     figure.add_scatter(
         x=[t.cost for t in done], y=[t.score for t in done], mode="markers", name="trials",
         marker=_by_age(done, size=9), hovertext=[_describe(t) for t in done], hoverinfo="text",
     )  # fmt: skip
     figure.add_scatter(
-        x=[t.cost for t in front], y=[t.score for t in front], mode="lines", name="front",
-        line={"shape": "hv", "color": ACCENT, "width": 2}, hoverinfo="skip",
+        x=[t.cost for t in front], y=[t.score for t in front], mode="lines", name="measured",
+        line={"shape": "hv", "color": MUTED if expected else ACCENT, "width": 2}, hoverinfo="skip",
     )  # fmt: skip
     return _styled(figure, "Front: score against cost", cost_name, score_name, log_x=True)
+
+
+def _add_expected(figure: go.Figure, expected: Sequence[ExpectedPoint]) -> None:
+    """Draw the expected front with the band of its 90% interval."""
+    cost = [point.cost for point in expected]
+    edge: dict[str, Any] = {"mode": "lines", "hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=cost, y=[p.low for p in expected], line={"shape": "hv", "width": 0}, **edge)
+    figure.add_scatter(
+        x=cost, y=[p.high for p in expected], line={"shape": "hv", "width": 0},
+        fill="tonexty", fillcolor="rgba(220, 38, 38, 0.15)", **edge,
+    )  # fmt: skip
+    figure.add_scatter(
+        x=cost, y=[p.score for p in expected], mode="lines", name="expected of fresh runs (90% interval)",
+        line={"shape": "hv", "color": ACCENT, "width": 2}, hoverinfo="skip",
+    )  # fmt: skip
 
 
 def spend_figure(trials: Sequence[Trial], *, cost_name: str = "cost") -> go.Figure:

@@ -6,7 +6,7 @@ On a terminal the page redraws in place; elsewhere (a log file, CI) each finishe
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,10 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from neocarbs_jax.report.settings import shared_and_varying
+from neocarbs_jax.study.expectation import ExpectedPoint, thin
 from neocarbs_jax.study.ledger import Trial, pareto_front
 
 RECENT = 8
 _BLOCK = 6
+_MOST_EXPECTED = 12
 _SIDE_BY_SIDE = 100  # columns that the two tables need beside each other
 
 
@@ -132,28 +134,53 @@ def front_table(trials: Sequence[Trial], cost_unit: str = "s", most: int | None 
     return table
 
 
-def front_details(trials: Sequence[Trial], cost_unit: str = "s") -> Group:
-    """The front, cheapest first, with every hyperparameter in a row of its own; in blocks that fit 80 columns."""
-    front = pareto_front(trials)
-    blocks = [front[i : i + _BLOCK] for i in range(0, len(front), _BLOCK)]
+def front_details(trials: Sequence[Trial], cost_unit: str = "s", expected: Sequence[ExpectedPoint] = ()) -> Group:
+    """The expected front and the measured one, cheapest first, every hyperparameter in a row of its own.
+
+    They come in blocks that fit 80 columns. Of a long expected front some points are shown.
+    """
+    front, shown = pareto_front(trials), thin(expected, _MOST_EXPECTED)
     completed = sum(t.status == "completed" for t in trials)
     if not front:
         return Group(Text(f"no front yet: none of {len(trials)} trials has completed", style="bold"))
-    title = Text(f"front: {len(front)} of {completed} completed trials", style="bold")
+    parts: list[RenderableType] = []
+    if shown:
+        some = f"{len(shown)} of " if len(shown) < len(expected) else ""
+        parts.append(Text(f"expected front: {some}{len(expected)} settings, and the mean score of fresh runs", "bold"))
+        parts += [_expected_block(shown[i : i + _BLOCK], cost_unit) for i in range(0, len(shown), _BLOCK)]
+    parts.append(Text(f"measured front: {len(front)} of {completed} completed trials, the best draws", "bold"))
+    parts += [_front_block(front[i : i + _BLOCK], cost_unit) for i in range(0, len(front), _BLOCK)]
     shared, _ = shared_and_varying(trials)
-    rest = [Text("all trials: " + " ".join(f"{name}={value}" for name, value in shared.items()), style="dim")]
-    return Group(title, *(_front_block(block, cost_unit) for block in blocks), *(rest if shared else []))
+    if shared:
+        parts.append(Text("all trials: " + " ".join(f"{name}={value}" for name, value in shared.items()), style="dim"))
+    return Group(*parts)
+
+
+def _expected_block(points: Sequence[ExpectedPoint], cost_unit: str) -> Table:
+    rows = {
+        _cost_label(cost_unit): [_number(point.cost) for point in points],
+        "expected": [_number(point.score) for point in points],
+        "90% from": [_number(point.low) for point in points],
+        "90% to": [_number(point.high) for point in points],
+    }
+    values = [point.values for point in points]
+    return _block([str(point.trial.number) for point in points], rows, values)
 
 
 def _front_block(front: Sequence[Trial], cost_unit: str) -> Table:
+    rows = {_cost_label(cost_unit): [_number(t.cost) for t in front], "score": [_number(t.score) for t in front]}
+    return _block([str(t.number) for t in front], rows, [t.values for t in front])
+
+
+def _block(numbers: Sequence[str], rows: Mapping[str, Sequence[str]], values: Sequence[Mapping[str, object]]) -> Table:
     table = Table(box=None)
     table.add_column("trial", no_wrap=True)
-    for t in front:
-        table.add_column(str(t.number), justify="right", no_wrap=True)
-    table.add_row(_cost_label(cost_unit), *(_number(t.cost) for t in front), style="bold")
-    table.add_row("score", *(_number(t.score) for t in front), style="bold")
-    for name in front[0].values:
-        table.add_row(name, *(_number(t.values[name]) for t in front))
+    for number in numbers:
+        table.add_column(number, justify="right", no_wrap=True)
+    for name, cells in rows.items():
+        table.add_row(name, *cells, style="bold")
+    for name in values[0]:
+        table.add_row(name, *(_number(known.get(name)) for known in values))
     return table
 
 

@@ -4,12 +4,14 @@ import csv
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import plotly.io
 from matplotlib.figure import Figure
 
 from neocarbs_jax.report import plots
 from neocarbs_jax.report.settings import settings_of, shared_and_varying
+from neocarbs_jax.study.expectation import ExpectedPoint
 from neocarbs_jax.study.ledger import PREDICTIONS, Trial, completed, pareto_front
 
 _PAGE = """<!doctype html>
@@ -25,7 +27,7 @@ _PAGE = """<!doctype html>
 </style></head><body>
 <h1>{title}</h1><p>{summary}</p>
 <div class="pair">{front}{spend}</div>{predictions}
-<h2>Front</h2><div class="scroll">{table}</div>{settings}{hyperparameters}
+{expected}<h2>Measured front</h2><div class="scroll">{table}</div>{settings}{hyperparameters}
 </body></html>
 """
 
@@ -38,6 +40,7 @@ def write(
     title: str,
     score_name: str = "score",
     cost_name: str = "cost",
+    expected: Sequence[ExpectedPoint] = (),
 ) -> list[Path]:
     """Write report.html, front.png and trials.csv into `directory`; return their paths.
 
@@ -47,18 +50,26 @@ def write(
         log_axes: for each hyperparameter to show, whether its axis is logarithmic.
         title: headline of the page.
         score_name, cost_name: labels with units.
+        expected: `Study.expected_front`, shown before the measured one.
     """
     directory.mkdir(parents=True, exist_ok=True)
     page, picture, table = directory / "report.html", directory / "front.png", directory / "trials.csv"
-    page.write_text(_page(trials, log_axes, title, score_name, cost_name), encoding="utf-8")
-    write_png(picture, trials, title=title, score_name=score_name, cost_name=cost_name)
+    page.write_text(_page(trials, log_axes, title, score_name, cost_name, expected), encoding="utf-8")
+    write_png(picture, trials, title=title, score_name=score_name, cost_name=cost_name, expected=expected)
     write_csv(table, trials)
     return [page, picture, table]
 
 
-def _page(trials: Sequence[Trial], log_axes: Mapping[str, bool], title: str, score_name: str, cost_name: str) -> str:
+def _page(
+    trials: Sequence[Trial],
+    log_axes: Mapping[str, bool],
+    title: str,
+    score_name: str,
+    cost_name: str,
+    expected: Sequence[ExpectedPoint],
+) -> str:
     figures = {
-        "front": plots.front_figure(trials, score_name=score_name, cost_name=cost_name),
+        "front": plots.front_figure(trials, score_name=score_name, cost_name=cost_name, expected=expected),
         "spend": plots.spend_figure(trials, cost_name=cost_name),
         "predictions": plots.prediction_figure(trials),
         "hyperparameters": plots.hyperparameter_figure(trials, log_axes, score_name=score_name),
@@ -70,13 +81,34 @@ def _page(trials: Sequence[Trial], log_axes: Mapping[str, bool], title: str, sco
         for name, figure in figures.items()
     }
     texts = {"title": html.escape(title), "summary": _summary(trials), "settings": _settings_table(trials)}
-    return _PAGE.format(table=_front_table(trials), **texts, **divs)
+    return _PAGE.format(expected=_expected_table(trials, expected), table=_front_table(trials), **texts, **divs)
 
 
 def _summary(trials: Sequence[Trial]) -> str:
     count = {status: sum(t.status == status for t in trials) for status in ("completed", "failed", "interrupted")}
     spent = sum(t.cost or 0.0 for t in trials)
     return ", ".join(f"{number} {status}" for status, number in count.items() if number) + f"; cost in all {spent:.4g}"
+
+
+def _expected_table(trials: Sequence[Trial], expected: Sequence[ExpectedPoint]) -> str:
+    """Return the expected front with its intervals and settings."""
+    if not expected:
+        return ""
+    _, varying = shared_and_varying(trials)
+    names = list(expected[0].values) + [name for name in varying if name not in expected[0].values]
+    rows = [
+        (
+            *(point.trial.number, point.cost, point.score, point.low, point.high, point.trial.score),
+            *((settings_of(point.trial) | point.values).get(name, "") for name in names),
+        )
+        for point in expected
+    ]
+    head = ["trial", "cost", "expected score", "90% from", "to", "measured score", *names]
+    return (
+        "<h2>Expected front</h2><p>The mean score that fresh runs of these settings should have, with its 90% "
+        "interval. The measured front below is the best of noisy draws, and flatters.</p>"
+        f"<div class='scroll'>{_table(head, rows)}</div>"
+    )
 
 
 def _front_table(trials: Sequence[Trial]) -> str:
@@ -122,14 +154,28 @@ def write_csv(path: Path, trials: Sequence[Trial]) -> None:
             writer.writerow(known + [values.get(name) for chosen, values in columns for name in chosen])
 
 
-def write_png(path: Path, trials: Sequence[Trial], *, title: str, score_name: str, cost_name: str) -> None:
+def write_png(
+    path: Path,
+    trials: Sequence[Trial],
+    *,
+    title: str,
+    score_name: str,
+    cost_name: str,
+    expected: Sequence[ExpectedPoint] = (),
+) -> None:
     """The front next to the spending, as a static picture (matplotlib: needs no browser)."""
     done, front = completed(trials), pareto_front(trials)
     costs = sorted(t.cost for t in trials if t.cost)
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     dots = left.scatter([t.cost for t in done], [t.score for t in done], c=[t.number for t in done], s=36)
-    left.step([t.cost for t in front], [t.score for t in front], where="post", color=plots.ACCENT, lw=2, zorder=0)
+    step: dict[str, Any] = {"where": "post", "zorder": 0}
+    left.step([t.cost for t in front], [t.score for t in front], color=plots.MUTED, lw=1.5, label="measured", **step)
+    if expected:
+        cost, score, low, high = zip(*((p.cost, p.score, p.low, p.high) for p in expected), strict=True)
+        left.step(cost, score, color=plots.ACCENT, lw=2, label="expected of fresh runs", **step)
+        left.fill_between(cost, low, high, step="post", color=plots.ACCENT, alpha=0.15, lw=0, label="90% interval")
+        left.legend(loc="lower right", frameon=False)
     left.set(xlabel=cost_name, ylabel=score_name, title=title)
     figure.colorbar(dots, ax=left, label="trial")
     cumulative = [sum(costs[: index + 1]) for index in range(len(costs))]

@@ -1,6 +1,7 @@
 """The expected front of a study: which settings to take, and what they score when they are run again."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,3 +60,16 @@ def expected_front(
             score, low, high, cost = numbers
             points.append(ExpectedPoint(trial, rows.values(config, row, trial), cost, score, low, high))
     return sorted(points, key=lambda point: point.cost)
+
+
+def thin(points: Sequence[ExpectedPoint], most: int) -> list[ExpectedPoint]:
+    """Return at most so many points of a front, the ends among them, at about even distances of the log cost."""
+    if len(points) <= most:
+        return list(points)
+    if most == 1:
+        return [points[-1]]
+    position = [math.log(point.cost) for point in points]
+    step = (position[-1] - position[0]) / (most - 1)
+    wanted = [position[0] + step * index for index in range(most)]
+    nearest = {min(range(len(points)), key=lambda index: abs(position[index] - want)) for want in wanted}
+    return [points[index] for index in sorted(nearest)]

@@ -65,10 +65,8 @@ def test_no_expectation_lies_beyond_what_was_measured(sweeps):
 
 
 def test_replicates_narrow_the_interval(sweeps):
-    observations, expected = sweeps
-    state = sweep.restore(
-        CONFIG, *(a[0, :30] for a in (observations.unit, observations.score, observations.cost, observations.status))
-    )
+    observations, _ = sweeps
+    state = sweep.restore(CONFIG, *(column[0, :30] for column in observations[:4]))
     state = sweep.refit(CONFIG, state)
     before = expect(CONFIG, state)
     row = int(jnp.argmax(before.on_front))

@@ -83,7 +83,7 @@ def test_the_gain_may_grow_with_the_score():
         [(2.0, 0.0, 1.0), (1.0, 0.0, 2.0)],
         [(1.0, 0.0, 0.0)],
         [(1.0, 0.0, math.nan)],
-        [(1, "a", 2)],
+        [(1, "a")],
     ],
 )
 def test_what_is_no_curve_is_refused_and_the_trial_goes_on(tmp_path, curve):
