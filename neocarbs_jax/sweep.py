@@ -3,6 +3,7 @@
     config = Config(space, capacity=256, strategy=NeoCARBS())            # static under jit; "neocarbs" is the same
     state = init(config)
     state, suggestion = suggest(config, state, key)                      # .unit, .values, predictions, rating
+    state, suggestion = suggest(config, state, key, remaining)           # of a budget: nothing that does not fit
     state = observe(config, state, suggestion, score, cost, failed=False)
     state = observe_curve(config, state, suggestion, budgets, scores, costs)   # one training, several budgets
     state = forget(config, state, suggestion)                            # a pending suggestion that will never report
@@ -100,15 +101,18 @@ def init(config: Config) -> State:
     return State(buffers.empty(config.capacity, config.space.size), jnp.zeros((), jnp.int32), fit)
 
 
-def suggest(config: Config, state: State, key: PRNGKeyArray) -> tuple[State, Suggestion]:
+def suggest(
+    config: Config, state: State, key: PRNGKeyArray, remaining: Float[ArrayLike, ""] | None = None
+) -> tuple[State, Suggestion]:
     """Return the next point to try, entered as pending: `refit`, then `propose`.
 
     Args:
         config: of the sweep.
         state: of the sweep.
         key: consumed.
+        remaining: what is left of a budget of cost, that of ended trials subtracted; None for no budget.
     """
-    return propose(config, refit(config, state), key)
+    return propose(config, refit(config, state), key, remaining)
 
 
 def refit(config: Config, state: State) -> State:
@@ -118,31 +122,42 @@ def refit(config: Config, state: State) -> State:
     return state._replace(fit=beliefs.refit(config.form, state.observations, state.fit))
 
 
-def propose(config: Config, state: State, key: PRNGKeyArray) -> tuple[State, Suggestion]:
+def propose(
+    config: Config, state: State, key: PRNGKeyArray, remaining: Float[ArrayLike, ""] | None = None
+) -> tuple[State, Suggestion]:
     """Return the next point to try, entered as pending, without fitting the surrogates: call `refit` before.
 
     Args:
         config: of the sweep.
         state: of the sweep.
         key: consumed.
+        remaining: as of `suggest`.
     """
-    seen = _situation(config, state)
+    seen = _situation(config, state, remaining)
     unit = config.strategy.propose(seen, key)
     center = jnp.asarray(config.space.center, unit.dtype)
     return _enter(config, state, jnp.where(state.count == 0, config.space.snap(center), unit), seen)
 
 
-def _situation(config: Config, state: State) -> Situation:
+def _situation(config: Config, state: State, remaining: Float[ArrayLike, ""] | None = None) -> Situation:
     data = state.observations
     known = beliefs.condition(config.form, data, state.fit) if config.strategy.uses_surrogates else None
-    log_max_cost = None if config.trial_cap is None else math.log(config.trial_cap)
-    return Situation(config.space, data, known, state.count, log_max_cost, config.delta, config.resample_every)
+    most = None if config.trial_cap is None else math.log(config.trial_cap)
+    left = None
+    if remaining is not None and known is not None:
+        left = jnp.asarray(remaining, data.cost.dtype)
+        expected = jnp.exp(known.at(data.unit).log_cost)  # of trials that run: they are paid for, too
+        left = jnp.log(jnp.maximum(left - jnp.sum(jnp.where(data.pending, expected, 0)), jnp.finfo(left.dtype).tiny))
+        most = left if most is None else jnp.minimum(left, most)
+    return Situation(config.space, data, known, state.count, most, left, config.delta, config.resample_every)
 
 
-def suggest_batch(config: Config, state: State, key: PRNGKeyArray, q: int) -> tuple[State, Suggestion]:
+def suggest_batch(
+    config: Config, state: State, key: PRNGKeyArray, q: int, remaining: Float[ArrayLike, ""] | None = None
+) -> tuple[State, Suggestion]:
     """`q` suggestions along a leading axis, each aware of those before it and of all running trials."""
     keys = jax.random.split(key, q)
-    return jax.lax.scan(lambda carry, key: suggest(config, carry, key), state, keys)
+    return jax.lax.scan(lambda carry, key: suggest(config, carry, key, remaining), state, keys)
 
 
 def enqueue(config: Config, state: State, unit: Float[Array, " d"]) -> tuple[State, Suggestion]:

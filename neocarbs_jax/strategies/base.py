@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
 from neocarbs_jax import candidates, pareto
 from neocarbs_jax.beliefs import Beliefs, Surrogates
@@ -24,6 +24,7 @@ class Situation(NamedTuple):
         surrogates: conditioned on them; None for strategies that use none.
         count: number of earlier suggestions.
         log_max_cost: logarithm of the largest cost that a trial may have; None for no limit.
+        log_remaining: logarithm of what is left of the sweep's budget; None for no budget.
         delta: largest accepted probability that a suggestion exceeds it.
         resample_every: every so many suggestions, a front point is run again; 0 for never.
     """
@@ -32,7 +33,8 @@ class Situation(NamedTuple):
     observations: Observations
     surrogates: Surrogates | None
     count: Int[Array, ""]
-    log_max_cost: float | None = None
+    log_max_cost: Float[ArrayLike, ""] | None = None
+    log_remaining: Float[Array, ""] | None = None
     delta: float = 0.05
     resample_every: int = 0
 

@@ -1,6 +1,7 @@
 """NeoCARBS, the default: expected hypervolume improvement near a target cost that sweeps over the active range."""
 
 import dataclasses
+import math
 from typing import Any, ClassVar
 
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from neocarbs_jax import acquisition, candidates, pareto
-from neocarbs_jax.beliefs import Beliefs, cost_bound
+from neocarbs_jax.beliefs import Beliefs, Target, cost_bound
+from neocarbs_jax.observations import Observations, merge
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.strategies.active import ActiveFront, ActiveRange, active_front, rate
 from neocarbs_jax.strategies.base import Situation, Strategy, check_positive
@@ -17,6 +19,7 @@ ACQUISITIONS = ("ehvi", "improvement", "conservative")
 _GOLDEN_RATIO = 0.6180339887498949
 _OVERSHOOT = 0.15
 _THRIFT = 0.15
+_LAST_TRIALS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,8 @@ class NeoCARBS(Strategy):
         growth: what is added to that end; see `ActiveRange`.
         reach: how far beyond it improvements count; see `ActiveRange`.
         caution: weight of a penalty on faces of the cube, divided by the number of successes.
+        replicates: largest share of the trials that run a front point again. One does so where that is expected to
+            change the expected front by more than a new point would; see `replicate_gain`. 0 is for never.
     """
 
     name: ClassVar[str] = "neocarbs"
@@ -54,10 +59,13 @@ class NeoCARBS(Strategy):
     growth: float = ActiveRange.growth
     reach: float = ActiveRange.reach
     caution: float = 1.5
+    replicates: float = 0.2
 
     def __post_init__(self) -> None:
         check_positive(self, "num_initial", "num_candidates", "num_refined", "refine_steps")
         check_positive(self, "kappa", "target_width", "knee", "growth", "reach", "caution")
+        if not (isinstance(self.replicates, int | float) and 0 <= self.replicates < 1):
+            raise ValueError(f"`replicates` must be at least 0 and less than 1; got {self.replicates!r}.")
         if self.acquisition not in ACQUISITIONS:
             raise ValueError(f"`acquisition` must be one of {', '.join(ACQUISITIONS)}; got {self.acquisition!r}.")
 
@@ -85,6 +93,7 @@ class NeoCARBS(Strategy):
         reachable = jnp.max(jnp.minimum(at.log_cost + at.log_cost_std, most))
         front = active_front(self._range, data, known, believed, reachable, jnp.min(at.log_cost))
         target, width = draw_target(front, reachable, seen.count)
+        width = width / jnp.sqrt(calm(seen, front))
         tried = data.success | data.pending | data.failed
 
         def utility(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
@@ -103,6 +112,12 @@ class NeoCARBS(Strategy):
         near = candidates.climb(seen.space, slope_fn, units[top], self.refine_steps)
         near_value = evaluate(near, known.at(near))
         best = jnp.where(jnp.max(near_value) > value[0], near[jnp.argmax(near_value)], units[top[0]])
+        if self.replicates:
+            gain = replicate_gain(seen, believed, on_front, front) + believed.log_success
+            gain = gain + acquisition.target_weight(believed.log_cost, target, self.target_width * width)
+            gain = admissible(seen, believed, gain)
+            wanted = (jnp.max(gain) > jnp.maximum(jnp.max(near_value), value[0])) & self._may_replicate(data)
+            best = jnp.where(wanted, data.unit[jnp.argmax(gain)], best)
         starting = self.starting(seen.count, jnp.sum(data.success))
         # The first admissible draw from the prior: nothing is known yet but the likely cost.
         order = -jnp.arange(units.shape[0], dtype=units.dtype)
@@ -112,6 +127,11 @@ class NeoCARBS(Strategy):
             again, possible = _resample_point(seen, believed, on_front, front)
             unit = jnp.where(possible & ~starting & (seen.count % seen.resample_every == 0), again, unit)
         return unit
+
+    def _may_replicate(self, data: Observations) -> Bool[Array, ""]:
+        """Return whether one more replicate stays within the share."""
+        num_replicates = jnp.sum(data.success & ~merge(data).first)
+        return num_replicates < self.replicates * jnp.sum(data.success)
 
     def observed(self, seen: Situation) -> Beliefs:
         """Return what is believed of the observed points: posterior means, so that no lucky seed stays on the front."""
@@ -153,6 +173,16 @@ class NeoCARBS(Strategy):
         return strength * jnp.sum(jnp.log(0.02 + 4 * units * (1 - units)), axis=-1)
 
 
+def calm(seen: Situation, front: ActiveFront) -> Float[Array, ""] | float:
+    """Return the weight of the target cost: 1 until the rest of the budget pays for three of the dearest trials.
+
+    From then on the gain decides more and more: the last trials go where they pay most.
+    """
+    if seen.log_remaining is None:
+        return 1.0
+    return jnp.clip(jnp.exp(seen.log_remaining - front.end) / _LAST_TRIALS, 1e-3, 1)
+
+
 def draw_target(
     front: ActiveFront, reachable: Float[Array, ""], count: Int[Array, ""]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -178,6 +208,26 @@ def admissible(seen: Situation, at: Beliefs, value: Float[Array, " m"]) -> Float
         return value
     excess = cost_bound(at, seen.delta) - jnp.asarray(seen.log_max_cost, value.dtype)
     return jnp.where((excess <= 0) | (value == -jnp.inf), value, -1e6 * (1 + jnp.maximum(excess, 0)))
+
+
+def replicate_gain(
+    seen: Situation, believed: Beliefs, on_front: Bool[Array, " n"], front: ActiveFront
+) -> Float[Array, " n"]:
+    """Return log E|dH| of running each front point once more: how far the area under the expected front would move.
+
+    A measurement moves the posterior mean by N(0, v^2 / (v + noise)), v the variance there, and the area by that times
+    the distance in log cost to the next front point. -inf off the front, and where a replicate is under way.
+    """
+    data = seen.observations
+    noise = seen.known.posteriors.noise[Target.SCORE]
+    variance = believed.score_std**2
+    start = jnp.clip(believed.log_cost, front.edges[0], front.edges[-1])
+    later = (believed.log_cost[None, :] > believed.log_cost[:, None]) & on_front[None, :]
+    end = jnp.min(jnp.where(later, believed.log_cost[None, :], front.edges[-1]), axis=1)
+    width = jnp.clip(end, front.edges[0], front.edges[-1]) - start
+    waits = ~candidates.is_new(data.unit, data.unit, data.pending)
+    gain = math.sqrt(2 / math.pi) * variance / jnp.sqrt(variance + noise) * width
+    return jnp.where(on_front & ~waits & (gain > 0), jnp.log(jnp.where(gain > 0, gain, 1)), -jnp.inf)
 
 
 def _resample_point(
