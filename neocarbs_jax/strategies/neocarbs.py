@@ -20,6 +20,7 @@ _GOLDEN_RATIO = 0.6180339887498949
 _OVERSHOOT = 0.15
 _THRIFT = 0.15
 _LAST_TRIALS = 3
+_PATIENCE = 2.0  # nats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,7 @@ class NeoCARBS(Strategy):
         # With its deviation: the mean alone saturates where nothing was tried, and the range would never grow there.
         reachable = jnp.max(jnp.minimum(at.log_cost + at.log_cost_std, most))
         front = active_front(self._range, data, known, believed, reachable, jnp.min(at.log_cost))
-        target, width = draw_target(front, reachable, seen.count)
+        target, width = draw_target(front, within_budget(seen, front, reachable), seen.count)
         width = width / jnp.sqrt(calm(seen, front))
         tried = data.success | data.pending | data.failed
 
@@ -130,8 +131,8 @@ class NeoCARBS(Strategy):
 
     def _may_replicate(self, data: Observations) -> Bool[Array, ""]:
         """Return whether one more replicate stays within the share."""
-        num_replicates = jnp.sum(data.success & ~merge(data).first)
-        return num_replicates < self.replicates * jnp.sum(data.success)
+        num_replicates, num_successes = jnp.sum(data.success & ~merge(data).first), jnp.sum(data.success)
+        return num_replicates.astype(float) < self.replicates * num_successes.astype(float)
 
     def observed(self, seen: Situation) -> Beliefs:
         """Return what is believed of the observed points: posterior means, so that no lucky seed stays on the front."""
@@ -171,6 +172,20 @@ class NeoCARBS(Strategy):
         """
         strength = self.caution / jnp.maximum(jnp.sum(seen.observations.success), 1).astype(units.dtype)
         return strength * jnp.sum(jnp.log(0.02 + 4 * units * (1 - units)), axis=-1)
+
+
+def within_budget(seen: Situation, front: ActiveFront, reachable: Float[Array, ""]) -> Float[Array, ""]:
+    """Return the highest target log cost: of a budget, the dearest trials wait until half of it is spent.
+
+    What cheap trials teach holds for dear ones, which there are few of. The limit rises with what is spent.
+    """
+    if seen.log_remaining is None:
+        return reachable
+    data = seen.observations
+    spent = jnp.sum(jnp.where(data.success | data.failed, data.cost, 0))
+    early = jnp.maximum(1 - 2 * spent / (spent + jnp.exp(seen.log_remaining)), 0)
+    is_limited = (early > 0) & jnp.isfinite(seen.log_remaining)
+    return jnp.minimum(reachable, jnp.where(is_limited, front.end - _PATIENCE * early, jnp.inf))
 
 
 def calm(seen: Situation, front: ActiveFront) -> Float[Array, ""] | float:

@@ -142,7 +142,7 @@ def fit(form: Form, num_axes: int, num_rows: int) -> Callable[..., Any]:
 
 
 def proposal(config: sweep.Config) -> Callable[..., Any]:
-    """Return (state, seed) -> `sweep.Suggestion` for a buffer of the configuration's capacity."""
+    """Return (state, seed, what is left of a budget) -> `sweep.Suggestion` for a buffer of the config's capacity."""
     return _PROGRAMS.get(*_proposal(config))
 
 
@@ -177,13 +177,14 @@ def _fit(form: Form, num_axes: int, num_rows: int) -> tuple[Hashable, Callable[[
 
 
 def _proposal(config: sweep.Config) -> tuple[Hashable, Callable[[], Any]]:
-    def propose(state: sweep.State, seed: Any) -> sweep.Suggestion:
-        _, suggestion = sweep.propose(config, state, _key(seed, state.count))
+    def propose(state: sweep.State, seed: Any, remaining: Any) -> sweep.Suggestion:
+        _, suggestion = sweep.propose(config, state, _key(seed, state.count), remaining)
         return suggestion._replace(values={})  # the host makes exact ones of the unit point
 
     def make() -> Any:
         with double_precision():
-            return _compile(propose, jax.eval_shape(lambda: sweep.init(config)), _seed_and_count()[0])
+            left = jax.ShapeDtypeStruct((), jnp.zeros(()).dtype)
+            return _compile(propose, jax.eval_shape(lambda: sweep.init(config)), _seed_and_count()[0], left)
 
     return ("proposal", config), make
 

@@ -48,6 +48,7 @@ def propose(
     seed: int,
     memory: Memory | None = None,
     defaults: Mapping[str, Any] = MappingProxyType({}),
+    remaining: float = math.inf,
 ) -> Trial:
     """Return the trial that a sweep with these trials behind it runs next: a function of config, trials and seed alone.
 
@@ -58,6 +59,7 @@ def propose(
         seed: of the sweep.
         memory: of earlier calls for the same sweep, if any.
         defaults: values of axes that ended trials lack.
+        remaining: what is left of a budget of cost, that of ended trials subtracted.
 
     Returns:
         A running trial whose number is its position among `trials`.
@@ -74,7 +76,7 @@ def propose(
             unit = programs.initial(config)(np.asarray(int(seed)), np.int32(n))
         else:
             state = fitted(config, rows, n, memory) if config.strategy.uses_surrogates else restore(config, rows, n)
-            suggestion = programs.proposal(config)(state, np.asarray(int(seed)))
+            suggestion = programs.proposal(config)(state, np.asarray(int(seed)), np.asarray(remaining, float))
             unit = suggestion.unit
     values = _values(config.space, np.asarray(unit), trials, memory, defaults)
     fewest = max(_FEWEST_COMPLETED, config.strategy.num_initial)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 from neocarbs_jax.study.trials import Trial
 
@@ -10,9 +11,26 @@ RATING_WINDOW = 8
 
 
 def is_done(trials: Sequence[Trial], num_trials: int | None, max_cost: float | None) -> bool:
+    """Return whether the study holds the trials that it shall, or has spent its budget."""
     counted = [t for t in trials if t.status not in ("queued", "interrupted")]
-    spent = sum(t.cost or 0.0 for t in counted)
-    return (num_trials is not None and len(counted) >= num_trials) or (max_cost is not None and spent >= max_cost)
+    return (num_trials is not None and len(counted) >= num_trials) or remaining(trials, max_cost) <= 0
+
+
+def remaining(trials: Sequence[Trial], max_cost: float | None) -> float:
+    """Return what ended trials left of a budget; infinity without one."""
+    return math.inf if max_cost is None else max_cost - sum(t.cost or 0.0 for t in trials)
+
+
+def fits(trial: Trial, running: Sequence[Trial], left: float, delta: float) -> bool:
+    """Return whether a trial exceeds what is left of a budget with a probability of at most delta.
+
+    What other running trials are expected to cost is paid for already. A trial without a prediction fits.
+    """
+    if trial.predicted_cost is None or trial.predicted_cost_std is None:
+        return True
+    left -= sum(other.predicted_cost or 0.0 for other in running)
+    log_std = math.asinh(trial.predicted_cost_std / trial.predicted_cost)
+    return trial.predicted_cost * math.exp(log_std * NormalDist().inv_cdf(1 - delta)) <= left
 
 
 def is_exhausted(trials: Sequence[Trial], rating: float) -> bool:

@@ -27,7 +27,7 @@ from neocarbs_jax.study.proposal import MIN_CAPACITY, propose
 from neocarbs_jax.study.recorder import TAKEN_BACK, Recorder
 from neocarbs_jax.study.results import Result, describe, is_cost, read_result, to_float, with_trial
 from neocarbs_jax.study.rows import Memory
-from neocarbs_jax.study.stopping import check_stopping, is_done, is_exhausted
+from neocarbs_jax.study.stopping import check_stopping, fits, is_done, is_exhausted, remaining
 from neocarbs_jax.study.storages import open_storage, patiently
 from neocarbs_jax.study.trials import Trial
 
@@ -173,32 +173,38 @@ class Study:
         if engine is not None:
             engine.dispose()
 
-    def ask(self, q: int = 1) -> list[Trial]:
+    def ask(self, q: int = 1, max_cost: float | None = None) -> list[Trial]:
         """Suggest `q` trials that know of each other and of all that run elsewhere, and enter them as running.
 
         Trials of the queue (`enqueue`) come first.
+
+        Args:
+            q: number of trials.
+            max_cost: budget of all trials together, as of `run`; the predicted cost of a trial that does not fit any
+                more exceeds what is left.
         """
         if q < 1:
             raise ValueError(f"`q` must be at least 1; got {q}.")
         asked: list[Trial] = []
         try:
             for _ in range(q):
-                asked.append(self._ask_one())
+                asked.append(self._ask_one(max_cost=max_cost))
         except BaseException:  # Ctrl-C too: whoever asked has none of them
             for trial in asked:
                 self.interrupt(trial)
             raise
         return asked
 
-    def _ask_one(self, known: list[Trial] | None = None) -> Trial:
-        """Enter one trial; `known` are the rows as they were just now."""
+    def _ask_one(self, known: list[Trial] | None = None, max_cost: float | None = None) -> Trial:
+        """Enter one trial; `known` are the rows as they were just now, `max_cost` the budget of all trials."""
         while True:
             row = ledger.new_row(self._ledger)  # before the suggestion, so that no two workers share an index
             try:
                 patiently(self._pulse.add, row.number, row.trial_id)
                 rows = known if known is not None and len(known) == row.number else self.trials
                 earlier = [t for t in rows if t.number < row.number and t.status != "interrupted"]
-                suggestion = propose(self._config, earlier, self._seed, self._memory, self._defaults)
+                left = remaining(earlier, max_cost)
+                suggestion = propose(self._config, earlier, self._seed, self._memory, self._defaults, left)
                 queued = ledger.queued_values(row, self.space)
                 if queued:
                     suggestion = Trial(row.number, {**suggestion.values, **queued}, "running")
@@ -349,7 +355,8 @@ class Study:
                 it is for `tell`. Where it has a second parameter named `trial`, it is given the trial as well, whose
                 `replicate` tells repeated values apart.
             num_trials: stop once the study holds this many trials, those of other workers included.
-            max_cost: stop once all trials together cost this much.
+            max_cost: budget of all trials together. Suggestions know what is left of it: none is made that would exceed
+                it with a probability above `Config.delta`, and the run ends where nothing fits any more.
             until_rating: stop once none of the last eight ratings reaches this. Each belongs to another target cost;
                 the largest is what a trial adds where it pays most.
             time_limit: seconds after which an objective is interrupted and its trial recorded as failed; see
@@ -378,7 +385,11 @@ class Study:
             trials = self.trials
             if is_done(trials, num_trials, max_cost):
                 return trials
-            trial = self._ask_one(trials)
+            trial = self._ask_one(trials, max_cost)
+            others = [other for other in trials if other.status == "running"]
+            if not fits(trial, others, remaining(trials, max_cost), self._config.delta):
+                self.interrupt(trial)
+                return self.trials
             if until_rating is not None and is_exhausted([*trials, trial], until_rating):
                 self.interrupt(trial)
                 return self.trials
