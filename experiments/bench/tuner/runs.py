@@ -57,7 +57,7 @@ def run(strategy: str | Strategy, task: Task, seed: int, num_trials: int, **opti
 
 
 @functools.cache
-def _evaluate_fn(task: Task) -> Callable[[Array, Array], tuple[Array, Array]]:
+def evaluate_fn(task: Task) -> Callable[[Array, Array], tuple[Array, Array]]:
     return jax.jit(lambda unit, key: task(task.space.from_unit(unit), key))
 
 
@@ -67,7 +67,7 @@ def _trial_keys(seed: int, num_trials: int) -> Array:
 
 
 def _run_ours(config: sweep.Config, task: Task, seed: int, num_trials: int) -> Record:
-    evaluate = _evaluate_fn(task)
+    evaluate = evaluate_fn(task)
     keys = jax.random.split(jax.random.key(seed), num_trials)
     state = sweep.init(config)
     jax.block_until_ready(_suggest(config, state, keys[0]))  # compiles
@@ -94,7 +94,7 @@ def _run_ours(config: sweep.Config, task: Task, seed: int, num_trials: int) -> R
 
 
 def _run_peer(strategy: str, task: Task, seed: int, num_trials: int) -> Record:
-    evaluate = _evaluate_fn(task)
+    evaluate = evaluate_fn(task)
     peer = PEERS[strategy](task.space, seed)
     units: list[Float[np.ndarray, " d"]] = []
     outcomes: list[tuple[float, float]] = []

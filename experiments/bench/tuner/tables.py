@@ -35,6 +35,7 @@ GRIDS = {"hpobench": ("hpobench", "val_acc"), "fcnet": ("hpolib", "val_loss")}  
 LOG_SPAN = 50.0  # an axis is logarithmic where its values are positive and span more than this factor
 CLIP_PERCENTILE = 0.5
 NUM_FRACTIONS = 10
+CURVE_POINTS = 4
 FRONT_CACHE = PROJECT_ROOT / ".cache" / "fronts"
 
 
@@ -70,6 +71,21 @@ def task_of(name: str, path: str | Path | None = None) -> Task:
     return synthetic.make(name) if name in synthetic.TASKS else load(name, path)
 
 
+Curve = tuple[Float[Array, " p"], Float[Array, " p"], Float[Array, " p"]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CurveTask(Task):
+    """A task whose trainings are also shorter ones.
+
+    Attributes:
+        curve_fn: (values, key) -> budgets, scores and costs of earlier points of the training that the task itself
+            returns the end of, by the same seed. The axis is "budget".
+    """
+
+    curve_fn: Callable[[Values, PRNGKeyArray], Curve] | None = None
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Curves:
     """Learning curves of m configurations at ten tenths of the budget.
@@ -78,7 +94,7 @@ class _Curves:
         names: Hyperparameters that vary.
         unit: Unit coordinates of the configurations.
         mean: Mean return over the seeds that did not diverge.
-        residuals: Returns minus their mean; the seeds that diverged come last.
+        residuals: Returns minus their mean; NaN where a seed diverged.
         counts: Seeds that did not diverge.
         diverged: Share of the seeds that did.
         total_steps: Environment steps at the full budget.
@@ -105,7 +121,7 @@ def _read_curves(file: Path) -> _Curves:
         names=names[varies].tolist(),
         unit=np.stack([_to_unit(column) for column in values[:, varies].T], axis=1),
         mean=mean,
-        residuals=np.sort(clipped - mean[..., None], axis=2),  # NaNs sort last
+        residuals=clipped - mean[..., None],
         counts=counts,
         diverged=np.mean(np.isnan(returns) & seen, axis=2),
         total_steps=total_steps,
@@ -146,10 +162,21 @@ def _load_rl(name: str, file: Path) -> Task:
         fails = jax.random.uniform(failure_key, (), float) < failure_forest(point)
         return jnp.where(fails, jnp.nan, score), cost
 
+    def curve(values: Values, key: PRNGKeyArray) -> Curve:
+        point = jnp.stack([values[axis] for axis in space.names])
+        noise_key, _ = jax.random.split(key)
+        levels = values["budget"] * jnp.arange(1, CURVE_POINTS + 1, dtype=float) / (CURVE_POINTS + 1)
+
+        def earlier(level: Array) -> tuple[Array, Array]:
+            score, cost = noiseless({**values, "budget": level})
+            return score + noise(point.at[-1].set(level), noise_key, point), cost
+
+        return levels, *jax.lax.map(earlier, levels)
+
     floor = float(np.median(curves.mean[:, 0][curves.counts[:, 0] > 0]))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     front = functools.partial(_cached_front, FRONT_CACHE / f"{file.stem}-{digest}.npz", noiseless, space, floor)
-    return Task(name, space, noiseless, noisy, front, floor)
+    return CurveTask(name, space, noiseless, noisy, front, floor, curve)
 
 
 def _cached_front(file: Path, noiseless_fn: Callable[[Values], Outcome], space: SearchSpace, floor: float) -> Front:
@@ -162,17 +189,26 @@ def _cached_front(file: Path, noiseless_fn: Callable[[Values], Outcome], space: 
         return Front(jnp.asarray(arrays["cost"], float), jnp.asarray(arrays["score"], float))
 
 
-def _residual_fn(curves: _Curves):
-    """(point, key) -> residual of a random seed of the nearest configuration, at the nearest tenth of the budget."""
+def _residual_fn(curves: _Curves) -> Callable[..., Float[Array, ""]]:
+    """(point, key, end) -> residual of a random seed of the nearest configuration, at the nearest tenth of the budget.
+
+    The seed is one that had not diverged at the point's budget, or at that of `end`, the last point of a curve.
+    """
     unit, counts = jnp.asarray(curves.unit, float), jnp.asarray(curves.counts, jnp.int32)
     residuals = jnp.asarray(curves.residuals, float)
+    sound_first = jnp.asarray(np.argsort(np.isnan(curves.residuals), axis=2, kind="stable"), jnp.int32)
 
-    def residual(point: Float[Array, " d+1"], key: PRNGKeyArray) -> Float[Array, ""]:
+    def tenth(point: Float[Array, " d+1"]) -> Int[Array, ""]:
+        return jnp.clip(jnp.round(10 ** point[-1]).astype(jnp.int32) - 1, 0, NUM_FRACTIONS - 1)
+
+    def residual(
+        point: Float[Array, " d+1"], key: PRNGKeyArray, end: Float[Array, " d+1"] | None = None
+    ) -> Float[Array, ""]:
         nearest = jnp.argmin(jnp.sum((unit - point[None, :-1]) ** 2, axis=1))
-        tenth = jnp.clip(jnp.round(10 ** point[-1]).astype(jnp.int32) - 1, 0, NUM_FRACTIONS - 1)
-        count = counts[nearest, tenth]
-        seed = jax.random.randint(key, (), 0, jnp.maximum(count, 1))
-        return jnp.where(count > 0, residuals[nearest, tenth, seed], 0.0)
+        last = tenth(point if end is None else end)
+        count = counts[nearest, last]
+        seed = sound_first[nearest, last, jax.random.randint(key, (), 0, jnp.maximum(count, 1))]
+        return jnp.where(count > 0, residuals[nearest, tenth(point), seed], 0.0)
 
     return residual
 
