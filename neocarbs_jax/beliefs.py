@@ -26,6 +26,10 @@ BUCKETS = (64, 128)
 """Numbers of rows that surrogates are fitted on: the smallest that holds all, otherwise a spread of the largest."""
 
 
+LUCK = 0.8
+"""`Form.luck` of sweeps whose trials have curves: points of one curve share seed, network and environment."""
+
+
 class Target(enum.IntEnum):
     """What is predicted; the index of arrays whose leading axis runs over the three surrogates."""
 
@@ -42,11 +46,13 @@ class Form:
         kernel_fn: of all three, with the prior of its parameters.
         warps: names of the score warps, the likeliest of which is taken.
         aggression: eps of the aggression warp.
+        luck: share of the noise variance that the rows of one run have in common; 0 where each row is a run.
     """
 
     kernel_fn: gp.KernelBuilder = gp.MATERN_LINEAR
     warps: tuple[str, ...] = warping.WARPS
     aggression: float = 0.3
+    luck: float = 0.0
 
 
 class Fit(NamedTuple):
@@ -207,14 +213,14 @@ def fit(form: Form, rows: Observations, count: Int[Array, ""]) -> Fit:
     noises = (*(SCORE_NOISE for _ in range(num_warps)), COST_NOISE, LABEL_NOISE)
     noise = jax.tree.map(lambda *values: jnp.asarray(values, cost.dtype), *noises)
     masks = jnp.stack([*(rows.success for _ in range(num_warps + 1)), labelled])
-    any_failed = jnp.any(rows.failed)
+    any_failed, correlation = jnp.any(rows.failed), noise_correlation(form, rows)
 
     def fit_one(task: tuple[Array, Array, Array, gp.Normal]) -> tuple[gp.Hyperparameters, Array]:
         asked, target, mask, noise = task
 
         def fitted() -> tuple[gp.Hyperparameters, Array]:
-            h = gp.fit(form.kernel_fn, rows.unit, target, mask, noise)
-            return h, _loo_log_density(form, h, rows.unit, target, mask)
+            h = gp.fit(form.kernel_fn, rows.unit, target, mask, noise, correlation=correlation)
+            return h, _loo_log_density(form, h, rows.unit, target, mask, correlation)
 
         prior = gp.prior_mode(form.kernel_fn, rows.unit.shape[1], noise, target.dtype), jnp.zeros((), target.dtype)
         return jax.lax.cond(asked, fitted, lambda: prior)
@@ -250,11 +256,25 @@ def rows_to_fit(observations: Observations, count: Any, num_rows: int) -> Observ
     return rows._replace(status=xp.where(index < count, rows.status, 0))
 
 
+def noise_correlation(form: Form, rows: Observations) -> Float[Array, "n n"] | None:
+    """Return how the noise of each pair of rows is correlated; None where none is."""
+    if not form.luck:
+        return None
+    same = rows.run[:, None] == rows.run[None, :]
+    eye = jnp.eye(rows.capacity, dtype=rows.score.dtype)
+    return form.luck * same.astype(rows.score.dtype) + (1 - form.luck) * eye
+
+
 def _loo_log_density(
-    form: Form, h: gp.Hyperparameters, unit: Float[Array, "n d"], target: Float[Array, " n"], mask: Bool[Array, " n"]
+    form: Form,
+    h: gp.Hyperparameters,
+    unit: Float[Array, "n d"],
+    target: Float[Array, " n"],
+    mask: Bool[Array, " n"],
+    correlation: Float[Array, "n n"] | None,
 ) -> Float[Array, ""]:
     """Return the leave-one-out log density of the targets, up to a constant."""
-    posterior = gp.condition(form.kernel_fn, h, unit, target, mask)
+    posterior = gp.condition(form.kernel_fn, h, unit, target, mask, correlation=correlation)
     z = (target - posterior.loo_mean) / posterior.loo_std
     return jnp.sum(jnp.where(mask, -0.5 * z * z - jnp.log(posterior.loo_std), 0))
 
@@ -294,7 +314,9 @@ def condition(form: Form, observations: Observations, fitted: Fit) -> Surrogates
     any_failed, nothing = jnp.any(observations.failed), jnp.zeros_like(pending)
     failed_anywhere = anywhere(any_failed)
 
-    condition_fn = jax.jit(functools.partial(gp.condition, form.kernel_fn))  # traced once for both uses
+    correlation = noise_correlation(form, observations)
+    condition_fn = functools.partial(gp.condition, form.kernel_fn, correlation=correlation)
+    condition_fn = jax.jit(condition_fn)  # traced once for both uses
 
     def condition_one(task: tuple[Array, gp.Hyperparameters, Array, Array, Array]) -> gp.Posterior:
         asked, h, *data = task

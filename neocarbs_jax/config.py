@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from neocarbs_jax.beliefs import Form
+from neocarbs_jax.beliefs import LUCK, Form
 from neocarbs_jax.gp import MATERN_LINEAR, KernelBuilder, Normal, prior_mode
 from neocarbs_jax.gp.warping import WARPS
 from neocarbs_jax.space import Choice, SearchSpace
@@ -85,7 +85,7 @@ class Config:
     @property
     def form(self) -> Form:
         """The static form of the surrogates."""
-        return Form(self.kernel_fn, self.warps, self.aggression)
+        return Form(self.kernel_fn, self.warps, self.aggression, 0.0 if self.budget is None else LUCK)
 
 
 def _is_whole(value: object) -> bool:

@@ -29,6 +29,7 @@ class Observations(NamedTuple):
         cost: measured cost, positive; 1 where unknown.
         status: one `Status` per row.
         turn: number of the row among all that were ever entered; -1 of an empty one.
+        run: number of the training that gave the row; rows of one training share its luck.
     """
 
     unit: Float[Array, "n d"]
@@ -36,6 +37,7 @@ class Observations(NamedTuple):
     cost: Float[Array, " n"]
     status: Int[Array, " n"]
     turn: Int[Array, " n"]
+    run: Int[Array, " n"]
 
     @property
     def capacity(self) -> int:
@@ -88,6 +90,7 @@ def empty(capacity: int, num_axes: int) -> Observations:
         cost=jnp.ones(capacity),
         status=jnp.full(capacity, int(Status.EMPTY), jnp.int32),
         turn=jnp.full(capacity, -1, jnp.int32),
+        run=jnp.full(capacity, -1, jnp.int32),
     )
 
 
@@ -98,9 +101,11 @@ def enter(
     cost: Float[Array, ""],
     status: Int[Array, ""],
     wanted: Bool[Array, ""] | bool = True,
+    run: Int[Array, ""] | None = None,
 ) -> Observations:
     """Append a row, if it is wanted; a full buffer forgets its oldest row that is neither pending nor on the front.
 
+    The row is a run of its own, unless another one is given.
     Where all of them are, the oldest on the front goes, and where all are pending, the oldest.
     """
     capacity, occupied, turn = observations.capacity, observations.num_rows, observations.num_entered
@@ -111,7 +116,7 @@ def enter(
     is_full = occupied >= capacity
     source = jnp.where(is_full & (row >= forgotten), jnp.minimum(row + 1, capacity - 1), row)
     at = jnp.where(is_full, capacity - 1, occupied)
-    new = (unit, score, cost, status, turn)
+    new = (unit, score, cost, status, turn, turn if run is None else run)
     columns = [
         old[source].at[at].set(jnp.asarray(value, old.dtype)) for old, value in zip(observations, new, strict=True)
     ]
@@ -129,9 +134,10 @@ def write(
     """Overwrite the row of this turn; one that is not there, or not any more, changes nothing."""
     found = (observations.turn == turn) & (turn >= 0)
     index = jnp.where(jnp.any(found), jnp.argmax(found), observations.capacity)
-    new = (unit, score, cost, status, turn)
-    pairs = zip(observations, new, strict=True)
-    return Observations(*(old.at[index].set(jnp.asarray(value, old.dtype), mode="drop") for old, value in pairs))
+    new = {"unit": unit, "score": score, "cost": cost, "status": status}
+    old = {name: getattr(observations, name) for name in new}
+    written = {name: old[name].at[index].set(jnp.asarray(new[name], old[name].dtype), mode="drop") for name in new}
+    return observations._replace(**written)
 
 
 def grow(observations: Observations, capacity: int) -> Observations:

@@ -232,7 +232,7 @@ def observe_curve(
         budget, score, cost, valid = point
         unit = config.space.snap(suggestion.unit.at[column].set(axis.to_unit(budget)))
         done = jnp.asarray(int(Status.SUCCESS), jnp.int32)
-        observations = buffers.enter(state.observations, unit, score, cost, done, valid)
+        observations = buffers.enter(state.observations, unit, score, cost, done, valid, suggestion.index)
         return state._replace(observations=observations), None
 
     earlier = jax.tree.map(lambda a: a[:-1], (budgets, scores, costs, inside))
@@ -290,6 +290,7 @@ def restore(
     status: Int[ArrayLike, " n"],
     fit: Fit | None = None,
     count: int | None = None,
+    run: Int[ArrayLike, " n"] | None = None,
 ) -> State:
     """Return the state of a sweep that made these suggestions in this order; `suggest` or `refit` fits its surrogates.
 
@@ -302,6 +303,7 @@ def restore(
         fit: `State.fit` of this sweep, in this precision, made when the first `fit.count` rows were what they are now;
             spares fitting again while no further checkpoint is passed.
         count: number of suggestions, where the rows hold earlier points of curves as well; by default one for each row.
+        run: number of the training of each row, where one gave several; by default one for each row.
 
     Raises:
         ValueError: when the rows exceed the capacity.
@@ -320,7 +322,8 @@ def restore(
     state = init(config)
     # By NumPy, so that nothing compiles anew for another number of rows.
     buffer = [np.array(column) for column in state.observations]
-    for column, row in zip(buffer, (unit, score, cost, status, np.arange(num_rows)), strict=True):
+    turn = np.arange(num_rows)
+    for column, row in zip(buffer, (unit, score, cost, status, turn, turn if run is None else run), strict=True):
         column[:num_rows] = row
     observations = Observations(*map(jnp.asarray, buffer))
     return State(

@@ -69,10 +69,19 @@ def noise_variance(hyperparameters: Hyperparameters) -> Float[Array, ""]:
 
 
 def surrogate(
-    builder: KernelBuilder, hyperparameters: Hyperparameters, unit: Float[Array, "n d"], mask: Bool[Array, " n"]
+    builder: KernelBuilder,
+    hyperparameters: Hyperparameters,
+    unit: Float[Array, "n d"],
+    mask: Bool[Array, " n"],
+    correlation: Float[Array, "n n"] | None = None,
 ) -> Surrogate:
-    """Return the process with these hyperparameters, observed at the rows of the mask."""
-    return Surrogate(builder.build(hyperparameters.kernel), unit, noise_variance(hyperparameters), mask)
+    """Return the process with these hyperparameters, observed at the rows of the mask.
+
+    The noise is independent, or has the correlation that is given.
+    """
+    kernel, noise = builder.build(hyperparameters.kernel), noise_variance(hyperparameters)
+    known = {} if correlation is None else {"covariance_value": kernel(unit, unit) + noise * correlation}
+    return Surrogate(kernel, unit, noise, mask, **known)
 
 
 def fit(
@@ -82,6 +91,7 @@ def fit(
     mask: Bool[Array, " n"],
     noise: Normal,
     num_steps: int = _NUM_STEPS,
+    correlation: Float[Array, "n n"] | None = None,
 ) -> Hyperparameters:
     """Return the maximum a posteriori hyperparameters, by resilient propagation from the prior means.
 
@@ -95,6 +105,7 @@ def fit(
         mask: rows that count.
         noise: prior of the log noise variance.
         num_steps: that are taken.
+        correlation: of the noise; None where it is independent.
 
     References:
         Riedmiller and Braun (1993), A direct adaptive method for faster backpropagation learning: Rprop.
@@ -103,7 +114,7 @@ def fit(
     optimizer = optax.rprop(0.2, eta_plus=1.3, min_step_size=1e-3, max_step_size=1.0)
 
     def loss(h: Hyperparameters) -> Float[Array, ""]:
-        likelihood = surrogate(builder, h, unit, mask).log_probability(target)
+        likelihood = surrogate(builder, h, unit, mask, correlation).log_probability(target)
         return -likelihood - log_prior(builder, h, num_axes, noise)
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:

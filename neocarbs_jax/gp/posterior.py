@@ -55,6 +55,7 @@ def condition(
     target: Float[Array, " n"],
     observed: Bool[Array, " n"],
     pending: Bool[Array, " n"] | None = None,
+    correlation: Float[Array, "n n"] | None = None,
 ) -> Posterior:
     """Return the posterior given observed targets, and pending points fantasised at the posterior mean.
 
@@ -65,10 +66,12 @@ def condition(
         target: standardised measurements; anything where not observed.
         observed: rows that were measured.
         pending: rows whose measurement is to come, if there may be any.
+        correlation: of the noise; None where it is independent.
     """
     kernel, noise = builder.build(hyperparameters.kernel), noise_variance(hyperparameters)
     gram = kernel(unit, unit)
-    covariance = gram + noise * jnp.eye(unit.shape[0], dtype=unit.dtype)
+    noises = noise * (jnp.eye(unit.shape[0], dtype=unit.dtype) if correlation is None else correlation)
+    covariance = gram + noises
     process = Surrogate(kernel, unit, noise, observed, covariance_value=covariance)
     inverse = process.solver.inverse_factor
     target = jnp.where(observed, target, 0)
@@ -87,13 +90,19 @@ def condition(
         given = {"covariance_value": covariance, "inverse_factor": factor}
         known = Surrogate(kernel, unit, noise, observed | pending, **given)
         completed = jnp.where(pending, matmul(gram, jnp.where(observed, weights, 0)), target)
+    # K^-1 says it all: mean = y - R w, variance = [R - R K^-1 R]_ii; with R = sigma^2 I, sigma^2 - sigma^4 [K^-1]_ii.
+    if correlation is None:
+        mean, variance = target - noise * weights, noise - noise * noise / loo_variance
+    else:
+        between = jnp.where(observed[:, None] & observed[None, :], noises, 0)
+        half = matmul(inverse, between)
+        mean, variance = target - matmul(between, weights), noise - jnp.sum(half * half, axis=0)
     return Posterior(
         process=known,
         target=completed,
         noise=noise,
-        # K^-1 says it all: mean = y - sigma^2 w, variance = sigma^2 - sigma^4 [K^-1]_ii.
-        mean=target - noise * weights,
-        std=jnp.sqrt(jnp.maximum(noise - noise * noise / loo_variance, 0)),
+        mean=mean,
+        std=jnp.sqrt(jnp.maximum(variance, 0)),
         loo_mean=target - residual,
         loo_std=jnp.sqrt(loo_variance),
         stretch=_stretch(jnp.abs(residual) / jnp.sqrt(loo_variance), observed),

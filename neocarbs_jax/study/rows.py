@@ -106,7 +106,7 @@ def collect(config: sweep.Config, trials: Sequence[Trial], memory: Memory, defau
 
 def restore(config: sweep.Config, rows: Rows, num_trials: int) -> sweep.State:
     """Return the sweep of these rows, its surrogates not fitted."""
-    return sweep.restore(config, rows.unit, rows.score, rows.cost, rows.status, count=num_trials)
+    return sweep.restore(config, rows.unit, rows.score, rows.cost, rows.status, count=num_trials, run=rows.trial)
 
 
 def fitted(config: sweep.Config, rows: Rows, num_trials: int, memory: Memory) -> sweep.State:
