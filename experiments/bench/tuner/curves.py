@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 
 from experiments.bench import harness
 from experiments.bench.tuner import runs, tables
@@ -55,7 +56,8 @@ def run(task: CurveTask, seed: int, num_trials: int, with_curves: bool) -> tuple
     found: list[Float[np.ndarray, "p d"]] = []
     spent = []
     for key, noise_key in zip(keys, jax.random.split(jax.random.key(10_000 + seed), num_trials), strict=True):
-        state, suggestion = _suggest(config, state, key)
+        with threadpool_limits(1, "blas"):  # as the study does
+            state, suggestion = jax.block_until_ready(_suggest(config, state, key))
         score, cost = runs.evaluate_fn(task)(suggestion.unit, noise_key)
         points = np.asarray(suggestion.unit)[None, :]
         if with_curves and bool(jnp.isfinite(score)):
