@@ -94,7 +94,7 @@ class Measures:
 
 def measure(task: Task, front: Front, record: Record) -> Measures:
     """Judge one record by the task's noiseless outcomes."""
-    score, cost = (np.asarray(a) for a in _noiseless(task, record.unit))
+    score, cost = (np.asarray(a) for a in noiseless(task, record.unit))
     fraction = hypervolume_fraction(jnp.asarray(score), jnp.asarray(cost), front, task.floor)
     edges = np.geomspace(float(front.cost[0]), float(front.cost[-1]), NUM_FIFTHS + 1)[1:-1]
     fifth = np.searchsorted(edges, cost)
@@ -116,7 +116,7 @@ def measure(task: Task, front: Front, record: Record) -> Measures:
     )
 
 
-def _noiseless(task: Task, unit: Float[np.ndarray, "n d"]) -> tuple[jax.Array, jax.Array]:
+def noiseless(task: Task, unit: Float[np.ndarray, "n d"]) -> tuple[jax.Array, jax.Array]:
     return jax.vmap(lambda u: task.noiseless(task.space.from_unit(u)))(jnp.asarray(unit, float))
 
 
