@@ -4,28 +4,41 @@ import contextlib
 import math
 import time
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from envs.environment import Environment
 from experiments import programs
-from experiments.environments import make_env
-from experiments.saved import keys, to_text
+from experiments.environments import make_env, with_arguments
+from experiments.saved import Saved, keys, to_text
 from experiments.settings import CONFIG_NAMES, assignments, flat, replace
 from neocarbs_jax.report.progress import Progress
+from neocarbs_jax.study import Trial
+from p3o_jax.learner import State
+from p3o_jax.metrics import Metrics
 from p3o_jax.settings import Config, Params
 
 __all__ = ["CONFIG_NAMES", "Training", "assignments", "make_env"]
+
+ENV = "env."
+
+
+class Compiled(NamedTuple):
+    """The programs of one static configuration."""
+
+    env: Any
+    training: programs.Programs
+    score: programs.Score
 
 
 class Training:
     """Train and evaluate one configuration per call; each distinct `Config` is compiled once.
 
     Values named as fields of `Params` are traced; values named as fields of `Config`, or "network." and a field of
-    `NetworkConfig`, select a program.
+    `NetworkConfig`, or "env." and an argument of the environment, select a program.
 
     Args:
         env: Environment to train on.
@@ -35,11 +48,13 @@ class Training:
         seed: Of network, environments and evaluation, together with the values themselves.
         num_episodes: Episodes of the evaluation.
         progress: Display that is told of each phase.
+        num_seeds: Trainings of a trial, each from another key: the score is their mean, the cost that of one.
+        on_agent: Told of each agent of a trial, before the trial ends.
     """
 
     def __init__(
         self,
-        env: Environment,
+        env: Any,
         config: Config,
         params: Params,
         *,
@@ -47,35 +62,68 @@ class Training:
         seed: int = 0,
         num_episodes: int = 256,
         progress: Progress | None = None,
+        num_seeds: int = 1,
+        on_agent: Callable[[Trial, Saved, float], None] | None = None,
     ):
         self.env, self.config, self.params, self.env_name = env, config, params, env_name
         self.seed, self.num_episodes, self.progress = seed, num_episodes, progress
-        self._programs: dict[Config, tuple[programs.Programs, programs.Score]] = {}
+        self.num_seeds, self.on_agent = num_seeds, on_agent
+        self._programs: dict[tuple[Config, str], Compiled] = {}
 
-    def __call__(self, values: Mapping[str, Any]) -> tuple[float, float, dict[str, Any]]:
-        """Train with the values; a training that diverged scores NaN and says why."""
+    def __call__(self, values: Mapping[str, Any], trial: Trial | None = None) -> tuple[float, float, dict[str, Any]]:
+        """Train with the values; a training that diverged scores NaN and says why.
+
+        A replicate, and each seed of a trial, has a key of its own.
+        """
+        first = (trial.replicate if trial else 0) * self.num_seeds
+        results = []
+        for index in range(first, first + self.num_seeds):
+            results.append(self._train(values, index, trial))
+            if math.isnan(results[-1][0]):
+                return results[-1]
+        score, cost, attrs = results[0]
+        if self.num_seeds == 1:
+            return score, cost, attrs
+        scores, costs = ([result[column] for result in results] for column in (0, 1))
+        spread = {"scores": scores, "score_std_of_seeds": float(np.std(scores, ddof=1))}
+        return float(np.mean(scores)), float(np.mean(costs)), attrs | spread
+
+    def _train(
+        self, values: Mapping[str, Any], replicate: int, trial: Trial | None
+    ) -> tuple[float, float, dict[str, Any]]:
         config, params = self.split(values)
-        training, score = self._compiled(config)
-        settings = self.settings(values)
+        settings = self.settings(values, replicate)
+        compiled = self._compiled(config, settings["env"])
         train_key, eval_key = keys(self.seed, settings["key"])
         with self._phase("training"):
             start = time.perf_counter()
-            state = training.begin(train_key, params)
+            state = compiled.training.begin(train_key, params)
             limit = jnp.asarray(programs.TO_THE_END, jnp.int32)
-            state, metrics = jax.block_until_ready(training.advance(state, params, limit))
+            state, metrics = jax.block_until_ready(compiled.training.advance(state, params, limit))
             seconds = time.perf_counter() - start
         if metrics.failed:
             reason = f"non-finite {metrics.failed_term} at step {int(metrics.failed_step)}"
             return math.nan, seconds, {"reason": reason, "settings": settings}
         with self._phase("evaluating"):
-            evaluation = jax.block_until_ready(score(state, eval_key))
+            evaluation = jax.block_until_ready(compiled.score(state, eval_key))
+        score = float(evaluation.score_mean)
+        if self.on_agent and trial and replicate == trial.replicate * self.num_seeds:
+            self.on_agent(trial, self._saved(compiled, config, params, state, settings), score)
+        curve = learning_curve(metrics, seconds)
         attrs = {
             "score_std": float(evaluation.score_std),
+            "training_score": curve[-1][1] if curve else math.nan,
             "episodes_ended": int(evaluation.num_episodes),
             "steps_per_second": float(params.total_steps) / seconds,
+            "learning_curve": curve,
             "settings": settings,
         }
-        return float(evaluation.score_mean), seconds, attrs
+        return score, seconds, attrs
+
+    def _saved(
+        self, compiled: Compiled, config: Config, params: Params, state: State, settings: Mapping[str, Any]
+    ) -> Saved:
+        return Saved(settings["env"], compiled.env, config, params, state, self.seed, settings["key"])
 
     def split(self, values: Mapping[str, Any]) -> tuple[Config, Params]:
         """Return the static and the traced settings that the values stand for.
@@ -83,27 +131,46 @@ class Training:
         Raises:
             ValueError: If a name belongs to neither, or a static value is out of range.
         """
-        return replace(self.config, self.params, values)
+        own = {name: value for name, value in values.items() if not name.startswith(ENV)}
+        return replace(self.config, self.params, own)
 
-    def settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return everything that a trial of these values is made of, by name: `p3o train --from-trial` repeats it."""
+    def settings(self, values: Mapping[str, Any], replicate: int = 0) -> dict[str, Any]:
+        """Return everything that a training of these values is made of, by name: `p3o train --from-trial` repeats it.
+
+        Args:
+            values: Of the trial.
+            replicate: Number of earlier trainings of the same values; each has another key.
+        """
         key = jax.random.fold_in(jax.random.key(self.seed), zlib.crc32(repr(sorted(values.items())).encode()))
-        origin = {"env": self.env_name, "seed": self.seed, "key": to_text(key), "episodes": self.num_episodes}
+        key = jax.random.fold_in(key, replicate) if replicate else key
+        arguments = {name.removeprefix(ENV): value for name, value in values.items() if name.startswith(ENV)}
+        env = with_arguments(self.env_name, arguments) if arguments else self.env_name
+        origin = {"env": env, "seed": self.seed, "key": to_text(key), "episodes": self.num_episodes}
         return origin | flat(*self.split(values))
 
-    def _compiled(self, config: Config) -> tuple[programs.Programs, programs.Score]:
-        if config not in self._programs:
+    def _compiled(self, config: Config, env_name: str) -> Compiled:
+        if (config, env_name) not in self._programs:
             with self._phase("compiling"):
-                self._programs[config] = self._compile(config)
+                env = self.env if env_name == self.env_name else make_env(env_name)
+                self._programs[config, env_name] = self._compile(config, env)
             if self.progress:
                 self.progress.num_programs = len(self._programs)
-        return self._programs[config]
+        return self._programs[config, env_name]
 
-    def _compile(self, config: Config) -> tuple[programs.Programs, programs.Score]:
-        training = programs.compile_training(config, self.env, self.params)
+    def _compile(self, config: Config, env: Any) -> Compiled:
+        training = programs.compile_training(config, env, self.params)
         key = jax.eval_shape(lambda: jax.random.key(0))
-        state = jax.eval_shape(lambda key: programs.init(config, self.env, key, self.params), key)
-        return training, programs.compile_score(config, self.env, state, self.num_episodes)
+        state = jax.eval_shape(lambda key: programs.init(config, env, key, self.params), key)
+        return Compiled(env, training, programs.compile_score(config, env, state, self.num_episodes))
 
     def _phase(self, name: str) -> contextlib.AbstractContextManager[None]:
         return self.progress.phase(name) if self.progress else contextlib.nullcontext()
+
+
+def learning_curve(metrics: Metrics, seconds: float) -> list[tuple[float, float, float]]:
+    """Return (steps, score while training, seconds) of each interval of a training in which episodes ended."""
+    steps, scores, ended = (np.asarray(a, float) for a in (metrics.steps, metrics.score, metrics.num_episodes))
+    known = (ended > 0) & np.isfinite(scores)
+    return [
+        (float(s), float(y), seconds * float(s) / steps[-1]) for s, y in zip(steps[known], scores[known], strict=True)
+    ]

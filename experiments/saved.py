@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs import registry
+from experiments.environments import make_env
 from experiments.settings import as_arrays, flat, replace
 from p3o_jax import checkpoint
 from p3o_jax.learner import State, init
@@ -120,7 +120,7 @@ def load_as(folder: Path, settings: dict[str, Any]) -> Saved:
     others = {name: value for name, value in settings.items() if name not in origin}
     try:
         config, params = replace(Config(), Params(), others)
-        env = registry.make(origin["env"])  # pyright: ignore[reportArgumentType]
+        env = make_env(origin["env"])  # pyright: ignore[reportArgumentType]
         template = jax.eval_shape(lambda: init(config, env, jax.random.key(0), params))
         state = checkpoint.restore(folder / "state", template)
     except (ValueError, KeyError, TypeError, OSError) as error:

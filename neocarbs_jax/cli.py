@@ -1,4 +1,4 @@
-"""Studies from the shell: list them, print a front, write a report, import past trials, serve a dashboard."""
+"""Studies from the shell: list them, print and confirm fronts, write reports, import trials, serve a dashboard."""
 
 import dataclasses
 import os
@@ -18,10 +18,11 @@ from rich.table import Table
 
 from neocarbs_jax.adapters.csv_file import import_csv
 from neocarbs_jax.report import report
-from neocarbs_jax.report.lookup import find_study, storage_url, study_names
+from neocarbs_jax.report.lookup import find_study, import_function, storage_url, study_names
 from neocarbs_jax.report.outputs import check_folder, folder_name
-from neocarbs_jax.report.progress import front_details
+from neocarbs_jax.report.progress import confirmed_table, front_details
 from neocarbs_jax.study import ledger
+from neocarbs_jax.study.confirm import MOST_POINTS, confirm
 
 Storage = Annotated[str, tyro.conf.Positional]
 Name = Annotated[str | None, tyro.conf.arg(metavar="STUDY")]
@@ -142,7 +143,36 @@ class Dashboard:
         optuna_dashboard.run_server(storage, host=self.host, port=self.port)
 
 
-COMMANDS = Studies | Front | Report | Import | Dashboard
+@dataclasses.dataclass
+class Confirm:
+    """Run the settings of the expected front again, afresh; print what was claimed, expected and confirmed."""
+
+    storage: Storage
+    """Database of the study: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
+    objective: str
+    """Function of the study, as module:function or file.py:function. It takes the values, and `trial` as well if it
+    draws at random: `trial.replicate` is another number for each run."""
+    name: Name = None
+    """The study; by default the only one of the storage."""
+    seeds: int = 5
+    """Fresh runs of each point."""
+    points: int = MOST_POINTS
+    """Points of the front that are run, spread over the costs."""
+
+    def run(self, console: Console) -> None:
+        for name, value in (("seeds", self.seeds), ("points", self.points)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1; got {value}.")
+        objective = import_function("objective", self.objective)
+        study = find_study(self.storage, self.name, _say(console))
+        confirmed = confirm(study, objective, self.seeds, self.points)
+        if not confirmed:
+            console.print(f"No trial of {len(study.trials)} has completed: there is no front to confirm.")
+            return
+        console.print(confirmed_table(confirmed, cost_unit=""))
+
+
+COMMANDS = Studies | Front | Confirm | Report | Import | Dashboard
 
 
 def _say(console: Console) -> Callable[[str], None]:

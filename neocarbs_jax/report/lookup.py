@@ -1,6 +1,12 @@
-"""Studies by what a command line gives: a path or a URL, and a name or none."""
+"""What a command line names: a study by path or URL and name, a function by module or file."""
 
-from collections.abc import Callable
+import contextlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -52,3 +58,52 @@ def find_study(storage: str, name: str | None, say: Callable[[str], object] = pr
         say(f"The only study there is {known[0]!r}" + (f", not {name!r}." if name is not None else "."))
         name = known[0]
     return Study.load(url, name=name)
+
+
+def import_function(argument: str, text: str) -> Callable[..., Any]:
+    """Return the function that "module:function" or "path/to/file.py:function" names; the current folder comes first.
+
+    Args:
+        argument: name of the option, for the message.
+        text: what was given.
+
+    Raises:
+        ValueError: it cannot be imported or called.
+    """
+    rule = f"`{argument}` must read module:function or file.py:function of something that can be imported"
+    place, colon, name = text.rpartition(":")
+    if not (colon and place and name):
+        raise ValueError(f"{rule}; got {text!r}.")
+    try:
+        with _here_first():
+            found = getattr(_import(place), name)
+    except Exception as error:  # whatever the user's module raises
+        raise ValueError(f"{rule}; got {text!r} ({type(error).__name__}: {error}).") from error
+    if not callable(found):
+        raise ValueError(f"{rule}; got {text!r}, which cannot be called.")
+    return found
+
+
+def _import(place: str) -> Any:
+    if not place.endswith(".py"):
+        return importlib.import_module(place)
+    file = Path(place).resolve()
+    name = f"_file_{abs(hash(file))}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[name] = module
+    return sys.modules[name]
+
+
+@contextlib.contextmanager
+def _here_first() -> Iterator[None]:
+    """Look for modules in the current folder first, as `python -m` does."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path.pop(0)

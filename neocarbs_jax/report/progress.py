@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neocarbs_jax.report.settings import shared_and_varying
+from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.expectation import ExpectedPoint, thin
 from neocarbs_jax.study.ledger import Trial, pareto_front
 
@@ -170,6 +171,19 @@ def _expected_block(points: Sequence[ExpectedPoint], cost_unit: str) -> Table:
 def _front_block(front: Sequence[Trial], cost_unit: str) -> Table:
     rows = {_cost_label(cost_unit): [_number(t.cost) for t in front], "score": [_number(t.score) for t in front]}
     return _block([str(t.number) for t in front], rows, [t.values for t in front])
+
+
+def confirmed_table(confirmed: Sequence[Confirmed], cost_unit: str = "s") -> Table:
+    """The points of a confirmed front: what was claimed, what was expected, and what fresh runs gave."""
+    seeds = len(confirmed[0].scores) if confirmed else 0
+    title = f"confirmed front: {seeds} fresh runs of each of {len(confirmed)} settings"
+    table = Table(title=title, title_style="bold", title_justify="left", box=None)
+    for name in ("trial", _cost_label(cost_unit), "claimed", "expected", "90% from", "to", "confirmed", "±"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for c in confirmed:
+        numbers = (c.cost, c.claimed, c.point.score, c.point.low, c.point.high, c.mean, c.standard_error)
+        table.add_row(str(c.point.trial.number), *map(_number, numbers))
+    return table
 
 
 def _block(numbers: Sequence[str], rows: Mapping[str, Sequence[str]], values: Sequence[Mapping[str, object]]) -> Table:

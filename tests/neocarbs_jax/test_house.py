@@ -40,6 +40,7 @@ FLOORS = [
     {"study.expectation"},
     {"study.study"},
     {"study"},
+    {"study.confirm"},
     {"adapters", "report"},
     {"adapters.csv_file", "adapters.optuna_rows", "adapters.ray_tune"},
     {"adapters.optuna_sampler", "report.plots", "report.lookup", "report.outputs", "report.settings"},

@@ -1,0 +1,72 @@
+"""Agents of a sweep's trials: which are kept, where, and how a command line names one ("runs/pong#17")."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from experiments import saved
+from experiments.saved import Saved
+from neocarbs_jax.study import Study, Trial
+
+KEEP = ("front", "all", "none")
+FOLDER = "trials"
+
+
+class Keeper:
+    """Keep the agents of trials under `out`/trials/NUMBER.
+
+    Args:
+        out: folder of the sweep.
+        keep: "front" for the trials of the measured and the expected front, "all" or "none".
+    """
+
+    def __init__(self, out: Path, keep: str = "front"):
+        self.out, self.keep = out, keep
+
+    def take(self, trial: Trial, agent: Saved, score: float) -> None:
+        """Write the agent of a trial that is about to end."""
+        del score
+        if self.keep != "none":
+            saved.save(agent_folder(self.out, trial.number), agent)
+
+    def tidy(self, study: Study) -> None:
+        """Remove the agents of trials that are on no front any more."""
+        if self.keep != "front":
+            return
+        fronts = {trial.number for trial in study.front}
+        if any(number not in fronts for number in self._held()):
+            fronts |= {point.trial.number for point in study.expected_front}
+        for number in self._held():
+            if number not in fronts:
+                shutil.rmtree(agent_folder(self.out, number), ignore_errors=True)
+
+    def _held(self) -> Iterable[int]:
+        folder = self.out / FOLDER
+        return [int(path.name) for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
+
+
+def agent_folder(out: Path, number: int) -> Path:
+    """Return where the agent of a trial lies."""
+    return out / FOLDER / str(number)
+
+
+def resolve(text: str, argument: str) -> Path:
+    """Return the folder of an agent: one that `p3o train` wrote, or that of a trial, as in runs/pong#17.
+
+    Raises:
+        ValueError: a trial is named whose agent was not kept.
+    """
+    out, mark, number = text.rpartition("#")
+    if not mark or Path(text).exists():
+        return Path(text)
+    if not number.isdigit():
+        raise ValueError(f"`{argument}` must read FOLDER#NUMBER for a trial of a sweep; got {text!r}.")
+    folder = agent_folder(Path(out), int(number))
+    if not folder.is_dir():
+        held = sorted(int(p.name) for p in folder.parent.glob("*") if p.name.isdigit())
+        there = f"those of {', '.join(map(str, held))}" if held else "none"
+        raise ValueError(
+            f"`{argument}` must name a trial whose agent was kept ({there} in {out}); got {text!r}. "
+            f"`p3o train --from-trial STORAGE --trial {number}` trains it again, to the same numbers."
+        )
+    return folder

@@ -1,0 +1,212 @@
+"""What `p3o sweep` may search: every setting of a training by name, with a range and a scale that suit it."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from experiments.common import nearest
+from experiments.environments import maker_of
+from experiments.settings import RANGES, literal
+from neocarbs_jax.space import Bounded, Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace
+from p3o_jax.networks import ACTIVATIONS, KINDS
+
+ENV = "env."
+
+AXES: dict[str, Bounded | Choice] = {
+    "total_steps": Log(1e5, 4e6),
+    "learning_rate": Log(1e-3, 5e-2),
+    "anneal": Linear(0.0, 1.0),
+    "update_epochs": Integer(1, 4),
+    "clip": Linear(0.05, 0.5),
+    "entropy": Log(1e-4, 1e-1),
+    "entropy_anneal": Linear(0.0, 1.0),
+    "value": Log(0.01, 1.0),
+    "max_grad_norm": Log(0.1, 4.0),
+    "adam_b1": Logit(0.5, 0.99),
+    "adam_b2": Logit(0.9, 0.9999),
+    "adam_eps": Log(1e-8, 1e-3),
+    "tau": Log(0.02, 0.8),
+    "floor": Linear(0.05, 1.0),
+    "weight_prior": Log(0.5, 50.0),
+    "aggregate": Log(0.3, 10.0),
+    "spread_decay": Logit(0.5, 0.995),
+    "puf": Linear(0.0, 1.0),
+    "gamma": Logit(0.8, 0.9999),
+    "gae_lambda": Logit(0.5, 0.995),
+    "value_clip": Log(0.05, 10.0),
+    "num_envs": Pow2(64, 256),
+    "segment_length": Pow2(16, 128),
+    "horizon": Pow2(8, 128),
+    "num_minibatches": Pow2(1, 8),
+    "minibatches_of": Choice(("environments", "samples")),
+    "estimator": Choice(("p3o", "original", "gae")),
+    "optimizer": Choice(("adam", "muon")),
+    "precision": Choice(("float32", "bfloat16")),
+    "reward_scale": Choice(("rms", "return", "clip", "none")),
+    "tau_rule": Choice(("noise", "fixed", "explained", "precision")),
+    "normalize_observations": Choice((False, True)),
+    "bootstrap_truncations": Choice((False, True)),
+    "squash": Choice((False, True)),
+    "network.kind": Choice(tuple(KINDS)),
+    "network.width": Pow2(32, 256),
+    "network.depth": Integer(1, 3),
+    "network.channels": Pow2(8, 64),
+    "network.activation": Choice(tuple(ACTIVATIONS)),
+    "network.shared": Choice((False, True)),
+}
+"""Each setting that can be searched, with its default range. Those of `Config` and the network change the program."""
+
+_DEAD = {
+    "p3o": ("gae_lambda", "value_clip", "puf"),
+    "original": ("gae_lambda", "value_clip", "tau", "floor", "weight_prior", "aggregate", "tau_rule"),
+    "gae": ("tau", "floor", "weight_prior", "aggregate", "spread_decay", "puf", "horizon", "tau_rule"),
+}
+"""Settings that an estimator does not look at."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A choice of axes, and the settings that it starts from.
+
+    Attributes:
+        axes: names of what is searched.
+        settings: that differ from the defaults.
+    """
+
+    axes: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+PRESETS = {
+    "p3o": Preset(
+        (
+            *("total_steps", "num_envs", "learning_rate", "update_epochs", "entropy", "clip", "value"),
+            *("max_grad_norm", "tau", "floor"),
+        ),
+        {"segment_length": 64, "horizon": 32},
+    ),
+    "ppo": Preset(
+        (
+            *("total_steps", "num_envs", "learning_rate", "update_epochs", "entropy", "clip", "value"),
+            *("max_grad_norm", "gamma", "gae_lambda"),
+        ),
+        {"segment_length": 64, "estimator": "gae", "value": 0.5, "entropy": 0.01},
+    ),
+}
+"""Only `num_envs` changes a shape, so that a sweep compiles three trainings."""
+
+
+def describe() -> str:
+    """Return the axes for `--help`: name and default range, and the presets."""
+    lines = ["Axes for --axes, with their default ranges (NAME=LOW,HIGH or NAME=A,B,C gives others):"]
+    lines += [f"  {name:<24} {shown(axis)}" for name, axis in AXES.items()]
+    lines += ["  env.ARGUMENT=LOW,HIGH    an argument of the environment's constructor", "Presets for --preset:"]
+    return "\n".join([*lines, *(f"  {name:<5} {' '.join(preset.axes)}" for name, preset in PRESETS.items())])
+
+
+def shown(axis: Bounded | Choice) -> str:
+    """Return an axis as a person would read it."""
+    if isinstance(axis, Choice):
+        return " or ".join(str(option) for option in axis.options)
+    scale = type(axis).__name__.lower()
+    return f"{axis.low:g} to {axis.high:g}, {scale}"
+
+
+def text_of(axis: Bounded | Choice) -> str:
+    """Return what stands behind the name of an axis on the command line."""
+    options = axis.options if isinstance(axis, Choice) else (axis.low, axis.high)
+    return ",".join(f"{option:.10g}" if isinstance(option, float) else str(option) for option in options)
+
+
+def parse(entries: Iterable[str | Iterable[str]], env: str) -> dict[str, Bounded | Choice]:
+    """Return the axes that NAME and NAME=LOW,HIGH entries stand for.
+
+    Args:
+        entries: of the command line, in groups or not.
+        env: name of the environment, whose arguments may be axes.
+
+    Raises:
+        ValueError: an axis is unknown or given twice, or its range cannot be.
+    """
+    axes: dict[str, Bounded | Choice] = {}
+    for entry in (word for group in entries for word in ([group] if isinstance(group, str) else group)):
+        name, equals, text = entry.partition("=")
+        if name in axes:
+            raise ValueError(f"`axes` must name {name} once; got it twice.")
+        if equals and not text:
+            raise ValueError(f"`axes` must read NAME or NAME=LOW,HIGH; got {entry!r}.")
+        default = _of_environment(name, text, env) if name.startswith(ENV) else AXES.get(name)
+        if default is None:
+            raise ValueError(
+                f"`axes` must name a setting, which `p3o sweep --help` lists; got {name}{nearest(name, AXES)}"
+            )
+        axes[name] = with_range(name, default, text) if text else default
+    return axes
+
+
+def with_range(name: str, axis: Bounded | Choice, text: str, argument: str = "axes") -> Bounded | Choice:
+    """Return the axis with another range: LOW,HIGH, or options.
+
+    Raises:
+        ValueError: the range cannot be.
+    """
+    words = [literal(word) for word in text.split(",")]
+    try:
+        if isinstance(axis, Choice) or len(words) > 2:
+            axis = Choice(tuple(words))
+        else:
+            low, high = (float(word) for word in words)
+            axis = dataclasses.replace(axis, low=low, high=high)
+    except (TypeError, ValueError) as error:
+        if isinstance(axis, Choice) or len(words) > 2 or "must" in str(error):
+            raise ValueError(f"`{argument}` of {name}: {error}") from error
+        raise ValueError(f"`{argument}` must read NAME=LOW,HIGH; got '{name}={text}'.") from None
+    for value in words:
+        if name in RANGES and value not in RANGES[name]:
+            raise ValueError(f"`{argument}` of {name} must be {RANGES[name]}; got {value}.")
+    return axis
+
+
+def _of_environment(name: str, text: str, env: str) -> Bounded | Choice:
+    """Return the axis of a constructor argument, by the type of its default."""
+    maker = maker_of(env)
+    parameters = dict(inspect.signature(maker).parameters) if maker else {}
+    argument = name.removeprefix(ENV)
+    if argument not in parameters:
+        known = ", ".join(ENV + known for known in parameters) or "none"
+        raise ValueError(f"`axes` must name an argument of {env} ({known}); got {name}.")
+    default = parameters[argument].default
+    if isinstance(default, bool):
+        return Choice((False, True))
+    if not text:
+        raise ValueError(f"`axes` must give {name} a range or options; got none.")
+    if isinstance(default, int):
+        return Integer(0, 1)
+    return Linear(0.0, 1.0) if isinstance(default, float) else Choice(tuple(literal(word) for word in text.split(",")))
+
+
+def check_effect(axes: Iterable[str], fixed: Mapping[str, Any]) -> None:
+    """Raise a ValueError for an axis that the estimator in force does not look at."""
+    axes = list(axes)
+    if "estimator" in axes:
+        return
+    estimator = fixed.get("estimator", "p3o")
+    for name in axes:
+        dead = name in _DEAD.get(estimator, ())
+        if name == "gamma" and estimator != "gae":
+            dead = "reward_scale" not in axes and fixed.get("reward_scale") != "return"
+        if dead:
+            raise ValueError(f"`axes` must name settings that {estimator} looks at; got {name}.")
+
+
+def search_space(axes: Mapping[str, Bounded | Choice], fixed: Iterable[str]) -> SearchSpace:
+    """Return the space of the axes but those that are fixed.
+
+    Raises:
+        ValueError: nothing is left to search.
+    """
+    left = {name: axis for name, axis in axes.items() if name not in set(fixed)}
+    if not left:
+        raise ValueError("`set` must leave an axis to search; got all of them.")
+    return SearchSpace(**left)

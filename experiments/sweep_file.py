@@ -1,0 +1,115 @@
+"""Sweeps as TOML files: read, overridden by the command line, and written out whole beside the report.
+
+env = "pong"
+trials = 40
+
+[axes]
+learning_rate = "1e-4,1e-2"
+gamma = true
+
+[set]
+num_envs = 128
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.common import nearest
+
+TABLES = ("axes", "set", "bounds")
+
+
+def read(file: Path, known: Iterable[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the options of a file, and the entries of its tables as the command line would have them.
+
+    Args:
+        file: TOML.
+        known: names of options.
+
+    Raises:
+        ValueError: the file cannot be read, or an entry is none.
+    """
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"`file` must be a TOML file that can be read; got {str(file)!r} ({error}).") from error
+    known = [name for name in known if name not in ("file", *TABLES)]
+    options, tables = {}, {}
+    for name, value in content.items():
+        key = name.replace("-", "_")
+        if key in TABLES:
+            tables[key] = _entries(name, value)
+        elif key in known:
+            options[key] = value
+        else:
+            raise ValueError(f"`file` must hold options of `p3o sweep`; got {name}{nearest(name, [*known, *TABLES])}")
+    return options, tables
+
+
+def arguments(options: Mapping[str, Any]) -> list[str]:
+    """Return options as words of a command line."""
+    words: list[str] = []
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return words
+
+
+def merge(from_file: Iterable[str], given: Iterable[str | Iterable[str]]) -> list[str]:
+    """Return the entries of a table, those of the command line in place of a file's of the same name."""
+    own = [word for group in given for word in ([group] if isinstance(group, str) else group)]
+    names = {word.partition("=")[0] for word in own}
+    return [word for word in from_file if word.partition("=")[0] not in names] + own
+
+
+def write(file: Path, options: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write a sweep as a file that `read` reads; return its text."""
+    lines = [f"{name} = {_literal(value)}" for name, value in options.items() if value is not None]
+    for name, table in tables.items():
+        if table:
+            lines += ["", f"[{name}]", *(f"{_key(key)} = {_literal(value)}" for key, value in table.items())]
+    text = "\n".join(lines) + "\n"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return text
+
+
+def _entries(name: str, value: Any) -> list[str]:
+    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(f"`file` must give {name} a table or a list of texts; got {value!r}.")
+    entries = []
+    for key, entry in _flat(value).items():
+        if name == "axes" and entry is True:
+            entries.append(key)
+        elif isinstance(entry, list):
+            entries.append(f"{key}={','.join(map(str, entry))}")
+        else:
+            entries.append(f"{key}={entry}")
+    return entries
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return a table whose keys with a dot (network.width) were tables of their own."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {before + key: value}
+    return found
+
+
+def _key(name: str) -> str:
+    return f'"{name}"' if "." in name else name
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_literal, value))}]"
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
