@@ -8,7 +8,7 @@ from typing import Any
 from experiments.common import nearest
 from experiments.environments import maker_of
 from experiments.settings import RANGES, literal
-from neocarbs_jax.space import Bounded, Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace
+from neocarbs_jax.space import Bounded, Choice, Integer, Linear, Log, Logit, Pow2
 from p3o_jax.networks import ACTIVATIONS, KINDS
 
 ENV = "env."
@@ -151,7 +151,8 @@ def with_range(name: str, axis: Bounded | Choice, text: str, argument: str = "ax
     Raises:
         ValueError: the range cannot be.
     """
-    words = [literal(word) for word in text.split(",")]
+    known = {str(option): option for option in axis.options} if isinstance(axis, Choice) else {}
+    words = [known.get(word, literal(word)) for word in text.split(",")]
     try:
         if isinstance(axis, Choice) or len(words) > 2:
             axis = Choice(tuple(words))
@@ -161,7 +162,8 @@ def with_range(name: str, axis: Bounded | Choice, text: str, argument: str = "ax
     except (TypeError, ValueError) as error:
         if isinstance(axis, Choice) or len(words) > 2 or "must" in str(error):
             raise ValueError(f"`{argument}` of {name}: {error}") from error
-        raise ValueError(f"`{argument}` must read NAME=LOW,HIGH; got '{name}={text}'.") from None
+        what = "AXIS" if argument == "bounds" else "NAME"
+        raise ValueError(f"`{argument}` must read {what}=LOW,HIGH; got '{name}={text}'.") from None
     for value in words:
         if name in RANGES and value not in RANGES[name]:
             raise ValueError(f"`{argument}` of {name} must be {RANGES[name]}; got {value}.")
@@ -186,27 +188,12 @@ def _of_environment(name: str, text: str, env: str) -> Bounded | Choice:
     return Linear(0.0, 1.0) if isinstance(default, float) else Choice(tuple(literal(word) for word in text.split(",")))
 
 
-def check_effect(axes: Iterable[str], fixed: Mapping[str, Any]) -> None:
-    """Raise a ValueError for an axis that the estimator in force does not look at."""
+def without_effect(axes: Iterable[str], fixed: Mapping[str, Any]) -> list[str]:
+    """Return the axes that the estimator in force does not look at; none where the estimator is searched, too."""
     axes = list(axes)
     if "estimator" in axes:
-        return
+        return []
     estimator = fixed.get("estimator", "p3o")
-    for name in axes:
-        dead = name in _DEAD.get(estimator, ())
-        if name == "gamma" and estimator != "gae":
-            dead = "reward_scale" not in axes and fixed.get("reward_scale") != "return"
-        if dead:
-            raise ValueError(f"`axes` must name settings that {estimator} looks at; got {name}.")
-
-
-def search_space(axes: Mapping[str, Bounded | Choice], fixed: Iterable[str]) -> SearchSpace:
-    """Return the space of the axes but those that are fixed.
-
-    Raises:
-        ValueError: nothing is left to search.
-    """
-    left = {name: axis for name, axis in axes.items() if name not in set(fixed)}
-    if not left:
-        raise ValueError("`set` must leave an axis to search; got all of them.")
-    return SearchSpace(**left)
+    dead = [name for name in axes if name in _DEAD.get(estimator, ())]
+    scales_returns = "reward_scale" in axes or fixed.get("reward_scale") == "return"
+    return dead + [name for name in axes if name == "gamma" and estimator != "gae" and not scales_returns]

@@ -18,7 +18,7 @@ Repeated = tuple[tuple[str, ...], ...]
 Assignments = Annotated[Repeated, tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE ...")]
 """An option of NAME=VALUE entries that adds up."""
 
-ADD_UP = ("--set", "--bounds", "--arguments")
+ADD_UP = ("--set", "--bounds", "--axes", "--arguments")
 """Options that may be given several times."""
 
 LARGEST_SEED = 2**32 - 1

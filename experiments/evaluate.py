@@ -1,11 +1,11 @@
 """Evaluate a kept agent by the evaluation of training and sweeps.
 
 p3o eval runs/train-pong --episodes 1000
+p3o eval runs/pong#17  # the agent of a trial of a sweep
 """
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 
 from experiments import programs, saved
+from experiments.agents import resolve
 from experiments.common import check_at_least, check_seed, read, user_errors
 from experiments.interrupts import interruptible, stoppable
 from neocarbs_jax.study.programs import keep_on_disk
@@ -23,8 +24,8 @@ from p3o_jax.evaluate import Evaluation
 class Eval:
     """Evaluate a kept agent."""
 
-    checkpoint: Annotated[Path, tyro.conf.Positional]
-    """Folder that `p3o train` wrote."""
+    checkpoint: Annotated[str, tyro.conf.Positional]
+    """Folder that `p3o train` wrote, or a trial of a sweep, as in runs/pong#17."""
     episodes: int = 256
     """Episodes."""
     seed: int = 1
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with user_errors():
             check_at_least(1, episodes=args.episodes)
             check_seed(args.seed)
-            run = saved.load(args.checkpoint)
+            run = saved.load(resolve(args.checkpoint, "checkpoint"))
             key = jax.random.key(args.seed)
             result = interruptible(lambda: score(run, args.episodes, key, deterministic=args.deterministic))
         Console().print(describe(result), highlight=False)

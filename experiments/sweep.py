@@ -1,53 +1,50 @@
-"""Sweep P3O trainings of an environment and show the front of score against cost.
+"""Sweep trainings of an environment and show the front of score against cost.
 
-    p3o sweep --env pong --storage sqlite:///runs/pong.db --trials 24
+    p3o sweep --env pong --storage sqlite:///runs/pong.db --trials 24 --confirm 3
+    p3o sweep --env pong --axes learning_rate=1e-4,1e-2 gamma --set estimator=gae
+    p3o sweep --env pong breakout foraging --out runs/campaign  # one sweep of each
+    p3o sweep --file sweep.toml --trials 48  # a file holds all of it; what is given here counts
 
 Ctrl-C at any time; the same command goes on where it stopped. A killed run loses at most the trial that was running.
 """
 
 import dataclasses
+import sys
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import optuna
 import tyro
 from rich.console import Console
 
-from experiments import environments, programs, settings, sweep_study
+from experiments import axes as axes_of
+from experiments import environments, programs, settings, sweep_file, sweep_study
+from experiments.agents import KEEP, Keeper
+from experiments.axes import AXES, PRESETS, Preset
 from experiments.common import Assignments, Repeated, check_at_least, check_seed, read, user_errors
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.objective import Training, assignments, make_env
 from experiments.sweep_study import check_settings, keep_settings
+from neocarbs_jax import sweep as core
+from neocarbs_jax.gp.warping import WARPS
 from neocarbs_jax.report import report
 from neocarbs_jax.report.lookup import storage_url
 from neocarbs_jax.report.outputs import check_folder, folder_name
-from neocarbs_jax.report.progress import Progress, front_details
-from neocarbs_jax.space import Bounded, Integer, Linear, Log, Pow2, SearchSpace
+from neocarbs_jax.report.progress import Progress, confirmed_table, front_details
+from neocarbs_jax.space import Bounded, Choice, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES
 from neocarbs_jax.study import Study, Trial
+from neocarbs_jax.study.confirm import Confirmed, confirm
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Config, Params
 
-AXES: dict[str, Bounded] = {
-    "total_steps": Log(1e5, 4e6),
-    "num_envs": Pow2(64, 256),
-    "learning_rate": Log(1e-3, 5e-2),
-    "update_epochs": Integer(1, 4),
-    "entropy": Log(1e-4, 1e-1),
-    "clip": Linear(0.05, 0.5),
-    "value": Log(0.01, 1.0),
-    "max_grad_norm": Log(0.1, 4.0),
-    "tau": Log(0.02, 0.8),
-    "floor": Linear(0.05, 1.0),
-}
-"""What is searched by default; only `num_envs` changes a shape, so that a sweep compiles three trainings."""
-
 CONFIG = Config(segment_length=64, horizon=32)
-"""Static settings where `--set` names no others."""
+"""Static settings where neither a preset nor `--set` names others."""
 
+DEFAULT_TRIALS = 24
 
 STOP_SECONDS = 0.5
 """How long an interrupted sweep waits for the trial that may be ending just now."""
@@ -57,26 +54,50 @@ STOP_SECONDS = 0.5
 class Sweep:
     """Sweep trainings of an environment."""
 
-    env: str = "pong"
-    """Environment, as listed above."""
+    env: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ("pong",)
+    """Environment, as listed above; several for one sweep of each."""
+    file: Annotated[Path | None, tyro.conf.arg(metavar="TOML")] = None
+    """File that holds options by name, and tables [axes] and [set]; what the command line gives counts."""
     storage: str = "sqlite:///runs/sweep.db"
     """Database that holds the trials: a URL, or the path of a SQLite file."""
-    trials: int = 24
-    """Trials that the study shall hold in the end, earlier ones included."""
+    trials: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Trials that the study shall hold in the end, earlier ones included; by default 24 where no other end is given."""
+    max_cost: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    """Budget of all trials together, in seconds of training: none is started that is likely to exceed it."""
+    until_rating: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    """Stop once the latest trials are expected to add less than this share of the front's area."""
+    trial_cap: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    """Largest cost of a single trial."""
     name: Annotated[str | None, tyro.conf.arg(metavar="STUDY")] = None
     """Name of the study; by default the environment's."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Folder of report.html, front.png and trials.csv; by default runs/NAME."""
+    """Folder of report.html, front.png, trials.csv and the agents; by default runs/NAME."""
     seed: int = 0
     """Of suggestions and trainings, at least 0."""
+    seeds: int = 1
+    """Trainings of each trial: its score is their mean, its cost that of one. A budget counts them all."""
     strategy: str = "neocarbs"
     """How trials are suggested: neocarbs, protein, carbs, pareto_genetic or random."""
+    warp: str = "auto"
+    """Transform of scores that the surrogates see: auto, linear, aggression, log, winsor or rank."""
+    resample: Annotated[int, tyro.conf.arg(metavar="INT")] = 0
+    """Every so many trials, run a front point again; 0 for never. NeoCARBS does so by itself where it pays."""
+    preset: str = "p3o"
+    """Axes and settings to start from: p3o, or ppo."""
+    axes: Annotated[Repeated, tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME[=LOW,HIGH] ...")] = ()
+    """What is searched, in place of the preset's axes; total_steps stays, unless --set fixes it."""
     bounds: Annotated[Repeated, tyro.conf.UseAppendAction, tyro.conf.arg(metavar="AXIS=LOW,HIGH ...")] = ()
     """Other bounds of axes, such as total_steps=1e5,1e6."""
     set: Assignments = ()
     """Settings of all trials, as listed above; an axis that is set is not searched."""
     episodes: int = 256
     """Evaluation episodes of a trial."""
+    confirm: Annotated[int, tyro.conf.arg(metavar="SEEDS")] = 0
+    """In the end, train the settings of the front again with so many fresh seeds each."""
+    confirm_points: int = 6
+    """Points of the front that are trained again, spread over the costs."""
+    keep: str = "front"
+    """Trials whose agents are kept: front, all or none. `p3o eval FOLDER#NUMBER` evaluates one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -86,24 +107,57 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Of the command line, by default the process's own.
     """
     with stoppable():
-        axes = "\n".join(f"  {name:<20} {axis.low:g} to {axis.high:g}" for name, axis in AXES.items())
-        searched = f"Searched by default, with bounds that --bounds changes:\n{axes}"
         described = settings.describe(CONFIG, Params())
-        help_text = f"{__doc__}\n{searched}\n\n{described}\n\n{environments.HELP}"
-        args = read(Sweep, "p3o sweep", help_text, arguments)
+        help_text = f"{__doc__}\n{axes_of.describe()}\n\n{described}\n\n{environments.HELP}"
+        args = parse(sys.argv[1:] if arguments is None else arguments, help_text)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         keep_on_disk()
         with user_errors():
-            progress = Progress(args.trials)
-            objective = prepare(args, progress)
-            space = search_space(args.bounds, assignments(args.set))
-            name, storage = args.name or args.env, storage_url(args.storage)
-            out = args.out or Path("runs") / folder_name(name)
-            check_folder("out", out)
-            check_settings(storage, name, space, args.env, objective, args.strategy)
-            study = Study.create(space, storage, name=name, seed=args.seed, strategy=args.strategy)
-            keep_settings(study, args.env, objective, args.strategy)
-            sweep(study, objective, progress, args, out)
+            if len(args.env) > 1:
+                from experiments import campaign  # it needs what is below
+
+                campaign.run(args)
+            else:
+                run_one(args)
+
+
+def parse(arguments: Sequence[str], help_text: str | None = None) -> Sweep:
+    """Return the options of a command line, and of the file that it names.
+
+    Raises:
+        SystemExit: With code 2, after one line, if they cannot be read.
+    """
+    args = read(Sweep, "p3o sweep", help_text, arguments)
+    if args.file is None:
+        return args
+    with user_errors():
+        options, tables = sweep_file.read(args.file, [field.name for field in dataclasses.fields(Sweep)])
+        given = {word.partition("=")[0] for word in arguments if word.startswith("--")}
+        kept = {name: value for name, value in options.items() if f"--{name.replace('_', '-')}" not in given}
+        args = read(Sweep, "p3o sweep", help_text, [*sweep_file.arguments(kept), *arguments])
+        merged = {
+            name: tuple(sweep_file.merge(tables.get(name, ()), getattr(args, name))) for name in sweep_file.TABLES
+        }
+        return dataclasses.replace(args, **merged)
+
+
+def run_one(args: Sweep) -> tuple[Study, Path]:
+    """Run the sweep of one environment to its end; return the study and the folder of its report."""
+    progress = Progress(args.trials)
+    objective = prepare(args, progress)
+    space = space_of(args)
+    [env] = args.env
+    name, storage = args.name or env, storage_url(args.storage)
+    out = args.out or Path("runs") / folder_name(name)
+    check_folder("out", out)
+    check_settings(storage, name, space, env, objective, args.strategy)
+    options = {"warp": args.warp, "resample_every": args.resample, "trial_cap": args.trial_cap}
+    defaults = {field.name: field.default for field in dataclasses.fields(core.Config)}
+    options = {option: value for option, value in options.items() if value != defaults[option]}
+    study = Study.create(space, storage, name=name, seed=args.seed, strategy=args.strategy, **options)
+    keep_settings(study, env, objective, args.strategy)
+    sweep(study, objective, progress, args, out)
+    return study, out
 
 
 def prepare(args: Sweep, progress: Progress) -> Training:
@@ -112,66 +166,163 @@ def prepare(args: Sweep, progress: Progress) -> Training:
     Raises:
         ValueError: If an argument is out of range; nothing has been written then.
     """
-    check_at_least(1, trials=args.trials, episodes=args.episodes)
+    check_at_least(1, trials=args.trials, episodes=args.episodes, seeds=args.seeds, confirm_points=args.confirm_points)
+    check_at_least(0, resample=args.resample, confirm=args.confirm)
     check_seed(args.seed)
-    if args.strategy not in STRATEGIES:
-        raise ValueError(f"`strategy` must be one of {', '.join(STRATEGIES)}; got {args.strategy!r}.")
-    env, fixed = make_env(args.env), assignments(args.set)
-    space = search_space(args.bounds, fixed)
+    for name in ("max_cost", "until_rating", "trial_cap"):
+        value = getattr(args, name)
+        if value is not None and not (value > 0 and np.isfinite(value)):
+            raise ValueError(f"`{name}` must be positive and finite; got {value}.")
+    for name, known in (("strategy", STRATEGIES), ("warp", ("auto", *WARPS)), ("keep", KEEP), ("preset", PRESETS)):
+        if getattr(args, name) not in known:
+            raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {getattr(args, name)!r}.")
+    [env_name] = args.env
+    env, fixed = make_env(env_name), fixed_settings(args)
+    space = space_of(args)
     config, params = settings.replace(CONFIG, Params(), fixed)
     training = Training(
-        env, config, params, env_name=args.env, seed=args.seed, num_episodes=args.episodes, progress=progress
+        env,
+        config,
+        params,
+        env_name=env_name,
+        seed=args.seed,
+        num_episodes=args.episodes,
+        progress=progress,
+        num_seeds=args.seeds,
     )
-    for corner in (np.zeros, np.ones):  # the extreme shapes of the space must be possible
-        programs.check(training.split(space.from_unit(corner(space.size)))[0], env)
+    check_shapes(training, space)
+    dead = axes_of.without_effect(space.names, fixed)
+    if dead:
+        rule = f"{' and '.join(dead)} {'has' if len(dead) == 1 else 'have'} no effect with these settings"
+        progress.console.print(f"Note: {rule} (estimator {config.estimator}).", soft_wrap=True, highlight=False)
     return training
 
 
-def search_space(bounds: Iterable[str | Iterable[str]] = (), fixed: Collection[str] = ()) -> SearchSpace:
-    """Return the default axes but those that are fixed, with other bounds for some: "AXIS=LOW,HIGH"."""
-    return sweep_study.search_space(AXES, bounds, fixed)
+def check_shapes(training: Training, space: SearchSpace) -> None:
+    """Raise a ValueError unless the extreme shapes of the space are possible, and each option of each choice."""
+    points = [space.from_unit(corner(space.size)) for corner in (np.zeros, np.ones)]
+    center = space.from_unit(space.center)
+    points += [
+        {**center, name: option} for name, axis in space.axes if isinstance(axis, Choice) for option in axis.options
+    ]
+    for values in points:
+        programs.check(training.split(values)[0], make_env(training.settings(values)["env"]))
+
+
+def fixed_settings(args: Sweep) -> dict[str, Any]:
+    """Return the settings of all trials: the preset's, and those of `--set` in their place."""
+    return dict(PRESETS[args.preset].settings) | assignments(args.set)
+
+
+def space_of(args: Sweep) -> SearchSpace:
+    """Return the search space that the options stand for.
+
+    Raises:
+        ValueError: An axis or its bounds cannot be, or nothing is left to search.
+    """
+    preset, given = PRESETS[args.preset], assignments(args.set)
+    if args.axes:
+        chosen = axes_of.parse(args.axes, args.env[0])
+        for name in chosen:
+            if name in given:
+                raise ValueError(f"`axes` must name settings that `set` does not fix; got {name} in both.")
+        chosen = {"total_steps": AXES["total_steps"], **chosen}
+    else:
+        chosen = default_axes(preset)
+    return search_space(args.bounds, given, chosen)
+
+
+def default_axes(preset: Preset = PRESETS["p3o"]) -> dict[str, Bounded | Choice]:
+    """Return the axes of a preset."""
+    return {name: AXES[name] for name in preset.axes}
+
+
+def search_space(
+    bounds: Iterable[str | Iterable[str]] = (),
+    fixed: Collection[str] = (),
+    axes: Mapping[str, Bounded | Choice] | None = None,
+) -> SearchSpace:
+    """Return the axes, by default the preset's, but those that are fixed; with other bounds for some."""
+    return sweep_study.search_space(default_axes() if axes is None else axes, bounds, fixed)
 
 
 def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, out: Path) -> None:
     """Run the study to its end and report; on Ctrl-C report what there is, and end the process."""
     progress.trials = study.trials
     held = sum(t.status != "interrupted" for t in progress.trials)
+    ends = args.trials, args.max_cost, args.until_rating
+    num_trials = DEFAULT_TRIALS if ends == (None, None, None) else args.trials
+    progress.num_trials = num_trials
     if progress.trials:
         progress.console.print(f"Resuming study {study.name!r} with {len(progress.trials)} trials.")
-    if held >= args.trials:
-        progress.console.print(f"It holds {held} of {args.trials} trials already: give a larger `--trials` to go on.")
+    if num_trials is not None and held >= num_trials:
+        progress.console.print(f"It holds {held} of {num_trials} trials already: give a larger `--trials` to go on.")
 
     stopping, ended = threading.Event(), threading.Event()
+    keeper = Keeper(out, args.keep)
+    objective.on_agent = keeper.take
 
     def on_tell(trial: Trial) -> None:
         progress.finished(trial, study.trials)
+        keeper.tidy(study)
         if stopping.is_set():
             raise KeyboardInterrupt
 
     def run() -> None:
         try:
-            study.run(objective, num_trials=args.trials, on_ask=progress.started, on_tell=on_tell)
+            study.run(
+                objective,
+                num_trials=num_trials,
+                max_cost=None if args.max_cost is None else args.max_cost / args.seeds,
+                until_rating=args.until_rating,
+                on_ask=progress.started,
+                on_tell=on_tell,
+            )
         finally:
             ended.set()
 
+    confirmed: list[Confirmed] = []
     try:
         with graceful(), progress.running():
             interruptible(run)  # what it compiles and computes does not hear signals
+        objective.on_agent = None
+        if args.confirm and study.front:
+            with graceful():
+                confirmed = interruptible(_confirm, study, objective, args, progress.console)
     except Stopped as stop:
         stopping.set()
         ended.wait(STOP_SECONDS)
         study.take_back()
-        summarise(study, progress, out, args)
+        summarise(study, objective, progress, out, args)
         leave(stop.signum, f"Stopped. The trials are in {args.storage}; the same command goes on from here.")
-    summarise(study, progress, out, args)
+    summarise(study, objective, progress, out, args, confirmed)
 
 
-def summarise(study: Study, progress: Progress, out: Path, args: Sweep) -> None:
-    """Print the front; write the report, the picture and the table."""
+def _confirm(study: Study, objective: Training, args: Sweep, console: Console) -> list[Confirmed]:
+    """Train the settings of the front again."""
+    console.print(f"Confirming the front: {args.confirm} fresh trainings of each of its settings.", soft_wrap=True)
+
+    def on_run(point: Any, index: int, score: float) -> None:
+        console.print(f"  trial {point.trial.number}, seed {index + 1} of {args.confirm}: {score:.4g}", highlight=False)
+
+    return confirm(study, objective, args.confirm, args.confirm_points, on_run)
+
+
+def summarise(
+    study: Study,
+    objective: Training,
+    progress: Progress,
+    out: Path,
+    args: Sweep,
+    confirmed: Sequence[Confirmed] = (),
+) -> None:
+    """Print the front; write the report, the picture, the table and the sweep as a file."""
     trials = study.trials
     console: Console = progress.console
     expected = study.expected_front
     console.print(front_details(trials, expected=expected))
+    if confirmed:
+        console.print(confirmed_table(confirmed))
     failed = sum(t.status == "failed" for t in trials)
     console.print(f"{sum(t.status == 'completed' for t in trials)} trials completed, {failed} failed.")
     console.print(progress.clocks(), soft_wrap=True)
@@ -182,11 +333,28 @@ def summarise(study: Study, progress: Progress, out: Path, args: Sweep) -> None:
         title=f"{study.name}: score against cost",
         cost_name="training time (s)",
         expected=expected,
+        confirmed=confirmed,
+        sweep=write_file(out / "sweep.toml", args, study.space, objective),
     )
     console.print("Wrote " + ", ".join(str(path) for path in paths) + ".", soft_wrap=True)
     if study.front:
         repeat = f"p3o train --from-trial {args.storage} --name {study.name} --trial {study.front[-1].number}"
         console.print(f"To repeat a trial: {repeat}", soft_wrap=True, highlight=False)
+
+
+def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training) -> str:
+    """Write the sweep with all that it resolved to, so that `--file` runs it again; return the text."""
+    own = (*sweep_file.TABLES, "file", "out", "env")
+    options = {field.name: getattr(args, field.name) for field in dataclasses.fields(Sweep) if field.name not in own}
+    axes = {name: axes_of.text_of(axis) for name, axis in space.axes}
+    fixed = settings.flat(objective.config, objective.params)
+    base = settings.flat(Config(), Params())
+    changed = {
+        name: str(value) if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in fixed.items()
+        if name not in axes and value != base[name] and value is not None
+    }
+    return sweep_file.write(file, {"env": list(args.env), **options}, {"axes": axes, "set": changed})
 
 
 if __name__ == "__main__":

@@ -1,45 +1,35 @@
 """What `p3o sweep` keeps with its study, so that a study is gone on with as it was made."""
 
-import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import optuna
 
+from experiments.axes import with_range
 from experiments.objective import Training
-from experiments.settings import RANGES, differences, flat, pairs
-from neocarbs_jax.space import Bounded, SearchSpace
+from experiments.settings import differences, flat, pairs
+from neocarbs_jax.space import Bounded, Choice, SearchSpace
 from neocarbs_jax.study import Study
 from neocarbs_jax.study.storages import open_storage
 
 
 def search_space(
-    axes: dict[str, Bounded], bounds: Iterable[str | Iterable[str]] = (), fixed: Collection[str] = ()
+    axes: Mapping[str, Bounded | Choice], bounds: Iterable[str | Iterable[str]] = (), fixed: Collection[str] = ()
 ) -> SearchSpace:
     """Return the axes but those that are fixed, with other bounds for some: "AXIS=LOW,HIGH".
 
     Raises:
         ValueError: Bounds read otherwise, are out of range, or belong to no axis.
     """
-    axes = {name: axis for name, axis in axes.items() if name not in fixed}
+    left = {name: axis for name, axis in axes.items() if name not in fixed}
     for name, text in pairs(bounds, "bounds").items():
-        if name not in axes:
-            known = f"must name one of {', '.join(axes)}" if axes else "must be empty where every axis is set"
+        if name not in left:
+            known = f"must name one of {', '.join(left)}" if left else "must be empty where every axis is set"
             raise ValueError(f"`bounds` {known}; got '{name}={text}'.")
-        try:
-            low, high = (float(end) for end in text.split(","))
-        except ValueError:
-            raise ValueError(f"`bounds` must read AXIS=LOW,HIGH; got '{name}={text}'.") from None
-        try:
-            axes[name] = dataclasses.replace(axes[name], low=low, high=high)
-        except ValueError as error:
-            raise ValueError(f"`bounds` of {name}: {error}") from error
-        for end in (low, high):
-            if name in RANGES and end not in RANGES[name]:
-                raise ValueError(f"`bounds` of {name} must be {RANGES[name]}; got {end:g}.")
-    if not axes:
+        left[name] = with_range(name, left[name], text, "bounds")
+    if not left:
         raise ValueError("`set` must leave an axis to search; got all of them.")
-    return SearchSpace(**axes)
+    return SearchSpace(**left)
 
 
 def check_settings(storage: str, name: str, space: SearchSpace, env: str, training: Training, strategy: str) -> None:
@@ -73,7 +63,9 @@ def _check(study: optuna.Study, space: SearchSpace, env: str, training: Training
 
 def _shared(space: SearchSpace, env: str, training: Training) -> dict[str, Any]:
     """Return the settings that all trials share: those that are not searched."""
-    settings: dict[str, Any] = {"env": env, "episodes": training.num_episodes} | flat(training.config, training.params)
+    settings: dict[str, Any] = {"env": env, "episodes": training.num_episodes, "seeds": training.num_seeds} | flat(
+        training.config, training.params
+    )
     return {name: value for name, value in settings.items() if name not in space.names}
 
 

@@ -3,12 +3,14 @@
     p3o train --env pong --set total_steps=2e6 learning_rate=1e-2 tau=0.2
     p3o train --env pong --set estimator=gae value=.5 entropy=.01  # PPO's usual coefficients
     p3o train --from-trial sqlite:///runs/pong.db --trial 15  # repeats a trial of a sweep
+    p3o train --from runs/pong#15 --set total_steps=1e7  # goes on from its agent
 
 Ctrl-C at any time: the same command goes on from the folder. A folder of other settings is not touched, unless
 --resume (go on with the stored settings), --override (go on with the given ones) or --overwrite (start anew) is given.
 """
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,9 +22,10 @@ import tyro
 from rich.console import Console
 
 from experiments import environments, programs, saved, settings
+from experiments.agents import resolve
 from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
 from experiments.evaluate import describe, score
-from experiments.folder import Request, begin
+from experiments.folder import Request, begin, check_place
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.repeat import Repeated, find_trial, wanted
 from neocarbs_jax.report.outputs import folder_name
@@ -53,6 +56,8 @@ class Train:
     """How often to report and to save on the way."""
     from_trial: Annotated[str | None, tyro.conf.arg(metavar="STORAGE")] = None
     """Take every setting and the random key of a trial of this study's storage; --set changes some of them."""
+    from_agent: Annotated[str | None, tyro.conf.arg(name="from", metavar="AGENT")] = None
+    """Go on from a copy of this agent: a folder, or a trial of a sweep (runs/pong#17). --set gives it more steps."""
     name: Annotated[str | None, tyro.conf.arg(metavar="STUDY")] = None
     """Study of --from-trial; by default the only one of the storage."""
     trial: Annotated[int | None, tyro.conf.arg(metavar="NUMBER")] = None
@@ -79,9 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with user_errors():
             repeated = check(args, console)
             folder = args.out or Path("runs") / default_folder(args, repeated)
-            request = Request(
-                *wanted(args.env, args.seed, args.set, repeated), args.resume, args.override, args.overwrite
-            )
+            request = request_of(args, folder, repeated)
             run = begin(request, folder, console)
             episodes = args.episodes or (repeated.settings["episodes"] if repeated else 256)
             with graceful():
@@ -90,6 +93,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
             console.print(f"{describe(result)}\nkept in {folder}", soft_wrap=True)
             if repeated:
                 console.print(repeated.compare(run, episodes, float(result.score_mean)), soft_wrap=True)
+
+
+def request_of(args: Train, folder: Path, repeated: Repeated | None) -> Request:
+    """Return what is asked for; an agent to go on from is copied into the folder, unless that holds one already.
+
+    Raises:
+        ValueError: A setting is unknown or out of range, or there is no such agent.
+    """
+    if args.from_agent is None:
+        return Request(*wanted(args.env, args.seed, args.set, repeated), args.resume, args.override, args.overwrite)
+    source = resolve(args.from_agent, "from")
+    stored = saved.read_settings(source)
+    values = settings.assignments(args.set)
+    if not folder.exists():
+        check_place(folder)
+        shutil.copytree(source, folder)
+    return Request({**stored, **values}, frozenset(values), override=True)
 
 
 def check(args: Train, console: Console) -> Repeated | None:
@@ -103,6 +123,10 @@ def check(args: Train, console: Console) -> Repeated | None:
     chosen = [f"--{name}" for name in ("resume", "override", "overwrite") if getattr(args, name)]
     if len(chosen) > 1:
         raise ValueError(f"`{chosen[0][2:]}` must be given alone; got {' and '.join(chosen)}.")
+    if args.from_agent is not None:
+        for name in ("env", "seed", "from_trial", "resume", "override", "overwrite"):
+            if getattr(args, name):
+                raise ValueError(f"`from` must be given without `{name.replace('_', '-')}`; got both.")
     if args.from_trial is None:
         for name in ("trial", "name"):
             if getattr(args, name) is not None:
@@ -113,6 +137,8 @@ def check(args: Train, console: Console) -> Repeated | None:
 
 def default_folder(args: Train, repeated: Repeated | None) -> str:
     """Return the name of the agent's folder where none is given."""
+    if args.from_agent is not None:
+        return folder_name(f"train-from-{args.from_agent.removeprefix('runs/')}")
     if repeated:
         return folder_name(f"{repeated.study}-trial-{repeated.number}")
     return folder_name(f"train-{args.env or 'pong'}")

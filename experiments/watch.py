@@ -19,6 +19,7 @@ from envs.players import scripted
 from envs.registry import ENVIRONMENTS
 from envs.render import save_gif, save_png
 from experiments import environments, saved
+from experiments.agents import resolve
 from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
 from experiments.environments import constructor_arguments, make_env
 from experiments.interrupts import interruptible, stoppable
@@ -178,7 +179,7 @@ def choose_player(args: Watch) -> Player:
         if args.env is None:
             raise ValueError(f"`env` must be given unless `policy` is a folder; got no env and {args.policy!r}.")
         return simple_player(args.env, arguments, args.policy == "scripted")
-    folder = Path(args.policy)
+    folder = resolve(args.policy, "policy")
     if not folder.is_dir():
         raise ValueError(f"`policy` must be random, scripted or a folder that `p3o train` wrote; got {args.policy!r}.")
     player = learned_player(folder)

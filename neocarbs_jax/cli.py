@@ -149,7 +149,7 @@ class Confirm:
 
     storage: Storage
     """Database of the study: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
-    objective: str
+    objective: Annotated[str, tyro.conf.arg(metavar="FUNCTION")]
     """Function of the study, as module:function or file.py:function. It takes the values, and `trial` as well if it
     draws at random: `trial.replicate` is another number for each run."""
     name: Name = None

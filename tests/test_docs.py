@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from experiments import evaluate, settings, sweep, sweep_study, train, watch
+from experiments import evaluate, settings, sweep, train, watch
 from experiments.common import read
 from experiments.environments import constructor_arguments
 from neocarbs_jax import cli
@@ -139,9 +139,9 @@ def test_a_command_line_of_the_pages_parses(words):
         tyro.cli(NEOCARBS, args=[command, *options])
         return
     args = read(COMMANDS[command], "p3o", None, options)
-    fixed = settings.assignments(getattr(args, "set", ()))
+    settings.assignments(getattr(args, "set", ()))
     if command == "sweep":
-        sweep_study.search_space(sweep.AXES, args.bounds, fixed)
+        sweep.space_of(args)
     if command == "watch":
         constructor_arguments(args.arguments)
 

@@ -29,12 +29,12 @@ class Progress:
     """Keep the clock of each phase and draw the sweep.
 
     Args:
-        num_trials: how many trials the study shall hold.
+        num_trials: how many trials the study shall hold; None where that is open.
         cost_unit: printed behind costs.
         console: where to draw.
     """
 
-    def __init__(self, num_trials: int, cost_unit: str = "s", console: Console | None = None):
+    def __init__(self, num_trials: int | None, cost_unit: str = "s", console: Console | None = None):
         self.console = console or Console()
         self.num_trials = num_trials
         self.cost_unit = cost_unit
@@ -90,7 +90,7 @@ class Progress:
 
     def _line(self, trial: Trial) -> str:
         done = sum(t.status != "interrupted" for t in self.trials)
-        parts = [f"trial {trial.number:>3} [{done}/{self.num_trials}]"]
+        parts = [f"trial {trial.number:>3} [{done}{self._of('/')}]"]
         if trial.status == "completed":
             predicted = _bracketed(trial.predicted_score, trial.predicted_score_std)
             parts.append(f"score {trial.score:.4g}{predicted}")
@@ -101,10 +101,13 @@ class Progress:
             parts.append(f"rating {trial.rating:.2g}")
         return "  ".join(parts)
 
+    def _of(self, between: str) -> str:
+        return "" if self.num_trials is None else f"{between}{self.num_trials}"
+
     def _draw(self) -> RenderableType:
         elapsed = time.perf_counter() - self._since
         number = sum(t.status != "interrupted" for t in self.trials) + (self.current is not None)
-        head = Spinner("dots", Text(f"trial {number} of {self.num_trials} · {self._phase} {elapsed:.0f} s"))
+        head = Spinner("dots", Text(f"trial {number}{self._of(' of ')} · {self._phase} {elapsed:.0f} s"))
         recent = list(self.trials[-RECENT:]) + ([self.current] if self.current else [])
         tables = self._recent_table(recent), front_table(self.trials, self.cost_unit, most=RECENT)
         if self.console.width < _SIDE_BY_SIDE:

@@ -2,6 +2,7 @@
 
 import csv
 import html
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from matplotlib.figure import Figure
 
 from neocarbs_jax.report import plots
 from neocarbs_jax.report.settings import settings_of, shared_and_varying
+from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.expectation import ExpectedPoint
 from neocarbs_jax.study.ledger import PREDICTIONS, Trial, completed, pareto_front
+from neocarbs_jax.study.results import plain
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -27,7 +30,7 @@ _PAGE = """<!doctype html>
 </style></head><body>
 <h1>{title}</h1><p>{summary}</p>
 <div class="pair">{front}{spend}</div>{predictions}
-{expected}<h2>Measured front</h2><div class="scroll">{table}</div>{settings}{hyperparameters}
+{expected}<h2>Measured front</h2><div class="scroll">{table}</div>{settings}{hyperparameters}{sweep}
 </body></html>
 """
 
@@ -41,6 +44,8 @@ def write(
     score_name: str = "score",
     cost_name: str = "cost",
     expected: Sequence[ExpectedPoint] = (),
+    confirmed: Sequence[Confirmed] = (),
+    sweep: str = "",
 ) -> list[Path]:
     """Write report.html, front.png and trials.csv into `directory`; return their paths.
 
@@ -51,13 +56,20 @@ def write(
         title: headline of the page.
         score_name, cost_name: labels with units.
         expected: `Study.expected_front`, shown before the measured one.
+        confirmed: fresh runs of it, if there were any; they are written to confirmed.json as well.
+        sweep: what would run this sweep again, such as a file of options.
     """
     directory.mkdir(parents=True, exist_ok=True)
     page, picture, table = directory / "report.html", directory / "front.png", directory / "trials.csv"
-    page.write_text(_page(trials, log_axes, title, score_name, cost_name, expected), encoding="utf-8")
+    page.write_text(_page(trials, log_axes, title, score_name, cost_name, expected, confirmed, sweep), encoding="utf-8")
     write_png(picture, trials, title=title, score_name=score_name, cost_name=cost_name, expected=expected)
     write_csv(table, trials)
-    return [page, picture, table]
+    written = [page, picture, table]
+    if confirmed:
+        written.append(directory / "confirmed.json")
+        content = plain({"points": [point.as_row() for point in confirmed]})[0]
+        written[-1].write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return written
 
 
 def _page(
@@ -67,6 +79,8 @@ def _page(
     score_name: str,
     cost_name: str,
     expected: Sequence[ExpectedPoint],
+    confirmed: Sequence[Confirmed],
+    sweep: str,
 ) -> str:
     figures = {
         "front": plots.front_figure(trials, score_name=score_name, cost_name=cost_name, expected=expected),
@@ -81,13 +95,44 @@ def _page(
         for name, figure in figures.items()
     }
     texts = {"title": html.escape(title), "summary": _summary(trials), "settings": _settings_table(trials)}
-    return _PAGE.format(expected=_expected_table(trials, expected), table=_front_table(trials), **texts, **divs)
+    texts["sweep"] = f"<h2>This sweep</h2><pre>{html.escape(sweep)}</pre>" if sweep else ""
+    texts["expected"] = _confirmed_table(confirmed) + _expected_table(trials, expected)
+    return _PAGE.format(table=_front_table(trials), **texts, **divs)
 
 
 def _summary(trials: Sequence[Trial]) -> str:
     count = {status: sum(t.status == status for t in trials) for status in ("completed", "failed", "interrupted")}
     spent = sum(t.cost or 0.0 for t in trials)
     return ", ".join(f"{number} {status}" for status, number in count.items() if number) + f"; cost in all {spent:.4g}"
+
+
+def _confirmed_table(confirmed: Sequence[Confirmed]) -> str:
+    """Return what was claimed, expected and confirmed of each point."""
+    if not confirmed:
+        return ""
+    head = [
+        "trial",
+        "cost",
+        "claimed",
+        "expected",
+        "90% from",
+        "to",
+        "confirmed",
+        "standard error",
+        *confirmed[0].point.values,
+    ]
+    rows = [
+        (
+            *(c.point.trial.number, c.cost, c.claimed, c.point.score, c.point.low, c.point.high, c.mean),
+            *(c.standard_error, *c.point.values.values()),
+        )
+        for c in confirmed
+    ]
+    seeds = len(confirmed[0].scores)
+    return (
+        f"<h2>Confirmed front</h2><p>{seeds} fresh runs of each of these settings.</p>"
+        f"<div class='scroll'>{_table(head, rows)}</div>"
+    )
 
 
 def _expected_table(trials: Sequence[Trial], expected: Sequence[ExpectedPoint]) -> str:

@@ -170,7 +170,9 @@ class NeoCARBS(Strategy):
         There the surrogates know least, so that a young sweep would look nowhere else. A prior that fades with the
         number of observations, after Hvarfner et al. (2022), pi-BO.
         """
-        num = jnp.minimum(jnp.sum(seen.observations.success), seen.count)  # points of a curve are no trials
+        num = jnp.minimum(
+            jnp.sum(seen.observations.success, dtype=jnp.int32), seen.count
+        )  # points of a curve are no trials
         strength = self.caution / jnp.maximum(num, 1).astype(units.dtype)
         return strength * jnp.sum(jnp.log(0.02 + 4 * units * (1 - units)), axis=-1)
 
