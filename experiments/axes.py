@@ -7,11 +7,9 @@ from typing import Any
 
 from experiments.common import nearest
 from experiments.environments import maker_of
-from experiments.settings import RANGES, literal
+from experiments.settings import ENV, RANGES, literal
 from neocarbs_jax.space import Bounded, Choice, Integer, Linear, Log, Logit, Pow2
 from p3o_jax.networks import ACTIVATIONS, KINDS
-
-ENV = "env."
 
 AXES: dict[str, Bounded | Choice] = {
     "total_steps": Log(1e5, 4e6),
