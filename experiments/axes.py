@@ -9,7 +9,7 @@ from experiments.common import nearest
 from experiments.environments import maker_of
 from experiments.settings import ENV, RANGES, literal
 from neocarbs_jax.space import Bounded, Choice, Integer, Linear, Log, Logit, Pow2
-from p3o_jax.networks import ACTIVATIONS, KINDS
+from p3o_jax.networks import ACTIVATIONS
 
 AXES: dict[str, Bounded | Choice] = {
     "total_steps": Log(1e5, 4e6),
@@ -46,7 +46,7 @@ AXES: dict[str, Bounded | Choice] = {
     "normalize_observations": Choice((False, True)),
     "bootstrap_truncations": Choice((False, True)),
     "squash": Choice((False, True)),
-    "network.kind": Choice(tuple(KINDS)),
+    "network.kind": Choice(("mlp", "gru")),  # a cnn needs images: network.kind=mlp,cnn
     "network.width": Pow2(32, 256),
     "network.depth": Integer(1, 3),
     "network.channels": Pow2(8, 64),
@@ -187,11 +187,13 @@ def _of_environment(name: str, text: str, env: str) -> Bounded | Choice:
 
 
 def without_effect(axes: Iterable[str], fixed: Mapping[str, Any]) -> list[str]:
-    """Return the axes that the estimator in force does not look at; none where the estimator is searched, too."""
+    """Return the axes that the estimator in force, or the network, does not look at."""
     axes = list(axes)
+    unseen = "network.kind" not in axes and fixed.get("network.kind") != "cnn"
+    channels = [name for name in axes if name == "network.channels" and unseen]
     if "estimator" in axes:
-        return []
+        return channels
     estimator = fixed.get("estimator", "p3o")
     dead = [name for name in axes if name in _DEAD.get(estimator, ())]
     scales_returns = "reward_scale" in axes or fixed.get("reward_scale") == "return"
-    return dead + [name for name in axes if name == "gamma" and estimator != "gae" and not scales_returns]
+    return channels + dead + [name for name in axes if name == "gamma" and estimator != "gae" and not scales_returns]

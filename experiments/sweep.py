@@ -9,6 +9,7 @@ Ctrl-C at any time; the same command goes on where it stopped. A killed run lose
 """
 
 import dataclasses
+import itertools
 import sys
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,7 +35,7 @@ from neocarbs_jax.report import report
 from neocarbs_jax.report.lookup import storage_url
 from neocarbs_jax.report.outputs import check_folder, folder_name
 from neocarbs_jax.report.progress import Progress, confirmed_table, front_details
-from neocarbs_jax.space import Bounded, Choice, SearchSpace
+from neocarbs_jax.space import Axis, Bounded, Choice, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES
 from neocarbs_jax.study import Study, Trial
 from neocarbs_jax.study.confirm import Confirmed, confirm
@@ -146,8 +147,7 @@ def run_one(args: Sweep) -> tuple[Study, Path]:
     progress = Progress(args.trials)
     objective = prepare(args, progress)
     space = space_of(args)
-    [env] = args.env
-    name, storage = args.name or env, storage_url(args.storage)
+    name, storage, env = args.name or args.env[0], storage_url(args.storage), objective.env_name
     out = args.out or Path("runs") / folder_name(name)
     check_folder("out", out)
     check_settings(storage, name, space, env, objective, args.strategy)
@@ -176,9 +176,9 @@ def prepare(args: Sweep, progress: Progress) -> Training:
     for name, known in (("strategy", STRATEGIES), ("warp", ("auto", *WARPS)), ("keep", KEEP), ("preset", PRESETS)):
         if getattr(args, name) not in known:
             raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {getattr(args, name)!r}.")
-    [env_name] = args.env
-    env, fixed = make_env(env_name), fixed_settings(args)
-    space = space_of(args)
+    fixed = fixed_settings(args)
+    env_name = environments.with_arguments(environments.full_name(args.env[0]), settings.arguments_of(fixed))
+    env, space = make_env(env_name), space_of(args)
     config, params = settings.replace(CONFIG, Params(), fixed)
     training = Training(
         env,
@@ -191,27 +191,46 @@ def prepare(args: Sweep, progress: Progress) -> Training:
         num_seeds=args.seeds,
     )
     check_shapes(training, space)
-    dead = axes_of.without_effect(space.names, fixed)
-    if dead:
-        rule = f"{' and '.join(dead)} {'has' if len(dead) == 1 else 'have'} no effect with these settings"
-        progress.console.print(f"Note: {rule} (estimator {config.estimator}).", soft_wrap=True, highlight=False)
+    _say_what_has_no_effect(args, fixed, progress.console)
     return training
 
 
+def _say_what_has_no_effect(args: Sweep, fixed: Mapping[str, Any], console: Console) -> None:
+    named = space_of(args).names if args.axes else PRESETS[args.preset].axes
+    dead = axes_of.without_effect([name for name in named if name not in assignments(args.set)], fixed)
+    if dead:
+        verb, left_out = "has" if len(dead) == 1 else "have", "" if args.axes else " and left out"
+        why = f"estimator {fixed.get('estimator', 'p3o')}{left_out}"
+        console.print(f"Note: {' and '.join(dead)} {verb} no effect with these settings ({why}).", soft_wrap=True)
+
+
+INTERACTING = ("num_envs", "segment_length", "horizon", "num_minibatches", "minibatches_of", "estimator", "precision")
+"""Settings that must fit one another, beside the kind of the network and the environment's arguments."""
+
+
 def check_shapes(training: Training, space: SearchSpace) -> None:
-    """Raise a ValueError unless the extreme shapes of the space are possible, and each option of each choice."""
-    points = [space.from_unit(corner(space.size)) for corner in (np.zeros, np.ones)]
-    center = space.from_unit(space.center)
+    """Raise a ValueError unless each extreme of the space is possible, those that must fit together in all ways."""
+    center, ends = space.from_unit(space.center), {name: _ends(axis) for name, axis in space.axes}
+    points = [{**center, name: end} for name, both in ends.items() for end in both]
+    together = [name for name in ends if name in (*INTERACTING, "network.kind") or name.startswith(settings.ENV)]
     points += [
-        {**center, name: option} for name, axis in space.axes if isinstance(axis, Choice) for option in axis.options
+        {**center, **dict(zip(together, p, strict=True))} for p in itertools.product(*(ends[name] for name in together))
     ]
-    for values in points:
-        programs.check(training.split(values)[0], make_env(training.settings(values)["env"]))
+    made: dict[str, Any] = {training.env_name: training.env}
+    for values in {repr(sorted(point.items())): point for point in points}.values():
+        env_name = environments.with_arguments(training.env_name, settings.arguments_of(values))
+        if env_name not in made:
+            made[env_name] = make_env(env_name)
+        programs.check(training.split(values)[0], made[env_name])
+
+
+def _ends(axis: Axis) -> tuple[Any, ...]:
+    return axis.options if isinstance(axis, Choice) else (axis.low, axis.high)
 
 
 def fixed_settings(args: Sweep) -> dict[str, Any]:
     """Return the settings of all trials: the preset's, and those of `--set` in their place."""
-    return dict(PRESETS[args.preset].settings) | assignments(args.set)
+    return {**PRESETS[args.preset].settings, **assignments(args.set)}
 
 
 def space_of(args: Sweep) -> SearchSpace:
@@ -229,6 +248,8 @@ def space_of(args: Sweep) -> SearchSpace:
         chosen = {"total_steps": AXES["total_steps"], **chosen}
     else:
         chosen = default_axes(preset)
+        for name in axes_of.without_effect(chosen, fixed_settings(args)):
+            del chosen[name]
     return search_space(args.bounds, given, chosen)
 
 

@@ -1,0 +1,78 @@
+"""A sweep as a file: read, overridden, and written so that it runs again."""
+
+import pytest
+
+from experiments import sweep, sweep_file
+from neocarbs_jax.report.progress import Progress
+
+TEXT = """
+env = "snake"
+trials = 7
+max-cost = 60.0
+seeds = 2
+
+[axes]
+learning_rate = "1e-4,1e-2"
+gamma = true
+optimizer = ["adam", "muon"]
+network.width = [16, 32]
+
+[set]
+num_envs = 16
+segment_length = 8
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_a_file_holds_what_the_command_line_does(file):
+    args = sweep.parse(["--file", str(file)])
+    assert (args.env, args.trials, args.max_cost, args.seeds) == (("snake",), 7, 60.0, 2)
+    assert sweep.space_of(args).names == ("total_steps", "learning_rate", "gamma", "optimizer", "network.width")
+    assert sweep.fixed_settings(args)["num_envs"] == 16
+
+
+def test_the_command_line_counts(file):
+    args = sweep.parse(["--file", str(file), "--trials", "9", "--set", "num_envs=32", "--axes", "gamma=.9,.99"])
+    assert args.trials == 9
+    assert sweep.fixed_settings(args) | {"num_envs": 32, "segment_length": 8} == sweep.fixed_settings(args)
+    assert dict(sweep.space_of(args).axes)["gamma"].low == 0.9
+
+
+def test_a_written_sweep_reads_back_as_itself(file, tmp_path):
+    args = sweep.parse(["--file", str(file)])
+    training, space = sweep.prepare(args, Progress(1)), sweep.space_of(args)
+    sweep.write_file(tmp_path / "again.toml", args, space, training)
+    again = sweep.parse(["--file", str(tmp_path / "again.toml")])
+    assert sweep.space_of(again) == space
+    assert sweep.prepare(again, Progress(1)).config == training.config
+    assert (again.env, again.trials, again.max_cost, again.seeds) == (args.env, 7, 60.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trials = ", "`file` must be a TOML file that can be read"),
+        ("trails = 7", "`file` must hold options of `p3o sweep`; got trails; did you mean trials?"),
+        ("axes = 3", "`file` must give axes a table or a list of texts; got 3"),
+        ("file = 'other.toml'", "`file` must hold options"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_in_one_line(tmp_path, capsys, text, message):
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    with pytest.raises(SystemExit) as refusal:
+        sweep.parse(["--file", str(path)])
+    assert refusal.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="`file` must be a TOML file that can be read"):
+        sweep_file.read(tmp_path / "none.toml", [])
