@@ -26,6 +26,7 @@ from experiments import environments, programs, settings, sweep_file, sweep_stud
 from experiments.agents import KEEP, Keeper
 from experiments.axes import AXES, PRESETS, Preset
 from experiments.common import Assignments, Repeated, check_at_least, check_seed, read, user_errors
+from experiments.confirmation import confirm_front
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.objective import Training, assignments, make_env
 from experiments.sweep_study import check_settings, keep_settings
@@ -38,7 +39,7 @@ from neocarbs_jax.report.progress import Progress, confirmed_table, front_detail
 from neocarbs_jax.space import Axis, Bounded, Choice, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES
 from neocarbs_jax.study import Study, Trial
-from neocarbs_jax.study.confirm import Confirmed, confirm
+from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Config, Params
 
@@ -309,7 +310,7 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
         objective.on_agent = None
         if args.confirm and study.front:
             with graceful():
-                confirmed = interruptible(_confirm, study, objective, args, progress.console)
+                confirmed = interruptible(confirm_front, study, objective, args, out, progress.console)
     except Stopped as stop:
         stopping.set()
         ended.wait(STOP_SECONDS)
@@ -317,16 +318,6 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
         summarise(study, objective, progress, out, args)
         leave(stop.signum, f"Stopped. The trials are in {args.storage}; the same command goes on from here.")
     summarise(study, objective, progress, out, args, confirmed)
-
-
-def _confirm(study: Study, objective: Training, args: Sweep, console: Console) -> list[Confirmed]:
-    """Train the settings of the front again."""
-    console.print(f"Confirming the front: {args.confirm} fresh trainings of each of its settings.", soft_wrap=True)
-
-    def on_run(point: Any, index: int, score: float) -> None:
-        console.print(f"  trial {point.trial.number}, seed {index + 1} of {args.confirm}: {score:.4g}", highlight=False)
-
-    return confirm(study, objective, args.confirm, args.confirm_points, on_run)
 
 
 def summarise(
@@ -355,7 +346,7 @@ def summarise(
         cost_name="training time (s)",
         expected=expected,
         confirmed=confirmed,
-        sweep=write_file(out / "sweep.toml", args, study.space, objective),
+        sweep=write_file(out / "sweep.toml", args, study, objective),
     )
     console.print("Wrote " + ", ".join(str(path) for path in paths) + ".", soft_wrap=True)
     if study.front:
@@ -363,19 +354,21 @@ def summarise(
         console.print(f"To repeat a trial: {repeat}", soft_wrap=True, highlight=False)
 
 
-def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training) -> str:
+def write_file(file: Path, args: Sweep, study: Study, objective: Training) -> str:
     """Write the sweep with all that it resolved to, so that `--file` runs it again; return the text."""
-    own = (*sweep_file.TABLES, "file", "out", "env")
+    own = (*sweep_file.TABLES, "file", "out", "env", "name")
     options = {field.name: getattr(args, field.name) for field in dataclasses.fields(Sweep) if field.name not in own}
-    axes = {name: axes_of.text_of(axis) for name, axis in space.axes}
+    axes = {name: axes_of.text_of(axis) for name, axis in study.space.axes}
     fixed = settings.flat(objective.config, objective.params)
     base = settings.flat(Config(), Params())
+    kept = [name for name in fixed if fixed[name] != base[name] or name in PRESETS[args.preset].settings]
     changed = {
-        name: str(value) if isinstance(value, float) and not np.isfinite(value) else value
-        for name, value in fixed.items()
-        if name not in axes and value != base[name] and value is not None
+        name: str(fixed[name]) if isinstance(fixed[name], float) and not np.isfinite(fixed[name]) else fixed[name]
+        for name in kept
+        if name not in axes and fixed[name] is not None
     }
-    return sweep_file.write(file, {"env": list(args.env), **options}, {"axes": axes, "set": changed})
+    named = {"env": [objective.env_name], "name": study.name}
+    return sweep_file.write(file, {**named, **options}, {"axes": axes, "set": changed})
 
 
 if __name__ == "__main__":
