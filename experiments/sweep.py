@@ -346,7 +346,7 @@ def summarise(
         cost_name="training time (s)",
         expected=expected,
         confirmed=confirmed,
-        sweep=write_file(out / "sweep.toml", args, study, objective),
+        sweep=write_file(out / "sweep.toml", args, study.space, objective, study.name),
     )
     console.print("Wrote " + ", ".join(str(path) for path in paths) + ".", soft_wrap=True)
     if study.front:
@@ -354,20 +354,20 @@ def summarise(
         console.print(f"To repeat a trial: {repeat}", soft_wrap=True, highlight=False)
 
 
-def write_file(file: Path, args: Sweep, study: Study, objective: Training) -> str:
+def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training, name: str | None = None) -> str:
     """Write the sweep with all that it resolved to, so that `--file` runs it again; return the text."""
     own = (*sweep_file.TABLES, "file", "out", "env", "name")
     options = {field.name: getattr(args, field.name) for field in dataclasses.fields(Sweep) if field.name not in own}
-    axes = {name: axes_of.text_of(axis) for name, axis in study.space.axes}
+    axes = {name: axes_of.text_of(axis) for name, axis in space.axes}
     fixed = settings.flat(objective.config, objective.params)
     base = settings.flat(Config(), Params())
-    kept = [name for name in fixed if fixed[name] != base[name] or name in PRESETS[args.preset].settings]
+    own_of_preset = PRESETS[args.preset].settings
     changed = {
-        name: str(fixed[name]) if isinstance(fixed[name], float) and not np.isfinite(fixed[name]) else fixed[name]
-        for name in kept
-        if name not in axes and fixed[name] is not None
+        setting: str(value) if isinstance(value, float) and not np.isfinite(value) else value
+        for setting, value in fixed.items()
+        if setting not in axes and value is not None and (value != base[setting] or setting in own_of_preset)
     }
-    named = {"env": [objective.env_name], "name": study.name}
+    named = {"env": [objective.env_name], "name": name or args.name}
     return sweep_file.write(file, {**named, **options}, {"axes": axes, "set": changed})
 
 

@@ -1,6 +1,8 @@
 """Sweeps of real trainings, tiny ones: agents of trials, environments of one's own, seeds, confirmation, campaigns."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -202,8 +204,7 @@ def test_a_front_is_confirmed_once_and_its_file_runs_again(run, tmp_path):
 def test_the_file_of_a_sweep_keeps_what_equals_a_default_but_not_the_presets(tmp_path):
     args = sweep.parse(["--preset", "ppo", "--set", "value=0.1", "segment_length=128"])
     training = sweep.prepare(args, Progress(1))
-    study = Study.create(sweep.space_of(args), f"sqlite:///{tmp_path}/a.db", name="kept")
-    sweep.write_file(tmp_path / "sweep.toml", args, study, training)
+    sweep.write_file(tmp_path / "sweep.toml", args, sweep.space_of(args), training)
     again = sweep.prepare(sweep.parse(["--file", str(tmp_path / "sweep.toml")]), Progress(1))
     assert again.config == training.config
     assert again.params == training.params
@@ -219,3 +220,19 @@ def test_a_campaign_goes_on_with_the_same_command(run, tmp_path):
     out = run(*command)
     assert out.count("It holds 2 of 2 trials already") == 2
     assert (tmp_path / "runs" / "all" / "foraging" / "report.html").exists()
+
+
+PRESETS = sorted((Path(sweep.__file__).parent / "presets").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", PRESETS, ids=lambda file: file.stem)
+def test_a_sweep_file_that_comes_along_can_be_run(file):
+    args = sweep.parse(["--file", str(file)])
+    for env in args.env:
+        part = dataclasses.replace(args, env=(env,))
+        assert sweep.prepare(part, Progress(1)).env_name == env
+        assert sweep.space_of(part).names
+
+
+def test_sweep_files_come_along():
+    assert len(PRESETS) >= 3
