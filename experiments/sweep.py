@@ -177,6 +177,16 @@ def prepare(args: Sweep, progress: Progress) -> Training:
     for name, known in (("strategy", STRATEGIES), ("warp", ("auto", *WARPS)), ("keep", KEEP), ("preset", PRESETS)):
         if getattr(args, name) not in known:
             raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {getattr(args, name)!r}.")
+    if (
+        args.until_rating
+        and args.trials is None
+        and args.max_cost is None
+        and not STRATEGIES[args.strategy].uses_surrogates
+    ):
+        rule = "`until_rating` needs `trials` or `max_cost` beside a strategy that does not rate its suggestions"
+        raise ValueError(f"{rule}; got {args.strategy}.")
+    if not args.env:
+        raise ValueError("`env` must name an environment; got none.")
     fixed = fixed_settings(args)
     env_name = environments.with_arguments(environments.full_name(args.env[0]), settings.arguments_of(fixed))
     env, space = make_env(env_name), space_of(args)

@@ -159,6 +159,10 @@ def test_arguments_of_the_environment_are_settings(run, capsys):
     [
         (["--axes", "num_envs=2,64", "num_minibatches=1,8"], "`num_minibatches` must divide `num_envs`; got 4 and 2"),
         (["--axes", "minibatches_of"], "`minibatches_of` must be environments unless"),
+        (["--axes", "env.continuous=1,2"], "`axes` of env.continuous must be true and false; got"),
+        (["--axes", "env.frameskip=0,2"], "`frameskip` must be at least 1; got 0."),
+        (["--until-rating", ".1", "--strategy", "random"], "`until_rating` needs `trials` or `max_cost`"),
+        (["--env"], "`env` must name an environment; got none."),
         (["--axes", "network.kind=mlp,cnn"], "`network.kind` must not be 'cnn' unless observations are images"),
         (["--axes", "minibatches_of", "network.kind=mlp,gru", "--preset", "ppo"], "the network has no memory"),
     ],
