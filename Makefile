@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help install sweep sweep-short test test-slow test-all test-faults lint check clean gpu-compile \
-  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-gpu
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-curves bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -55,6 +55,15 @@ bench-learning: install  ## learning curves of P3O and PPO; the full form: ARGS=
 bench-signal: install  ## advantages against the truth, by rollouts, 15 minutes on a core
 	$(BIN)/python -m experiments.bench.learner.advantage_signal $(ARGS)
 
+bench-members: install  ## many trials as one program, against one by one
+	$(BIN)/python -m experiments.bench.learner.members $(ARGS)
+
+bench-honesty: $(VENV)/.bench  ## fronts against what they claim, on all tables, 15 minutes
+	$(BIN)/python -m experiments.bench.tuner.honesty $(ARGS)
+
+bench-curves: $(VENV)/.bench  ## learning curves as data, on all tables that hold them
+	$(BIN)/python -m experiments.bench.tuner.curves $(ARGS)
+
 bench-train: install  ## training throughput; the full form: ARGS=
 	$(BIN)/python -m experiments.bench.learner.throughput $(ARGS)
 
@@ -66,6 +75,7 @@ bench-gpu: install  ## what waits for a GPU, by one command
 	  --out experiments/results/train_large
 	$(BIN)/python -m experiments.bench.learner.throughput --networks "mlp 64x2" --num-envs 64 --num-minibatches 4 --learners 256 \
 	  --updates 60 --rounds 3 --out experiments/results/train_vmapped
+	$(BIN)/python -m experiments.bench.learner.members --size 256 --num-envs 64 --name members_gpu
 	$(BIN)/python -m experiments.bench.envs --save --num-envs 1024 16384
 
 gpu-compile:  ## compile the kernels for an H200 without one (downloads 1.3 GB into .venv-gpu)

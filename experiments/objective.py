@@ -91,9 +91,9 @@ class Training:
     ) -> tuple[float, float, dict[str, Any]]:
         config, params = self.split(values)
         settings = self.settings(values, replicate)
-        compiled = self._compiled(config, settings["env"])
+        compiled = self.compiled(config, settings["env"])
         train_key, eval_key = keys(self.seed, settings["key"])
-        with self._phase("training"):
+        with self.phase("training"):
             start = time.perf_counter()
             state = compiled.training.begin(train_key, params)
             limit = jnp.asarray(programs.TO_THE_END, jnp.int32)
@@ -102,11 +102,11 @@ class Training:
         if metrics.failed:
             reason = f"non-finite {metrics.failed_term} at step {int(metrics.failed_step)}"
             return math.nan, seconds, {"reason": reason, "settings": settings}
-        with self._phase("evaluating"):
+        with self.phase("evaluating"):
             evaluation = jax.block_until_ready(compiled.score(state, eval_key))
         score = float(evaluation.score_mean)
-        if self.on_agent and trial and replicate == trial.replicate * self.num_seeds:
-            self.on_agent(trial, self._saved(compiled, config, params, state, settings), score)
+        if trial and replicate == trial.replicate * self.num_seeds:
+            self.tell_agent(trial, compiled, config, params, state, settings, score)
         curve = learning_curve(metrics, seconds)
         attrs = {
             "score_std": float(evaluation.score_std),
@@ -118,10 +118,20 @@ class Training:
         }
         return score, seconds, attrs
 
-    def _saved(
-        self, compiled: Compiled, config: Config, params: Params, state: State, settings: Mapping[str, Any]
-    ) -> Saved:
-        return Saved(settings["env"], compiled.env, config, params, state, self.seed, settings["key"])
+    def tell_agent(
+        self,
+        trial: Trial,
+        compiled: Compiled,
+        config: Config,
+        params: Params,
+        state: State,
+        settings: Mapping[str, Any],
+        score: float,
+    ) -> None:
+        """Hand the agent of a trial to `on_agent`."""
+        if self.on_agent:
+            agent = Saved(settings["env"], compiled.env, config, params, state, self.seed, settings["key"])
+            self.on_agent(trial, agent, score)
 
     def split(self, values: Mapping[str, Any]) -> tuple[Config, Params]:
         """Return the static and the traced settings that the values stand for.
@@ -145,9 +155,10 @@ class Training:
         origin = {"env": env, "seed": self.seed, "key": to_text(key), "episodes": self.num_episodes}
         return origin | flat(*self.split(values))
 
-    def _compiled(self, config: Config, env_name: str) -> Compiled:
+    def compiled(self, config: Config, env_name: str) -> Compiled:
+        """Return the programs of a static configuration, compiled at the first call."""
         if (config, env_name) not in self._programs:
-            with self._phase("compiling"):
+            with self.phase("compiling"):
                 env = self.env if env_name == self.env_name else make_env(env_name)
                 self._programs[config, env_name] = self._compile(config, env)
             if self.progress:
@@ -160,7 +171,8 @@ class Training:
         state = jax.eval_shape(lambda key: programs.init(config, env, key, self.params), key)
         return Compiled(env, training, programs.compile_score(config, env, state, self.num_episodes))
 
-    def _phase(self, name: str) -> contextlib.AbstractContextManager[None]:
+    def phase(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Name what the block does, if a display is told."""
         return self.progress.phase(name) if self.progress else contextlib.nullcontext()
 
 

@@ -28,6 +28,7 @@ from experiments.axes import AXES, PRESETS, Preset
 from experiments.common import Assignments, Repeated, check_at_least, check_seed, read, user_errors
 from experiments.confirmation import confirm_front
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
+from experiments.members import Members, run_batches
 from experiments.objective import Training, assignments, make_env
 from experiments.sweep_study import check_settings, keep_settings
 from neocarbs_jax import sweep as core
@@ -94,6 +95,8 @@ class Sweep:
     """Settings of all trials, as listed above; an axis that is set is not searched."""
     episodes: int = 256
     """Evaluation episodes of a trial."""
+    vmap: Annotated[int, tyro.conf.arg(metavar="Q")] = 1
+    """Trials that are trained at once as one program. A trial costs what it would have cost alone."""
     confirm: Annotated[int, tyro.conf.arg(metavar="SEEDS")] = 0
     """In the end, train the settings of the front again with so many fresh seeds each."""
     confirm_points: int = 6
@@ -168,6 +171,10 @@ def prepare(args: Sweep, progress: Progress) -> Training:
         ValueError: If an argument is out of range; nothing has been written then.
     """
     check_at_least(1, trials=args.trials, episodes=args.episodes, seeds=args.seeds, confirm_points=args.confirm_points)
+    check_at_least(1, vmap=args.vmap)
+    if args.vmap > 1 and (args.seeds > 1 or args.until_rating is not None):
+        other = "seeds" if args.seeds > 1 else "until_rating"
+        raise ValueError(f"`vmap` must be 1 where `{other}` is given; got {args.vmap}.")
     check_at_least(0, resample=args.resample, confirm=args.confirm)
     check_seed(args.seed)
     for name in ("max_cost", "until_rating", "trial_cap"):
@@ -282,8 +289,8 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
     """Run the study to its end and report; on Ctrl-C report what there is, and end the process."""
     progress.trials = study.trials
     held = sum(t.status != "interrupted" for t in progress.trials)
-    ends = args.trials, args.max_cost, args.until_rating
-    num_trials = DEFAULT_TRIALS if ends == (None, None, None) else args.trials
+    has_end = any(end is not None for end in (args.trials, args.max_cost, args.until_rating))
+    num_trials = args.trials if has_end else DEFAULT_TRIALS
     progress.num_trials = num_trials
     if progress.trials:
         progress.console.print(f"Resuming study {study.name!r} with {len(progress.trials)} trials.")
@@ -302,14 +309,12 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
 
     def run() -> None:
         try:
-            study.run(
-                objective,
-                num_trials=num_trials,
-                max_cost=None if args.max_cost is None else args.max_cost / args.seeds,
-                until_rating=args.until_rating,
-                on_ask=progress.started,
-                on_tell=on_tell,
-            )
+            ends: dict[str, Any] = {"num_trials": num_trials, "on_ask": progress.started, "on_tell": on_tell}
+            ends["max_cost"] = None if args.max_cost is None else args.max_cost / args.seeds
+            if args.vmap > 1:
+                run_batches(study, Members(objective, args.vmap), **ends)
+            else:
+                study.run(objective, until_rating=args.until_rating, **ends)
         finally:
             ended.set()
 

@@ -132,6 +132,11 @@ class Study:
         return self._defaults
 
     @property
+    def delta(self) -> float:
+        """Largest accepted probability that a trial exceeds a limit on cost."""
+        return self._config.delta
+
+    @property
     def name(self) -> str:
         """Name of the study in its storage."""
         return self._ledger.study_name
