@@ -21,6 +21,8 @@ AXES: dict[str, Bounded | Choice] = {
     "clip": Linear(0.05, 0.5),
     "entropy": Log(1e-4, 1e-1),
     "entropy_anneal": Linear(0.0, 1.0),
+    "decay": Linear(0.05, 1.0),
+    "warmup": Linear(0.0, 32.0),
     "value": Log(0.01, 1.0),
     "max_grad_norm": Log(0.1, 4.0),
     "adam_b1": Logit(0.5, 0.99),

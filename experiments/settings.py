@@ -20,6 +20,7 @@ import numpy as np
 
 from experiments.common import nearest
 from p3o_jax.networks import ACTIVATIONS, KINDS, NetworkConfig
+from p3o_jax.params import STABLE
 from p3o_jax.settings import PARAM_NAMES, Config, Params
 
 CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config) if field.name != "network")
@@ -67,6 +68,8 @@ RANGES = {
     "total_steps": POSITIVE,
     "learning_rate": NOT_NEGATIVE,
     "anneal": SHARE,
+    "decay": Range(0, 1, "(]"),
+    "warmup": NOT_NEGATIVE,
     "update_epochs": Range(1, math.inf, "[)"),
     "clip": POSITIVE,
     "entropy": NOT_NEGATIVE,
@@ -104,6 +107,8 @@ def assignments(groups: Iterable[str | Iterable[str]], argument: str = "set") ->
         values[name] = literal(text)
     if "reward_scale" in values and values["reward_scale"] is None:
         values["reward_scale"] = "none"  # a scale of that name, where None is the estimator's own
+    if values.get("anneal") == "stable":
+        values = {**STABLE, **values, "anneal": STABLE["anneal"]}
     check_names(argument, values)
     for name, value in values.items():
         check_range(argument, name, value)

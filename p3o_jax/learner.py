@@ -22,7 +22,16 @@ from p3o_jax.normalize import Moments, RewardScaler, init_moments, init_reward_s
 from p3o_jax.rollout import Actor, Position, Rollout, apply, collect, make_actor, observe, start
 from p3o_jax.settings import Config, Params
 
-__all__ = ["Config", "Params", "State", "init", "num_total_updates", "steps_per_update", "update"]
+__all__ = [
+    "Config",
+    "Params",
+    "State",
+    "init",
+    "num_constant_updates",
+    "num_total_updates",
+    "steps_per_update",
+    "update",
+]
 
 
 @struct.dataclass
@@ -131,7 +140,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     term = first_not_finite([rollout.obs, rollout.reward, estimate.advantages], TERMS.index("observations"))
     trained, metrics = gradient_steps(
         config,
-        _annealed(params, state.num_updates / total),
+        _annealed(params, state.num_updates, total),
         actor,
         Trained(state.trainable, state.opt_state, no_update_metrics(), term),
         Batch(obs, rollout.first, rollout.action, rollout.log_prob, estimate.advantages, estimate.targets),
@@ -170,13 +179,26 @@ def _failure(state: State, term: Int[Array, ""], num_steps: int) -> Failure:
     return jax.tree.map(partial(jnp.where, state.failure.failed), state.failure, failure)
 
 
-def _annealed(params: Params, progress: Array) -> Params:
-    """Return the settings at a share `progress` of the training; beyond its end those of the end."""
-    progress = jnp.minimum(progress, 1.0)
+def num_constant_updates(config: Config, env: Any, params: Params) -> Int[Array, ""]:
+    """Return the updates before the final decay: until then, a training is the beginning of every longer one.
+
+    Stop there (`train.advance`), keep the state, and go on with more `Params.total_steps`: it is the longer training,
+    to the last bit but for its log.
+    """
+    total = num_total_updates(config, env, params)
+    return jnp.floor((1.0 - params.decay) * total.astype(jnp.float32)).astype(jnp.int32)
+
+
+def _annealed(params: Params, num_updates: Int[Array, ""], total: Int[Array, ""]) -> Params:
+    """Return the settings after some updates of a training; beyond its end those of the end."""
+    progress = jnp.minimum(num_updates / total, 1.0)
+    lost = jnp.maximum((progress - (1.0 - params.decay)) / params.decay, 0.0)
+    begun = (num_updates + 1).astype(jnp.float32) / jnp.maximum(params.warmup, 1.0)
+    warm = jnp.where(params.warmup > 0, jnp.minimum(begun, 1.0), 1.0)
     return dataclasses.replace(
         params,
-        learning_rate=params.learning_rate * (1.0 - params.anneal * progress),
-        entropy=params.entropy * (1.0 - params.entropy_anneal * progress),
+        learning_rate=params.learning_rate * (1.0 - params.anneal * lost) * warm,
+        entropy=params.entropy * (1.0 - params.entropy_anneal * lost),
     )
 
 

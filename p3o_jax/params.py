@@ -10,11 +10,24 @@ import numpy as np
 
 Scalar = float | jax.Array
 
-POSITIVE = ("total_steps", "update_epochs", "max_grad_norm")
+STABLE = {"anneal": 1.0, "decay": 0.15, "warmup": 8.0}
+"""What `anneal="stable"` stands for: warm-up, constant, and a final decay over a fixed share."""
+
+POSITIVE = ("total_steps", "update_epochs", "max_grad_norm", "decay")
 FRACTIONS = (
-    "anneal", "entropy_anneal", "adam_b1", "adam_b2", "tau", "floor", "spread_decay", "gamma", "gae_lambda"
+    "anneal", "entropy_anneal", "decay", "adam_b1", "adam_b2", "tau", "floor", "spread_decay", "gamma", "gae_lambda"
 )  # fmt: skip
-NOT_NEGATIVE = ("learning_rate", "clip", "value", "adam_eps", "weight_prior", "aggregate", "puf", "value_clip")
+NOT_NEGATIVE = (
+    "learning_rate",
+    "warmup",
+    "clip",
+    "value",
+    "adam_eps",
+    "weight_prior",
+    "aggregate",
+    "puf",
+    "value_clip",
+)
 
 
 @dataclass(frozen=True)
@@ -27,11 +40,14 @@ class Params:
     Attributes:
         total_steps: Environment steps to train for, rounded up to whole updates.
         learning_rate: At the start.
-        anneal: Fraction of the learning rate that is lost, linearly, until the end.
+        anneal: Fraction of the learning rate that is lost, linearly, until the end. "stable" is short for the settings
+            of `STABLE`: until its final decay, such a training is the beginning of every longer one.
         update_epochs: Passes over each segment, rounded.
         clip: Bound of the policy's probability ratio, away from 1.
         entropy: Coefficient of the entropy bonus at the start; PPO is usually given .01.
         entropy_anneal: Fraction of that coefficient that is lost, linearly, until the end.
+        decay: Share of the training, at its end, over which both are lost; 1 is from the beginning.
+        warmup: Updates over which the learning rate rises to its value.
         value: Coefficient of the value loss; PPO is usually given .5.
         max_grad_norm: Largest global norm of a gradient.
         adam_b1: Decay of Adam's mean; Muon takes it as its momentum.
@@ -54,11 +70,13 @@ class Params:
 
     total_steps: Scalar = 1e6
     learning_rate: Scalar = 5e-3
-    anneal: Scalar = 1.0
+    anneal: Any = 1.0
     update_epochs: Scalar = 4.0
     clip: Scalar = 0.2
     entropy: Scalar = 0.02
     entropy_anneal: Scalar = 0.0
+    decay: Scalar = 1.0
+    warmup: Scalar = 0.0
     value: Scalar = 0.1
     max_grad_norm: Scalar = 0.5
     adam_b1: Scalar = 0.9
@@ -75,6 +93,11 @@ class Params:
     value_clip: Scalar = float("inf")
 
     def __post_init__(self) -> None:
+        if isinstance(self.anneal, str):
+            if self.anneal != "stable":
+                raise ValueError(f"`anneal` must be a number or stable; got {self.anneal!r}.")
+            for name, value in STABLE.items():
+                object.__setattr__(self, name, value)
         for name in PARAM_NAMES:
             value = _as_float32(getattr(self, name))
             object.__setattr__(self, name, value)

@@ -181,7 +181,7 @@ def test_annealed_settings_are_those_of_the_moment(task, trained):
 
 def test_beyond_the_budget_nothing_is_annealed_further():
     """A loop of one's own may go on: a negative coefficient would punish entropy."""
-    params = learner._annealed(Params(anneal=0.5, entropy_anneal=1.0), jnp.float32(2.0))
+    params = learner._annealed(Params(anneal=0.5, entropy_anneal=1.0), jnp.int32(20), jnp.int32(10))
     assert params.learning_rate == pytest.approx(2.5e-3)
     assert params.entropy == 0
 
