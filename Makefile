@@ -17,8 +17,8 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-sweep: install  ## the main job: sweep P3O on Pong, show the front of score against cost
-	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/pong.db --trials 24 --confirm 3 --confirm-points 4
+sweep: install  ## the main job: sweep P3O on Pong, show and confirm the front of score against cost
+	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/pong.db --trials 24 --confirm 3 --confirm-points 3
 
 sweep-short: install  ## the main job in two minutes: a few trials of small budgets
 	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/short.db --name short --trials 4 --bounds total_steps=5e4,4e5

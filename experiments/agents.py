@@ -1,6 +1,7 @@
 """Agents of a sweep's trials: which are kept, where, and how a command line names one ("runs/pong#17")."""
 
 import shutil
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def resolve(text: str, argument: str) -> Path:
     out, mark, number = text.rpartition("#")
     if not mark or Path(text).exists():
         return Path(text)
-    if not number.isdigit():
+    if not (number.isascii() and number.isdigit()):
         raise ValueError(f"`{argument}` must read FOLDER#NUMBER for a trial of a sweep; got {text!r}.")
     folder = agent_folder(Path(out), int(number))
     if not folder.is_dir():
@@ -67,6 +68,15 @@ def resolve(text: str, argument: str) -> Path:
         there = f"those of {', '.join(map(str, held))}" if held else "none"
         raise ValueError(
             f"`{argument}` must name a trial whose agent was kept ({there} in {out}); got {text!r}. "
-            f"`p3o train --from-trial STORAGE --trial {number}` trains it again, to the same numbers."
+            f"`p3o train {_study_of(Path(out))} --trial {int(number)}` trains it again, to the same numbers."
         )
     return folder
+
+
+def _study_of(out: Path) -> str:
+    """Return the options that name the study of a sweep, which its folder tells once it has reported."""
+    try:
+        told = tomllib.loads((out / "sweep.toml").read_text(encoding="utf-8"))
+        return f"--from-trial {told['storage']} --name {told['name']}"
+    except (OSError, ValueError, KeyError):  # none was written yet, or by hand
+        return "--from-trial STORAGE"

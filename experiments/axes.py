@@ -7,11 +7,11 @@ from typing import Any
 
 from experiments.common import nearest
 from experiments.environments import maker_of
-from experiments.settings import RANGES, literal
+from experiments.settings import ENV, RANGES, literal
 from neocarbs_jax.space import Bounded, Choice, Integer, Linear, Log, Logit, Pow2
-from p3o_jax.networks import ACTIVATIONS, KINDS
+from p3o_jax.networks import ACTIVATIONS
 
-ENV = "env."
+SWITCH = Choice((False, True))
 
 AXES: dict[str, Bounded | Choice] = {
     "total_steps": Log(1e5, 4e6),
@@ -47,15 +47,15 @@ AXES: dict[str, Bounded | Choice] = {
     "precision": Choice(("float32", "bfloat16")),
     "reward_scale": Choice(("rms", "return", "clip", "none")),
     "tau_rule": Choice(("noise", "fixed", "explained", "precision")),
-    "normalize_observations": Choice((False, True)),
-    "bootstrap_truncations": Choice((False, True)),
-    "squash": Choice((False, True)),
-    "network.kind": Choice(tuple(KINDS)),
+    "normalize_observations": SWITCH,
+    "bootstrap_truncations": SWITCH,
+    "squash": SWITCH,
+    "network.kind": Choice(("mlp", "gru")),  # a cnn needs images: network.kind=mlp,cnn
     "network.width": Pow2(32, 256),
     "network.depth": Integer(1, 3),
     "network.channels": Pow2(8, 64),
     "network.activation": Choice(tuple(ACTIVATIONS)),
-    "network.shared": Choice((False, True)),
+    "network.shared": SWITCH,
 }
 """Each setting that can be searched, with its default range. Those of `Config` and the network change the program."""
 
@@ -153,7 +153,7 @@ def with_range(name: str, axis: Bounded | Choice, text: str, argument: str = "ax
     Raises:
         ValueError: the range cannot be.
     """
-    known = {str(option): option for option in axis.options} if isinstance(axis, Choice) else {}
+    is_switch, known = axis == SWITCH, {str(o): o for o in axis.options} if isinstance(axis, Choice) else {}
     words = [known.get(word, literal(word)) for word in text.split(",")]
     try:
         if isinstance(axis, Choice) or len(words) > 2:
@@ -167,6 +167,8 @@ def with_range(name: str, axis: Bounded | Choice, text: str, argument: str = "ax
         what = "AXIS" if argument == "bounds" else "NAME"
         raise ValueError(f"`{argument}` must read {what}=LOW,HIGH; got '{name}={text}'.") from None
     for value in words:
+        if is_switch and not isinstance(value, bool):
+            raise ValueError(f"`{argument}` of {name} must be true and false; got '{name}={text}'.")
         if name in RANGES and value not in RANGES[name]:
             raise ValueError(f"`{argument}` of {name} must be {RANGES[name]}; got {value}.")
     return axis
@@ -182,7 +184,7 @@ def _of_environment(name: str, text: str, env: str) -> Bounded | Choice:
         raise ValueError(f"`axes` must name an argument of {env} ({known}); got {name}.")
     default = parameters[argument].default
     if isinstance(default, bool):
-        return Choice((False, True))
+        return SWITCH
     if not text:
         raise ValueError(f"`axes` must give {name} a range or options; got none.")
     if isinstance(default, int):
@@ -191,11 +193,13 @@ def _of_environment(name: str, text: str, env: str) -> Bounded | Choice:
 
 
 def without_effect(axes: Iterable[str], fixed: Mapping[str, Any]) -> list[str]:
-    """Return the axes that the estimator in force does not look at; none where the estimator is searched, too."""
+    """Return the axes that the estimator in force, or the network, does not look at."""
     axes = list(axes)
+    unseen = "network.kind" not in axes and fixed.get("network.kind") != "cnn"
+    channels = [name for name in axes if name == "network.channels" and unseen]
     if "estimator" in axes:
-        return []
+        return channels
     estimator = fixed.get("estimator", "p3o")
     dead = [name for name in axes if name in _DEAD.get(estimator, ())]
     scales_returns = "reward_scale" in axes or fixed.get("reward_scale") == "return"
-    return dead + [name for name in axes if name == "gamma" and estimator != "gae" and not scales_returns]
+    return channels + dead + [name for name in axes if name == "gamma" and estimator != "gae" and not scales_returns]

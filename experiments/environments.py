@@ -21,7 +21,8 @@ HELP = f"""Environments for --env:
   may follow, as in 'pong?frameskip=2'."""
 
 _GYMNAX = "gymnax:"
-_CONTRACT = ("reset", "step", "default_params", "action_space", "observation_space")
+_CONTRACT = ("reset_env", "step_env", "is_truncated", "observation_space", "action_space", "default_params")
+"""What the learner needs of an environment."""
 
 
 def make_env(name: str, arguments: Mapping[str, Any] | None = None) -> Any:
@@ -34,12 +35,12 @@ def make_env(name: str, arguments: Mapping[str, Any] | None = None) -> Any:
     Raises:
         ValueError: There is none, or it does not take the arguments, in the words of the command line.
     """
-    whole, (name, own) = name, split(name)
+    whole, (name, own) = name, split(full_name(name))
     arguments = own | dict(arguments or {})
     maker = maker_of(name)
-    known = list(inspect.signature(maker).parameters) if maker else list(arguments)
+    known = _parameters(maker) if maker else None
     for argument in arguments:
-        if argument not in known:
+        if known is not None and argument not in known:
             takes = ", ".join(known) or "none"
             raise ValueError(f"`arguments` of {name} must be some of {takes}; got {argument}{nearest(argument, known)}")
     try:
@@ -53,7 +54,39 @@ def make_env(name: str, arguments: Mapping[str, Any] | None = None) -> Any:
         raise ValueError(
             f"`env` must make an environment with {', '.join(_CONTRACT)}; got {whole!r} without {lacking[0]}."
         )
+    try:
+        hash(env)
+    except TypeError as error:
+        raise ValueError(
+            f"`env` must make a hashable environment, such as a frozen dataclass; got {whole!r} ({error})."
+        ) from error
     return env
+
+
+def full_name(name: str) -> str:
+    """Return the name that is kept of an environment: gymnax's own have "gymnax:" before theirs."""
+    base, _, _ = name.partition("?")
+    if base in registry.ENVIRONMENTS or ":" in base or base not in _gymnax_names():
+        return name
+    return f"{_GYMNAX}{name}"
+
+
+def _parameters(maker: Callable[..., Any]) -> list[str] | None:
+    """Return the names of a function's parameters; None where it takes any, or does not tell."""
+    try:
+        parameters = inspect.signature(maker).parameters
+    except (TypeError, ValueError):
+        return None
+    takes_any = any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    return None if takes_any else list(parameters)
+
+
+def _gymnax_names() -> list[str]:
+    try:
+        import gymnax
+    except ImportError:
+        return []
+    return list(gymnax.registered_envs)
 
 
 def split(name: str) -> tuple[str, dict[str, Any]]:
@@ -109,11 +142,4 @@ def constructor_arguments(groups: Iterable[Iterable[str]]) -> dict[str, Any]:
 def _nearest_env(name: str) -> str:
     if name in registry.ENVIRONMENTS or (":" in name and not name.startswith(_GYMNAX)):
         return "."
-    known = [*registry.ENVIRONMENTS]
-    if name.startswith("gymnax:"):
-        try:
-            import gymnax
-        except ImportError:
-            return "."
-        known = [f"gymnax:{other}" for other in gymnax.registered_envs]
-    return nearest(name, known)
+    return nearest(name, [*registry.ENVIRONMENTS, *(f"{_GYMNAX}{other}" for other in _gymnax_names())])

@@ -33,6 +33,7 @@ class Request(NamedTuple):
         resume: Whether to go on with the stored settings.
         override: Whether to go on with the new ones.
         overwrite: Whether to start anew.
+        source: Folder of the agent that a new training goes on from; None for one that starts with none.
     """
 
     settings: dict[str, Any]
@@ -40,6 +41,7 @@ class Request(NamedTuple):
     resume: bool = False
     override: bool = False
     overwrite: bool = False
+    source: Path | None = None
 
 
 def begin(request: Request, folder: Path, console: Console) -> saved.Saved:
@@ -55,13 +57,13 @@ def begin(request: Request, folder: Path, console: Console) -> saved.Saved:
         if request.resume or request.override:
             name = "resume" if request.resume else "override"
             raise ValueError(f"`{name}` needs a folder that `p3o train` wrote; got {str(folder)!r}, which holds none.")
-        return new(request.settings)
+        return new(request, console)
     try:
         stored = saved.read_settings(folder)
     except ValueError as error:
         raise ValueError(f"`out` must be new, or a folder that `p3o train` wrote; got {str(folder)!r}.") from error
     if request.overwrite:
-        return new(request.settings)
+        return new(request, console)
     if request.resume:
         return resume(request, folder, stored, console)
     changed = {name: value for name, value in request.settings.items() if name in stored and stored[name] != value}
@@ -78,12 +80,15 @@ def begin(request: Request, folder: Path, console: Console) -> saved.Saved:
     return go_on(run, folder, console)
 
 
-def new(settings: dict[str, Any]) -> saved.Saved:
-    """Return a training before its first update.
+def new(request: Request, console: Console) -> saved.Saved:
+    """Return a training before its first update, or the agent that it goes on from.
 
     Raises:
-        ValueError: A setting is out of range, or the environment does not fit.
+        ValueError: A setting is out of range, or the environment or the agent does not fit.
     """
+    settings = request.settings
+    if request.source is not None:
+        return branch(request.source, settings, console)
     env = make_env(settings["env"])
     config, params = replace(Config(), Params(), without_origin(settings))
     programs.check(config, env)
@@ -92,6 +97,28 @@ def new(settings: dict[str, Any]) -> saved.Saved:
     key_shape, params_shape = programs.shapes((train_key, params))
     state = interruptible(lambda: start.lower(key_shape, params_shape).compile()(train_key, params))
     return saved.Saved(settings["env"], env, config, params, state, settings["seed"], settings["key"])
+
+
+def branch(source: Path, settings: dict[str, Any], console: Console) -> saved.Saved:
+    """Return the agent of another folder with new settings, to train on; that folder stays as it is.
+
+    Raises:
+        ValueError: The settings are not such that a training can change on its way, or leave nothing to train.
+    """
+    before = saved.load(source)
+    changed = {name: value for name, value in settings.items() if before.settings.get(name, value) != value}
+    said = "; ".join(differences(before.settings, changed)) or "the same"
+    try:
+        run = saved.load_as(source, before.settings | settings)
+    except ValueError as error:
+        raise ValueError(f"`from` must leave the shapes of what is stored as they are; got {said}.") from error
+    run = _alive(run, new_log="total_steps" in changed)
+    if is_finished(run):
+        steps = int(run.state.num_updates) * steps_per_update(run.config, run.env)
+        total = float(run.params.total_steps)
+        raise ValueError(f"`set` must give total_steps more than the {steps:,d} that `from` has had; got {total:g}.")
+    console.print(f"going on from {source}, {standing(before)}, with {said}", soft_wrap=True)
+    return run
 
 
 def resume(request: Request, folder: Path, stored: dict[str, Any], console: Console) -> saved.Saved:
@@ -124,14 +151,20 @@ def override(folder: Path, stored: dict[str, Any], changed: dict[str, Any], cons
     except ValueError as error:
         saved.load(folder)  # a folder that is not whole says so itself
         raise ValueError(f"`override` must leave the shapes of what is stored as they are; got {said}.") from error
+    run = _alive(run, new_log="total_steps" in changed)
+    console.print(f"going on with {said}", soft_wrap=True)
+    return go_on(run, folder, console)
+
+
+def _alive(run: saved.Saved, *, new_log: bool) -> saved.Saved:
+    """Return the training without a failure, and with no metrics where intervals of another budget are others."""
     state = run.state
-    if "total_steps" in changed:  # the intervals of another budget are other intervals
+    if new_log:
         state = dataclasses.replace(state, log=init_log(run.config.num_buckets, run.config.num_values))
     if state.failure.failed:
         alive = Failure(jnp.zeros_like(state.failure.step), jnp.full_like(state.failure.term, -1))
         state = dataclasses.replace(state, failure=alive)
-    console.print(f"going on with {said}", soft_wrap=True)
-    return go_on(run._replace(state=state), folder, console)
+    return run._replace(state=state)
 
 
 def go_on(run: saved.Saved, folder: Path, console: Console) -> saved.Saved:

@@ -14,7 +14,7 @@ import numpy as np
 from experiments import programs
 from experiments.environments import make_env, with_arguments
 from experiments.saved import Saved, keys, to_text
-from experiments.settings import CONFIG_NAMES, assignments, flat, replace
+from experiments.settings import CONFIG_NAMES, arguments_of, assignments, flat, replace
 from neocarbs_jax.report.progress import Progress
 from neocarbs_jax.study import Trial
 from p3o_jax.learner import State
@@ -22,8 +22,6 @@ from p3o_jax.metrics import Metrics
 from p3o_jax.settings import Config, Params
 
 __all__ = ["CONFIG_NAMES", "Training", "assignments", "make_env"]
-
-ENV = "env."
 
 
 class Compiled(NamedTuple):
@@ -141,8 +139,7 @@ class Training:
         Raises:
             ValueError: If a name belongs to neither, or a static value is out of range.
         """
-        own = {name: value for name, value in values.items() if not name.startswith(ENV)}
-        return replace(self.config, self.params, own)
+        return replace(self.config, self.params, values)
 
     def settings(self, values: Mapping[str, Any], replicate: int = 0) -> dict[str, Any]:
         """Return everything that a training of these values is made of, by name: `p3o train --from-trial` repeats it.
@@ -153,7 +150,7 @@ class Training:
         """
         key = jax.random.fold_in(jax.random.key(self.seed), zlib.crc32(repr(sorted(values.items())).encode()))
         key = jax.random.fold_in(key, replicate) if replicate else key
-        arguments = {name.removeprefix(ENV): value for name, value in values.items() if name.startswith(ENV)}
+        arguments = arguments_of(values)
         env = with_arguments(self.env_name, arguments) if arguments else self.env_name
         origin = {"env": env, "seed": self.seed, "key": to_text(key), "episodes": self.num_episodes}
         return origin | flat(*self.split(values))

@@ -1,10 +1,11 @@
 """Trials of a sweep as trainings of their own: every setting and the random key of a row of the study."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from experiments import saved
-from experiments.settings import NAMES, assignments, flat, replace
+from experiments.environments import full_name, with_arguments
+from experiments.settings import NAMES, arguments_of, assignments, flat, replace
 from neocarbs_jax.report.lookup import find_study
 from p3o_jax.settings import Config, Params
 
@@ -16,7 +17,7 @@ class Repeated(NamedTuple):
         study: Name of the study.
         number: Of the trial.
         settings: Every setting, the environment, the seed, the key and the number of episodes.
-        score: What the trial scored; None where it failed.
+        score: What the trial scored, the first of its trainings where it has several; None where it failed.
     """
 
     study: str
@@ -52,11 +53,12 @@ def find_trial(storage: str, name: str | None, number: int | None, say: Callable
     if not settings:
         raise ValueError(f"`trial` must be one that ended and kept its settings; got {number}, {trial.status}.")
     infinite = {name: float(value) for name, value in settings.items() if value in ("inf", "-inf")}  # text in JSON
-    return Repeated(study.name, number, settings | infinite, trial.score)
+    scores = trial.attrs.get("scores") or [trial.score]
+    return Repeated(study.name, number, settings | infinite, scores[0])
 
 
 def wanted(
-    env: str | None, seed: int | None, groups: Iterable[Iterable[str]], repeated: Repeated | None
+    env: str | None, seed: int | None, groups: Iterable[Iterable[str]], stored: Mapping[str, Any]
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """Return every setting of the training that the user asks for, and the names of those that were given.
 
@@ -64,19 +66,19 @@ def wanted(
         env: Name of the environment, if given.
         seed: If given; it replaces a trial's own key.
         groups: NAME=VALUE entries.
-        repeated: Trial that the others are taken from.
+        stored: Settings of the trial, or the agent, that the others are taken from; empty for the defaults.
 
     Raises:
         ValueError: A setting is unknown or out of range.
     """
     values = assignments(groups)
-    stored = repeated.settings if repeated else {}
     base = {name: value for name, value in stored.items() if name in NAMES}
     resolved = flat(*replace(*replace(Config(), Params(), base), values))
     origin = {
-        "env": env or stored.get("env", "pong"),
+        "env": with_arguments(full_name(env or stored.get("env", "pong")), arguments_of(values)),
         "seed": stored.get("seed", 0) if seed is None else seed,
         "key": stored.get("key", "") if seed is None else "",
     }
-    given = {*values, *(name for name, value in (("env", env), ("seed", seed)) if value is not None)}
-    return origin | resolved, frozenset({*given, *stored} if repeated else given)
+    named = {"env": env or arguments_of(values) or None, "seed": seed}
+    given = {name for name in values if name in NAMES} | {name for name, value in named.items() if value is not None}
+    return origin | resolved, frozenset({*given, *stored})

@@ -1,6 +1,7 @@
 """Settings of a training by name: read from a command line, checked, written out whole, and read back.
 
-A setting is a field of `Params`, of `Config`, or of the network ("network.width").
+A setting is a field of `Params`, of `Config`, of the network ("network.width"), or a constructor argument of the
+environment ("env.frameskip").
 """
 
 import ast
@@ -25,6 +26,9 @@ from p3o_jax.settings import PARAM_NAMES, Config, Params
 CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config) if field.name != "network")
 NETWORK_NAMES = tuple(f"network.{field.name}" for field in dataclasses.fields(NetworkConfig))
 NAMES = (*PARAM_NAMES, *CONFIG_NAMES, *NETWORK_NAMES)
+
+ENV = "env."
+"""Before the names of constructor arguments of the environment, which knows by itself which ones it takes."""
 
 WORDS = {"true": "True", "false": "False", "none": "None", "inf": "1e999", "nan": "1e999-1e999"}
 """Words of the shell and the Python literals that they stand for."""
@@ -139,10 +143,15 @@ def literal(text: str) -> Any:
         return text
 
 
+def arguments_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the constructor arguments of the environment among settings, under their own names."""
+    return {name.removeprefix(ENV): value for name, value in values.items() if name.startswith(ENV)}
+
+
 def check_names(argument: str, names: Iterable[str]) -> None:
     """Raise a ValueError unless all are names of settings."""
     for name in names:
-        if name not in NAMES:
+        if name not in NAMES and not (name.startswith(ENV) and name != ENV):
             raise ValueError(
                 f"`{argument}` must name a setting, which `p3o train --help` lists; got {name}{nearest(name, NAMES)}"
             )
@@ -161,6 +170,8 @@ def check_range(argument: str, name: str, value: Any) -> None:
 
 def replace(config: Config, params: Params, values: Mapping[str, Any]) -> tuple[Config, Params]:
     """Return the static and the traced settings with those that `values` name in their place.
+
+    Constructor arguments of the environment are in neither.
 
     Raises:
         ValueError: A name is no setting, or a static value is out of range.
@@ -216,6 +227,7 @@ def describe(config: Config, params: Params) -> str:
                 f"{head:<30} {_values(name)}. {meaning}.", 80, subsequent_indent=" " * 31, drop_whitespace=True
             )
         )
+    lines.append("  env.NAME=VALUE               A constructor argument of the environment.")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ Ctrl-C at any time; the same command goes on where it stopped. A killed run lose
 """
 
 import dataclasses
+import itertools
 import sys
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ from experiments import environments, programs, settings, sweep_file, sweep_stud
 from experiments.agents import KEEP, Keeper
 from experiments.axes import AXES, PRESETS, Preset
 from experiments.common import Assignments, Repeated, check_at_least, check_seed, read, user_errors
+from experiments.confirmation import confirm_front
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.members import Members, run_batches
 from experiments.objective import Training, assignments, make_env
@@ -35,10 +37,10 @@ from neocarbs_jax.report import report
 from neocarbs_jax.report.lookup import storage_url
 from neocarbs_jax.report.outputs import check_folder, folder_name
 from neocarbs_jax.report.progress import Progress, confirmed_table, front_details
-from neocarbs_jax.space import Bounded, Choice, SearchSpace
+from neocarbs_jax.space import Axis, Bounded, Choice, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES
 from neocarbs_jax.study import Study, Trial
-from neocarbs_jax.study.confirm import Confirmed, confirm
+from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Config, Params
 
@@ -149,8 +151,7 @@ def run_one(args: Sweep) -> tuple[Study, Path]:
     progress = Progress(args.trials)
     objective = prepare(args, progress)
     space = space_of(args)
-    [env] = args.env
-    name, storage = args.name or env, storage_url(args.storage)
+    name, storage, env = args.name or args.env[0], storage_url(args.storage), objective.env_name
     out = args.out or Path("runs") / folder_name(name)
     check_folder("out", out)
     check_settings(storage, name, space, env, objective, args.strategy)
@@ -183,9 +184,19 @@ def prepare(args: Sweep, progress: Progress) -> Training:
     for name, known in (("strategy", STRATEGIES), ("warp", ("auto", *WARPS)), ("keep", KEEP), ("preset", PRESETS)):
         if getattr(args, name) not in known:
             raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {getattr(args, name)!r}.")
-    [env_name] = args.env
-    env, fixed = make_env(env_name), fixed_settings(args)
-    space = space_of(args)
+    if (
+        args.until_rating
+        and args.trials is None
+        and args.max_cost is None
+        and not STRATEGIES[args.strategy].uses_surrogates
+    ):
+        rule = "`until_rating` needs `trials` or `max_cost` beside a strategy that does not rate its suggestions"
+        raise ValueError(f"{rule}; got {args.strategy}.")
+    if not args.env:
+        raise ValueError("`env` must name an environment; got none.")
+    fixed = fixed_settings(args)
+    env_name = environments.with_arguments(environments.full_name(args.env[0]), settings.arguments_of(fixed))
+    env, space = make_env(env_name), space_of(args)
     config, params = settings.replace(CONFIG, Params(), fixed)
     training = Training(
         env,
@@ -198,27 +209,46 @@ def prepare(args: Sweep, progress: Progress) -> Training:
         num_seeds=args.seeds,
     )
     check_shapes(training, space)
-    dead = axes_of.without_effect(space.names, fixed)
-    if dead:
-        rule = f"{' and '.join(dead)} {'has' if len(dead) == 1 else 'have'} no effect with these settings"
-        progress.console.print(f"Note: {rule} (estimator {config.estimator}).", soft_wrap=True, highlight=False)
+    _say_what_has_no_effect(args, fixed, progress.console)
     return training
 
 
+def _say_what_has_no_effect(args: Sweep, fixed: Mapping[str, Any], console: Console) -> None:
+    named = space_of(args).names if args.axes else PRESETS[args.preset].axes
+    dead = axes_of.without_effect([name for name in named if name not in assignments(args.set)], fixed)
+    if dead:
+        verb, left_out = "has" if len(dead) == 1 else "have", "" if args.axes else " and left out"
+        why = f"estimator {fixed.get('estimator', 'p3o')}{left_out}"
+        console.print(f"Note: {' and '.join(dead)} {verb} no effect with these settings ({why}).", soft_wrap=True)
+
+
+INTERACTING = ("num_envs", "segment_length", "horizon", "num_minibatches", "minibatches_of", "estimator", "precision")
+"""Settings that must fit one another, beside the kind of the network and the environment's arguments."""
+
+
 def check_shapes(training: Training, space: SearchSpace) -> None:
-    """Raise a ValueError unless the extreme shapes of the space are possible, and each option of each choice."""
-    points = [space.from_unit(corner(space.size)) for corner in (np.zeros, np.ones)]
-    center = space.from_unit(space.center)
+    """Raise a ValueError unless each extreme of the space is possible, those that must fit together in all ways."""
+    center, ends = space.from_unit(space.center), {name: _ends(axis) for name, axis in space.axes}
+    points = [{**center, name: end} for name, both in ends.items() for end in both]
+    together = [name for name in ends if name in (*INTERACTING, "network.kind") or name.startswith(settings.ENV)]
     points += [
-        {**center, name: option} for name, axis in space.axes if isinstance(axis, Choice) for option in axis.options
+        {**center, **dict(zip(together, p, strict=True))} for p in itertools.product(*(ends[name] for name in together))
     ]
-    for values in points:
-        programs.check(training.split(values)[0], make_env(training.settings(values)["env"]))
+    made: dict[str, Any] = {training.env_name: training.env}
+    for values in {repr(sorted(point.items())): point for point in points}.values():
+        env_name = environments.with_arguments(training.env_name, settings.arguments_of(values))
+        if env_name not in made:
+            made[env_name] = make_env(env_name)
+        programs.check(training.split(values)[0], made[env_name])
+
+
+def _ends(axis: Axis) -> tuple[Any, ...]:
+    return axis.options if isinstance(axis, Choice) else (axis.low, axis.high)
 
 
 def fixed_settings(args: Sweep) -> dict[str, Any]:
     """Return the settings of all trials: the preset's, and those of `--set` in their place."""
-    return dict(PRESETS[args.preset].settings) | assignments(args.set)
+    return {**PRESETS[args.preset].settings, **assignments(args.set)}
 
 
 def space_of(args: Sweep) -> SearchSpace:
@@ -236,6 +266,8 @@ def space_of(args: Sweep) -> SearchSpace:
         chosen = {"total_steps": AXES["total_steps"], **chosen}
     else:
         chosen = default_axes(preset)
+        for name in axes_of.without_effect(chosen, fixed_settings(args)):
+            del chosen[name]
     return search_space(args.bounds, given, chosen)
 
 
@@ -293,7 +325,7 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
         objective.on_agent = None
         if args.confirm and study.front:
             with graceful():
-                confirmed = interruptible(_confirm, study, objective, args, progress.console)
+                confirmed = interruptible(confirm_front, study, objective, args, out, progress.console)
     except Stopped as stop:
         stopping.set()
         ended.wait(STOP_SECONDS)
@@ -301,16 +333,6 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
         summarise(study, objective, progress, out, args)
         leave(stop.signum, f"Stopped. The trials are in {args.storage}; the same command goes on from here.")
     summarise(study, objective, progress, out, args, confirmed)
-
-
-def _confirm(study: Study, objective: Training, args: Sweep, console: Console) -> list[Confirmed]:
-    """Train the settings of the front again."""
-    console.print(f"Confirming the front: {args.confirm} fresh trainings of each of its settings.", soft_wrap=True)
-
-    def on_run(point: Any, index: int, score: float) -> None:
-        console.print(f"  trial {point.trial.number}, seed {index + 1} of {args.confirm}: {score:.4g}", highlight=False)
-
-    return confirm(study, objective, args.confirm, args.confirm_points, on_run)
 
 
 def summarise(
@@ -339,7 +361,7 @@ def summarise(
         cost_name="training time (s)",
         expected=expected,
         confirmed=confirmed,
-        sweep=write_file(out / "sweep.toml", args, study.space, objective),
+        sweep=write_file(out / "sweep.toml", args, study.space, objective, study.name),
     )
     console.print("Wrote " + ", ".join(str(path) for path in paths) + ".", soft_wrap=True)
     if study.front:
@@ -347,19 +369,21 @@ def summarise(
         console.print(f"To repeat a trial: {repeat}", soft_wrap=True, highlight=False)
 
 
-def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training) -> str:
+def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training, name: str | None = None) -> str:
     """Write the sweep with all that it resolved to, so that `--file` runs it again; return the text."""
-    own = (*sweep_file.TABLES, "file", "out", "env")
+    own = (*sweep_file.TABLES, "file", "out", "env", "name")
     options = {field.name: getattr(args, field.name) for field in dataclasses.fields(Sweep) if field.name not in own}
     axes = {name: axes_of.text_of(axis) for name, axis in space.axes}
     fixed = settings.flat(objective.config, objective.params)
     base = settings.flat(Config(), Params())
+    own_of_preset = PRESETS[args.preset].settings
     changed = {
-        name: str(value) if isinstance(value, float) and not np.isfinite(value) else value
-        for name, value in fixed.items()
-        if name not in axes and value != base[name] and value is not None
+        setting: str(value) if isinstance(value, float) and not np.isfinite(value) else value
+        for setting, value in fixed.items()
+        if setting not in axes and value is not None and (value != base[setting] or setting in own_of_preset)
     }
-    return sweep_file.write(file, {"env": list(args.env), **options}, {"axes": axes, "set": changed})
+    named = {"env": [objective.env_name], "name": name or args.name}
+    return sweep_file.write(file, {**named, **options}, {"axes": axes, "set": changed})
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ def keep_settings(study: Study, env: str, training: Training, strategy: str | No
 
 def _check(study: optuna.Study, space: SearchSpace, env: str, training: Training, strategy: str | None) -> None:
     shared, attrs = _shared(space, env, training), study.user_attrs
-    kept = {key: value for key, value in attrs.get("settings", {}).items() if not _is_close(value, shared.get(key))}
+    stored = {"seeds": 1} | attrs.get("settings", {})  # before it was kept, there was one
+    kept = {key: value for key, value in stored.items() if not _is_close(value, shared.get(key))}
     kept = {key: value for key, value in kept.items() if key not in space.names}  # fixed before, searched now
     made = {"seed": attrs.get("seed", training.seed), "strategy": attrs.get("strategy", strategy)}
     changed = differences(kept | made, shared | {"seed": training.seed, "strategy": strategy or made["strategy"]})

@@ -10,7 +10,6 @@ Ctrl-C at any time: the same command goes on from the folder. A folder of other 
 """
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from experiments import environments, programs, saved, settings
 from experiments.agents import resolve
 from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
 from experiments.evaluate import describe, score
-from experiments.folder import Request, begin, check_place
+from experiments.folder import Request, begin
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.repeat import Repeated, find_trial, wanted
 from neocarbs_jax.report.outputs import folder_name
@@ -57,7 +56,7 @@ class Train:
     from_trial: Annotated[str | None, tyro.conf.arg(metavar="STORAGE")] = None
     """Take every setting and the random key of a trial of this study's storage; --set changes some of them."""
     from_agent: Annotated[str | None, tyro.conf.arg(name="from", metavar="AGENT")] = None
-    """Go on from a copy of this agent: a folder, or a trial of a sweep (runs/pong#17). --set gives it more steps."""
+    """Go on from this agent, in another folder: a folder, or a trial of a sweep (runs/pong#17). --set changes some."""
     name: Annotated[str | None, tyro.conf.arg(metavar="STUDY")] = None
     """Study of --from-trial; by default the only one of the storage."""
     trial: Annotated[int | None, tyro.conf.arg(metavar="NUMBER")] = None
@@ -84,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with user_errors():
             repeated = check(args, console)
             folder = args.out or Path("runs") / default_folder(args, repeated)
-            request = request_of(args, folder, repeated)
+            request = request_of(args, repeated)
             run = begin(request, folder, console)
             episodes = args.episodes or (repeated.settings["episodes"] if repeated else 256)
             with graceful():
@@ -95,21 +94,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 console.print(repeated.compare(run, episodes, float(result.score_mean)), soft_wrap=True)
 
 
-def request_of(args: Train, folder: Path, repeated: Repeated | None) -> Request:
-    """Return what is asked for; an agent to go on from is copied into the folder, unless that holds one already.
+def request_of(args: Train, repeated: Repeated | None) -> Request:
+    """Return what is asked for.
 
     Raises:
         ValueError: A setting is unknown or out of range, or there is no such agent.
     """
-    if args.from_agent is None:
-        return Request(*wanted(args.env, args.seed, args.set, repeated), args.resume, args.override, args.overwrite)
-    source = resolve(args.from_agent, "from")
-    stored = saved.read_settings(source)
-    values = settings.assignments(args.set)
-    if not folder.exists():
-        check_place(folder)
-        shutil.copytree(source, folder)
-    return Request({**stored, **values}, frozenset(values), override=True)
+    source = resolve(args.from_agent, "from") if args.from_agent else None
+    stored = repeated.settings if repeated else saved.read_settings(source) if source else {}
+    chosen = wanted(args.env, args.seed, args.set, stored)
+    return Request(*chosen, args.resume, args.override, args.overwrite, source)
 
 
 def check(args: Train, console: Console) -> Repeated | None:
@@ -124,8 +118,8 @@ def check(args: Train, console: Console) -> Repeated | None:
     if len(chosen) > 1:
         raise ValueError(f"`{chosen[0][2:]}` must be given alone; got {' and '.join(chosen)}.")
     if args.from_agent is not None:
-        for name in ("env", "seed", "from_trial", "resume", "override", "overwrite"):
-            if getattr(args, name):
+        for name in ("env", "seed", "from_trial"):
+            if getattr(args, name) is not None:
                 raise ValueError(f"`from` must be given without `{name.replace('_', '-')}`; got both.")
     if args.from_trial is None:
         for name in ("trial", "name"):

@@ -75,7 +75,7 @@ def import_function(argument: str, text: str) -> Callable[..., Any]:
     if not (colon and place and name):
         raise ValueError(f"{rule}; got {text!r}.")
     try:
-        with _here_first():
+        with _first(Path.cwd()):
             found = getattr(_import(place), name)
     except Exception as error:  # whatever the user's module raises
         raise ValueError(f"{rule}; got {text!r} ({type(error).__name__}: {error}).") from error
@@ -94,16 +94,22 @@ def _import(place: str) -> Any:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        sys.modules[name] = module
+        sys.modules[name] = module  # before it runs: dataclasses look for it there
+        try:
+            with _first(file.parent):  # what lies beside the file can be imported, as if it were run itself
+                spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
     return sys.modules[name]
 
 
 @contextlib.contextmanager
-def _here_first() -> Iterator[None]:
-    """Look for modules in the current folder first, as `python -m` does."""
-    sys.path.insert(0, str(Path.cwd()))
+def _first(folder: Path) -> Iterator[None]:
+    """Look for modules in a folder first, as `python -m` does in the current one."""
+    sys.path.insert(0, str(folder))
     try:
         yield
     finally:
-        sys.path.pop(0)
+        with contextlib.suppress(ValueError):  # the module took it out itself
+            sys.path.remove(str(folder))

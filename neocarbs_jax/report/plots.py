@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from neocarbs_jax.report.settings import LEARNING_CURVE
 from neocarbs_jax.study.expectation import ExpectedPoint
 from neocarbs_jax.study.ledger import Trial, completed, pareto_front
 
@@ -54,6 +55,17 @@ def _add_expected(figure: go.Figure, expected: Sequence[ExpectedPoint]) -> None:
         x=cost, y=[p.score for p in expected], mode="lines", name="expected of fresh runs (90% interval)",
         line={"shape": "hv", "color": ACCENT, "width": 2}, hoverinfo="skip",
     )  # fmt: skip
+
+
+def curve_figure(trials: Sequence[Trial], *, score_name: str = "score", cost_name: str = "cost") -> go.Figure:
+    """Learning curves of the trials on the front that keep one: the score while training against the cost so far."""
+    figure = go.Figure()
+    for trial in pareto_front(trials):
+        points = trial.attrs.get(LEARNING_CURVE) or []
+        if points:
+            _, score, cost = zip(*points, strict=True)
+            figure.add_scatter(x=cost, y=score, mode="lines", name=f"trial {trial.number}")
+    return _styled(figure, "Learning curves of the front, while training", cost_name, score_name, log_x=True)
 
 
 def spend_figure(trials: Sequence[Trial], *, cost_name: str = "cost") -> go.Figure:

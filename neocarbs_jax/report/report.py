@@ -11,7 +11,7 @@ import plotly.io
 from matplotlib.figure import Figure
 
 from neocarbs_jax.report import plots
-from neocarbs_jax.report.settings import settings_of, shared_and_varying
+from neocarbs_jax.report.settings import TRAINING_SCORE, settings_of, shared_and_varying
 from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.expectation import ExpectedPoint
 from neocarbs_jax.study.ledger import PREDICTIONS, Trial, completed, pareto_front
@@ -30,7 +30,7 @@ _PAGE = """<!doctype html>
 </style></head><body>
 <h1>{title}</h1><p>{summary}</p>
 <div class="pair">{front}{spend}</div>{predictions}
-{expected}<h2>Measured front</h2><div class="scroll">{table}</div>{settings}{hyperparameters}{sweep}
+{expected}<h2>Measured front</h2><div class="scroll">{table}</div>{settings}{curves}{hyperparameters}{sweep}
 </body></html>
 """
 
@@ -87,8 +87,10 @@ def _page(
         "spend": plots.spend_figure(trials, cost_name=cost_name),
         "predictions": plots.prediction_figure(trials),
         "hyperparameters": plots.hyperparameter_figure(trials, log_axes, score_name=score_name),
+        "curves": plots.curve_figure(trials, score_name=score_name, cost_name=cost_name),
     }
-    divs = {
+    figures = {name: figure for name, figure in figures.items() if name != "curves" or figure.data}
+    divs = {"curves": ""} | {
         name: plotly.io.to_html(
             figure, full_html=False, include_plotlyjs=name == "front", config={"displaylogo": False}
         )
@@ -163,8 +165,15 @@ def _front_table(trials: Sequence[Trial]) -> str:
         return "<p>No trial has completed yet.</p>"
     _, varying = shared_and_varying(trials)
     names = list(front[0].values) + [name for name in varying if name not in front[0].values]
-    rows = [(t.number, t.cost, t.score, *((settings_of(t) | t.values).get(name, "") for name in names)) for t in front]
-    return _table(["trial", "cost", "score", *names], rows)
+    seen = [name for name in (TRAINING_SCORE,) if any(name in t.attrs for t in front)]
+    rows = [
+        (
+            *(t.number, t.cost, t.score, *(t.attrs.get(name, "") for name in seen)),
+            *((settings_of(t) | t.values).get(name, "") for name in names),
+        )
+        for t in front
+    ]
+    return _table(["trial", "cost", "score", *(name.replace("_", " ") for name in seen), *names], rows)
 
 
 def _settings_table(trials: Sequence[Trial]) -> str:

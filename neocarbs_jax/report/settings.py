@@ -11,6 +11,10 @@ from neocarbs_jax.study.ledger import Trial
 SETTINGS = "settings"
 """Name of the attribute."""
 
+TRAINING_SCORE, LEARNING_CURVE = "training_score", "learning_curve"
+"""Names of further attributes that tables and pages show: what a training scored at its end, before it was evaluated,
+and [budget, score, cost] on its way."""
+
 
 def settings_of(trial: Trial) -> dict[str, Any]:
     """Return the settings that a trial keeps; none where its objective recorded none."""

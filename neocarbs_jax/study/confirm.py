@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from neocarbs_jax.study.expectation import ExpectedPoint, thin
@@ -11,6 +11,9 @@ from neocarbs_jax.study.results import read_result, with_trial
 from neocarbs_jax.study.study import Objective, Study
 
 MOST_POINTS = 8
+
+FRESH = 1_000_000
+"""Replicate of the first fresh run: beyond all that a study will make of the same values."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Confirmed:
             "expected_cost": point.cost,
             "cost": self.cost,
             "scores": list(self.scores),
+            "costs": list(self.costs),
             "values": point.values,
         }
 
@@ -78,6 +82,8 @@ def confirm(
     seeds: int = 5,
     most: int = MOST_POINTS,
     on_run: Callable[[ExpectedPoint, int, float], None] | None = None,
+    on_point: Callable[[Confirmed], None] | None = None,
+    earlier: Iterable[Mapping[str, Any]] = (),
 ) -> list[Confirmed]:
     """Run the settings of the expected front again, each `seeds` times; the runs are no trials of the study.
 
@@ -88,6 +94,9 @@ def confirm(
         seeds: fresh runs of each point.
         most: points that are run, spread over the costs.
         on_run: told of each run: its point, the number of the run, the score.
+        on_point: told of each point after its last run.
+        earlier: rows, as `Confirmed.as_row` gives them, of a confirmation that was cut short or had fewer seeds: the
+            runs that they hold are not made again.
 
     Returns:
         The points, cheapest first.
@@ -99,13 +108,11 @@ def confirm(
     for name, value in (("seeds", seeds), ("most", most)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1; got {value}.")
-    trials, run = study.trials, with_trial(objective)
-    found = []
+    run, known, found = with_trial(objective), list(earlier), []
     for point in thin(study.expected_front, most):
-        first = sum(trial.values == point.values for trial in trials)
-        scores, costs = [], []
-        for index in range(seeds):
-            fresh = dataclasses.replace(point.trial, values=point.values, status="running", replicate=first + index)
+        scores, costs = _known_runs(point, known)
+        for index in range(len(scores), seeds):
+            fresh = dataclasses.replace(point.trial, values=point.values, status="running", replicate=FRESH + index)
             try:
                 result = read_result(run(fresh))
             except FloatingPointError:
@@ -116,8 +123,19 @@ def confirm(
                 costs.append(result.cost)
             if on_run:
                 on_run(point, index, scores[-1])
-        found.append(Confirmed(point, tuple(scores), tuple(costs)))
+        found.append(Confirmed(point, tuple(scores[:seeds]), tuple(costs[:seeds])))
+        if on_point:
+            on_point(found[-1])
     return found
+
+
+def _known_runs(point: ExpectedPoint, rows: Iterable[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
+    """Return scores and costs of the runs of a point that were made before."""
+    for row in rows:
+        if row.get("values") == point.values and len(row.get("costs", ())) == len(row["scores"]):
+            scores, costs = ([math.nan if x is None else float(x) for x in row[name]] for name in ("scores", "costs"))
+            return scores, costs
+    return [], []
 
 
 def _mean(values: list[float]) -> float:

@@ -142,7 +142,7 @@ def test_help_lists_settings_and_environments(monkeypatch, tmp_path, capsys, com
     assert "learning_rate=0.005" in out
     assert "breakout" in out
     assert "gymnax:CartPole-v1" in out
-    assert ("total_steps          100000 to 4e+06" in out) == (command == "sweep")
+    assert ("total_steps              100000 to 4e+06, log" in out) == (command == "sweep")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_arguments_may_follow_the_name():
         ("my_envs:none", "`env` must read module:function or file.py:function of something that can be imported"),
         ("nowhere:easy", "ModuleNotFoundError"),
         ("my_envs:number", "which cannot be called"),
-        ("my_envs:nothing", "`env` must make an environment with reset, step"),
+        ("my_envs:nothing", "`env` must make an environment with reset_env, step_env"),
         ("my_envs:easy?speed=2", "`arguments` of my_envs:easy must be some of frameskip; got speed"),
         ("pong?frameskip", "`env` must read NAME=VALUE; got 'frameskip'"),
         ("pang", "`env` must be one of"),

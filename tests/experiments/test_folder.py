@@ -16,12 +16,12 @@ SMALL = ("num_envs=4", "segment_length=4", "horizon=4", "num_minibatches=1", "to
 
 
 def request(*entries, env=None, seed=None, **flags):
-    return Request(*wanted(env, seed, [(*SMALL, *entries)], None), **flags)
+    return Request(*wanted(env, seed, [(*SMALL, *entries)], {}), **flags)
 
 
 def only(*entries, env=None, seed=None, **flags):
     """A request that gives nothing but these entries."""
-    return Request(*wanted(env, seed, [entries], None), **flags)
+    return Request(*wanted(env, seed, [entries], {}), **flags)
 
 
 @pytest.fixture(scope="module")

@@ -79,10 +79,10 @@ def test_what_is_given_beside_a_trial_replaces_its_settings(study):
     kept = {"env": "maze", "seed": 4, "key": "00000000000000ff", "episodes": 7, "tau": 0.3, "horizon": 16}
     study.tell(trial, 1.0, 2.0, settings=kept)
     repeated = find_trial(path_of(study), None, 0, print)
-    settings, given = wanted(None, None, [("tau=.4",)], repeated)
+    settings, given = wanted(None, None, [("tau=.4",)], repeated.settings)
     assert (settings["env"], settings["key"], settings["horizon"], settings["tau"]) == ("maze", kept["key"], 16, 0.4)
     assert {"env", "horizon"} <= given
-    settings, _ = wanted(None, 9, [], repeated)
+    settings, _ = wanted(None, 9, [], repeated.settings)
     assert (settings["seed"], settings["key"]) == (9, "")
 
 

@@ -1,6 +1,7 @@
 """Pages and tables of a ledger."""
 
 import csv
+import dataclasses
 import math
 import re
 
@@ -30,3 +31,14 @@ def test_the_csv_holds_what_the_ledger_holds(trials, tmp_path):
     assert float(rows[1]["lr"]) == 0.1
     assert math.isclose(float(rows[1]["predicted_cost"]), 22.0)
     assert rows[5]["reason"] == "non-finite <value> loss"
+
+
+def test_a_report_shows_the_curves_and_training_scores_of_the_front(trials, tmp_path):
+    page, *_ = report.write(tmp_path / "out", trials, LOG_AXES, title="plain")
+    assert "Learning curves" not in page.read_text()
+    seen = {"training_score": 0.125, "learning_curve": [[10.0, 0.1, 1.0], [20.0, 0.125, 2.0]]}
+    trials = [dataclasses.replace(trial, attrs={**trial.attrs, **seen}) for trial in trials]
+    page, *_ = report.write(tmp_path / "out", trials, LOG_AXES, title="curves")
+    assert "Learning curves" in page.read_text()
+    assert "<th>training score</th>" in page.read_text()
+    assert "<td>0.125</td>" in page.read_text()

@@ -91,3 +91,26 @@ def test_an_objective_that_is_none_is_refused_in_one_line(tmp_path, monkeypatch,
         main(["confirm", "sweep.db", "--objective", "nowhere:objective"])
     assert refusal.value.code == 2
     assert "`objective` must read module:function" in capsys.readouterr().err
+
+
+def test_what_was_confirmed_before_is_not_run_again(study):
+    seen = []
+
+    def objective(values, trial):
+        seen.append(trial.replicate)
+        return noisy(values, trial)
+
+    told = []
+    before = confirm(study, objective, seeds=2, most=2, on_point=told.append)
+    assert told == before
+    seen.clear()
+    after = confirm(study, objective, seeds=3, most=2, earlier=[point.as_row() for point in before])
+    assert len(seen) == len(after)
+    assert after == confirm(study, noisy, seeds=3, most=2)
+    assert confirm(study, noisy, seeds=1, most=2, earlier=[p.as_row() for p in after])[0].scores == after[0].scores[:1]
+
+
+def test_fresh_runs_are_none_that_the_study_makes(study):
+    replicates = []
+    confirm(study, lambda values, trial: replicates.append(trial.replicate) or (1.0, 1.0), seeds=2, most=1)
+    assert min(replicates) > 10_000
