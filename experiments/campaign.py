@@ -8,6 +8,7 @@ import plotly.io
 from rich.console import Console
 
 from experiments import sweep
+from experiments.sweep_options import Sweep, prepare
 from neocarbs_jax.report import plots
 from neocarbs_jax.report.outputs import check_folder, folder_name
 from neocarbs_jax.report.progress import Progress
@@ -30,7 +31,7 @@ _PAGE = """<!doctype html>
 """
 
 
-def run(args: sweep.Sweep) -> None:
+def run(args: Sweep) -> None:
     """Run the sweep of each environment; the same command goes on where it stopped.
 
     Raises:
@@ -44,7 +45,7 @@ def run(args: sweep.Sweep) -> None:
     check_folder("out", out)
     parts = [dataclasses.replace(args, env=(env,), out=out / folder_name(env)) for env in args.env]
     for part in parts:
-        sweep.prepare(part, Progress(None))
+        prepare(part, Progress(None))
     console, ended = Console(), []
     for part in parts:
         console.rule(part.env[0])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from experiments import sweep, sweep_file
+from experiments import sweep_file
+from experiments import sweep_options as of_sweep
 from neocarbs_jax.report.progress import Progress
 
 TEXT = """
@@ -31,26 +32,26 @@ def file(tmp_path):
 
 
 def test_a_file_holds_what_the_command_line_does(file):
-    args = sweep.parse(["--file", str(file)])
+    args = of_sweep.parse(["--file", str(file)])
     assert (args.env, args.trials, args.max_cost, args.seeds) == (("snake",), 7, 60.0, 2)
-    assert sweep.space_of(args).names == ("total_steps", "learning_rate", "gamma", "optimizer", "network.width")
-    assert sweep.fixed_settings(args)["num_envs"] == 16
+    assert of_sweep.space_of(args).names == ("total_steps", "learning_rate", "gamma", "optimizer", "network.width")
+    assert of_sweep.fixed_settings(args)["num_envs"] == 16
 
 
 def test_the_command_line_counts(file):
-    args = sweep.parse(["--file", str(file), "--trials", "9", "--set", "num_envs=32", "--axes", "gamma=.9,.99"])
+    args = of_sweep.parse(["--file", str(file), "--trials", "9", "--set", "num_envs=32", "--axes", "gamma=.9,.99"])
     assert args.trials == 9
-    assert sweep.fixed_settings(args) | {"num_envs": 32, "segment_length": 8} == sweep.fixed_settings(args)
-    assert dict(sweep.space_of(args).axes)["gamma"].low == 0.9
+    assert of_sweep.fixed_settings(args) | {"num_envs": 32, "segment_length": 8} == of_sweep.fixed_settings(args)
+    assert dict(of_sweep.space_of(args).axes)["gamma"].low == 0.9
 
 
 def test_a_written_sweep_reads_back_as_itself(file, tmp_path):
-    args = sweep.parse(["--file", str(file)])
-    training, space = sweep.prepare(args, Progress(1)), sweep.space_of(args)
-    sweep.write_file(tmp_path / "again.toml", args, space, training)
-    again = sweep.parse(["--file", str(tmp_path / "again.toml")])
-    assert sweep.space_of(again) == space
-    assert sweep.prepare(again, Progress(1)).config == training.config
+    args = of_sweep.parse(["--file", str(file)])
+    training, space = of_sweep.prepare(args, Progress(1)), of_sweep.space_of(args)
+    of_sweep.write_file(tmp_path / "again.toml", args, space, training)
+    again = of_sweep.parse(["--file", str(tmp_path / "again.toml")])
+    assert of_sweep.space_of(again) == space
+    assert of_sweep.prepare(again, Progress(1)).config == training.config
     assert (again.env, again.trials, again.max_cost, again.seeds) == (args.env, 7, 60.0, 2)
 
 
@@ -67,7 +68,7 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path, capsys, text, mess
     path = tmp_path / "sweep.toml"
     path.write_text(text)
     with pytest.raises(SystemExit) as refusal:
-        sweep.parse(["--file", str(path)])
+        of_sweep.parse(["--file", str(path)])
     assert refusal.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
     assert message in line
