@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import ndtr
 from jaxtyping import Array, Bool, Float
 
 from neocarbs_jax import beliefs, pareto
@@ -75,6 +76,23 @@ def expect(config: Config, state: State) -> Expected:
         cost=jnp.exp(at.log_cost),
         on_front=pareto.non_dominated(score, at.log_cost, data.success),
     )
+
+
+def chance_of_front(config: Config, state: State, unit: Float[Array, " d"]) -> Float[Array, ""]:
+    """Return the probability that a point's noiseless score reaches the front at its expected cost.
+
+    The front is that of posterior means over what was observed, the point's own earlier budgets included. Fit before.
+
+    Args:
+        config: of the sweep.
+        state: of the sweep; `State.fit` counts.
+        unit: the point, such as a running trial's.
+    """
+    known = beliefs.condition(config.form, state.observations, state.fit)
+    observed, at = known.at_observed(), known.at(unit[None, :])
+    affordable = state.observations.success & (observed.log_cost <= at.log_cost[0])
+    front = jnp.max(jnp.where(affordable, observed.score, -jnp.inf))
+    return ndtr((at.score[0] - front) / at.score_std[0])
 
 
 def _mean_of_runs(known: Surrogates, mean: Float[Array, " n"], std: Float[Array, "*n"]) -> Float[Array, " n"]:

@@ -74,8 +74,8 @@ def at_budget(config: sweep.Config, unit: Float[np.ndarray, " d"], budget: float
 
 
 def _read(trial: Trial) -> list[Point]:
-    """Return the curve of a completed trial; one that somebody else wrote and that is none counts as empty."""
-    if trial.status != "completed" or "curve" not in trial.attrs:
+    """Return the curve of a completed or running trial; one that somebody else wrote and that is none is empty."""
+    if trial.status not in ("completed", "running") or "curve" not in trial.attrs:
         return []
     try:
         return [point for point in check(trial.attrs["curve"]) if math.isfinite(point[1])]

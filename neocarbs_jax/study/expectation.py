@@ -13,6 +13,8 @@ from neocarbs_jax.study.proposal import one_at_a_time
 from neocarbs_jax.study.rows import Memory, collect, fitted, with_room
 from neocarbs_jax.study.trials import Trial
 
+_FEWEST_COMPLETED = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class ExpectedPoint:
@@ -60,6 +62,28 @@ def expected_front(
             score, low, high, cost = numbers
             points.append(ExpectedPoint(trial, rows.values(config, row, trial), cost, score, low, high))
     return sorted(points, key=lambda point: point.cost)
+
+
+def chance_of_front(
+    config: sweep.Config, trials: Sequence[Trial], trial: Trial, memory: Memory, defaults: Mapping[str, Any]
+) -> float:
+    """Return the probability that a running trial reaches the front at its expected cost; 1 while little is known.
+
+    Args:
+        config: of the sweep.
+        trials: of the sweep, the running one among them, interrupted ones left out.
+        trial: the running one.
+        memory: of the sweep's surrogates.
+        defaults: values of axes that ended trials lack.
+    """
+    place = memory.place(config.space, trial, defaults)
+    if place is None or sum(other.status == "completed" for other in trials) < _FEWEST_COMPLETED:
+        return 1.0
+    with one_at_a_time():
+        rows = collect(config, trials, memory, defaults)
+        config = with_room(config, len(rows.score))
+        state = fitted(config, rows, len(trials), memory)
+        return float(programs.chance(config)(state, place))
 
 
 def thin(points: Sequence[ExpectedPoint], most: int) -> list[ExpectedPoint]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from neocarbs_jax import beliefs, observations, sweep
 from neocarbs_jax.beliefs import Form
-from neocarbs_jax.expected import expect
+from neocarbs_jax.expected import chance_of_front, expect
 from neocarbs_jax.precision import double_precision
 
 # Half the time to compile, and none lost at run time: what takes time there is LAPACK's and Eigen's.
@@ -155,6 +155,18 @@ def expected(config: sweep.Config) -> Callable[..., Any]:
             return _compile(functools.partial(expect, config), state)
 
     return _PROGRAMS.get(("expected", config.form, config.space.size, config.capacity), make)
+
+
+def chance(config: sweep.Config) -> Callable[..., Any]:
+    """Return (state, point) -> probability of reaching the front, for a buffer of the configuration's capacity."""
+
+    def make() -> Any:
+        with double_precision():
+            state = jax.eval_shape(lambda: sweep.init(config))
+            point = jax.ShapeDtypeStruct((config.space.size,), jnp.zeros(()).dtype)
+            return _compile(functools.partial(chance_of_front, config), state, point)
+
+    return _PROGRAMS.get(("chance", config.form, config.space.size, config.capacity), make)
 
 
 def fit_ahead(form: Form, num_axes: int, num_rows: int) -> None:

@@ -30,6 +30,7 @@ from neocarbs_jax.study.rows import Memory
 from neocarbs_jax.study.stopping import check_stopping, fits, is_done, is_exhausted, remaining
 from neocarbs_jax.study.storages import open_storage, patiently
 from neocarbs_jax.study.trials import Trial
+from neocarbs_jax.study.watching import Watcher
 
 Objective = Callable[..., tuple[float, float] | tuple[float, float, dict[str, Any]]]
 Storage = str | os.PathLike[str] | BaseStorage
@@ -50,6 +51,7 @@ class Study:
         self._memory = Memory()
         self._reader = ledger.Reader(self._ledger, config.space)
         self._recorder = Recorder(self._ledger, config.space, self._pulse)
+        self._watcher = Watcher(config, self._recorder, lambda: self.trials, self._memory, self._defaults)
         patiently(release_dead, self._ledger)
 
     @classmethod
@@ -214,7 +216,7 @@ class Study:
                 if queued:
                     suggestion = Trial(row.number, {**suggestion.values, **queued}, "running")
                 same = sum(trial.values == suggestion.values for trial in earlier)
-                suggestion = dataclasses.replace(suggestion, number=row.number, replicate=same)
+                suggestion = dataclasses.replace(suggestion, number=row.number, replicate=same, watcher=self._watcher)
                 ledger.enter(self._ledger, row, self.space, suggestion)
                 return suggestion
             except optuna.exceptions.UpdateFinishedTrialError:  # declared dead meanwhile, as after a jump of the clock
@@ -255,7 +257,7 @@ class Study:
         if curve is not None:
             attrs["curve"] = curves.check(curve)
         reason = attrs.pop("reason", None) if result.flaw else None
-        return self._recorder.record(trial, result, reason)
+        return self._recorder.record(self._watcher.settle(trial), result, reason)
 
     def fail(self, trial: Trial, reason: str, *, cost: float | None = None, **attrs: Any) -> Trial:
         """Record that the configuration does not work: data that the sweep learns from.
@@ -422,7 +424,7 @@ class Study:
                 self._recorder.finish(trial, TrialState.FAIL, None, mark)
             raise
         try:
-            return self._recorder.record(trial, result)
+            return self._recorder.record(self._watcher.settle(trial), result)
         except KeyboardInterrupt:  # what was measured is kept first
             with contextlib.suppress(ValueError):
                 self._recorder.record(trial, result)

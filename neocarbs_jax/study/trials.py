@@ -46,6 +46,7 @@ class Trial:
         reason: why it failed, or was interrupted by an error; None otherwise.
         started, ended: wall-clock times.
         attrs: what the objective recorded besides.
+        watcher: what `report` and `should_stop` ask: the study, of a trial that it has just asked for.
     """
 
     number: int
@@ -63,6 +64,37 @@ class Trial:
     started: datetime.datetime | None = None
     ended: datetime.datetime | None = None
     attrs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    watcher: Any = dataclasses.field(default=None, repr=False, compare=False)
+
+    def report(self, score: float, cost: float, budget: float | None = None) -> None:
+        """Report how far a running trial is: a point of its curve, which is data for other suggestions too.
+
+        Args:
+            score: now.
+            cost: spent so far.
+            budget: value of the study's budget axis that this is a training of; by default the trial's own, times the
+                share of its predicted cost that is spent.
+
+        Raises:
+            ValueError: if the trial does not run here, the study has no budget axis, or the point cannot be.
+        """
+        self._watching().report(self, score, cost, budget)
+
+    def should_stop(self, chance: float = 0.05) -> bool:
+        """Return whether the trial reaches the front with a probability below `chance`, by what it has reported.
+
+        Then return the score and cost reached: the result counts as a training of the budget last reported.
+        """
+        return self._watching().should_stop(self, chance)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the study behind where a trial goes to another process."""
+        return {**self.__dict__, "watcher": None}
+
+    def _watching(self) -> Any:
+        if self.watcher is None:
+            raise ValueError(f"`trial` must be one that `ask` or `run` gave; got trial {self.number}, {self.status}.")
+        return self.watcher
 
 
 def their_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ FLOORS = [
     {"study.rows", "study.recorder"},
     {"study.proposal"},
     {"study.expectation"},
+    {"study.watching"},
     {"study.study"},
     {"study"},
     {"study.confirm"},
