@@ -57,13 +57,13 @@ def begin(request: Request, folder: Path, console: Console) -> saved.Saved:
         if request.resume or request.override:
             name = "resume" if request.resume else "override"
             raise ValueError(f"`{name}` needs a folder that `p3o train` wrote; got {str(folder)!r}, which holds none.")
-        return new(request, console)
+        return start(request, console)
     try:
         stored = saved.read_settings(folder)
     except ValueError as error:
         raise ValueError(f"`out` must be new, or a folder that `p3o train` wrote; got {str(folder)!r}.") from error
     if request.overwrite:
-        return new(request, console)
+        return start(request, console)
     if request.resume:
         return resume(request, folder, stored, console)
     changed = {name: value for name, value in request.settings.items() if name in stored and stored[name] != value}
@@ -80,15 +80,19 @@ def begin(request: Request, folder: Path, console: Console) -> saved.Saved:
     return go_on(run, folder, console)
 
 
-def new(request: Request, console: Console) -> saved.Saved:
-    """Return a training before its first update, or the agent that it goes on from.
+def start(request: Request, console: Console) -> saved.Saved:
+    """Return a training before its first update, or the agent that it goes on from."""
+    if request.source is not None:
+        return branch(request.source, request.settings, console)
+    return new(request.settings)
+
+
+def new(settings: dict[str, Any]) -> saved.Saved:
+    """Return a training before its first update.
 
     Raises:
-        ValueError: A setting is out of range, or the environment or the agent does not fit.
+        ValueError: A setting is out of range, or the environment does not fit.
     """
-    settings = request.settings
-    if request.source is not None:
-        return branch(request.source, settings, console)
     env = make_env(settings["env"])
     config, params = replace(Config(), Params(), without_origin(settings))
     programs.check(config, env)

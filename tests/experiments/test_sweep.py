@@ -144,4 +144,5 @@ def test_killed_in_the_middle_it_resumes_and_reports(tmp_path):
     assert "training programs compiled" in resumed.stdout
     trials = Study.load(f"sqlite:///{tmp_path}/runs/sweep.db", name="pong").trials
     assert sum(t.status == "interrupted" for t in trials) <= 1
-    assert {path.name for path in (tmp_path / "runs" / "pong").iterdir()} == {"report.html", "front.png", "trials.csv"}
+    written = {"report.html", "front.png", "trials.csv", "sweep.toml", "trials"}
+    assert {path.name for path in (tmp_path / "runs" / "pong").iterdir()} == written
