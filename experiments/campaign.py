@@ -2,12 +2,12 @@
 
 import dataclasses
 import html
+from collections.abc import Callable
 from pathlib import Path
 
 import plotly.io
 from rich.console import Console
 
-from experiments import sweep
 from experiments.sweep_options import Sweep, prepare
 from neocarbs_jax.report import plots
 from neocarbs_jax.report.outputs import check_folder, folder_name
@@ -31,8 +31,12 @@ _PAGE = """<!doctype html>
 """
 
 
-def run(args: Sweep) -> None:
+def run(args: Sweep, run_one: Callable[[Sweep], tuple[Study, Path]]) -> None:
     """Run the sweep of each environment; the same command goes on where it stopped.
+
+    Args:
+        args: Options of all of them.
+        run_one: Runs the sweep of one environment.
 
     Raises:
         ValueError: An argument is out of range, for whichever environment; nothing has been trained then.
@@ -49,7 +53,7 @@ def run(args: Sweep) -> None:
     console, ended = Console(), []
     for part in parts:
         console.rule(part.env[0])
-        study, _ = sweep.run_one(part)
+        study, _ = run_one(part)
         ended.append((part.env[0], study))
         page = write(out / "overview.html", ended, len(parts))
         console.print(f"Wrote {page}.", soft_wrap=True)

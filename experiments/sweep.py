@@ -19,7 +19,7 @@ import optuna
 from rich.console import Console
 
 from experiments import axes as axes_of
-from experiments import environments, settings
+from experiments import campaign, environments, settings
 from experiments.agents import Keeper
 from experiments.common import user_errors
 from experiments.confirmation import confirm_front
@@ -58,9 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         keep_on_disk()
         with user_errors():
             if len(args.env) > 1:
-                from experiments import campaign  # it needs what is below
-
-                campaign.run(args)
+                campaign.run(args, run_one)
             else:
                 run_one(args)
 
