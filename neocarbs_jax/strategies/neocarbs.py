@@ -20,6 +20,7 @@ _GOLDEN_RATIO = 0.6180339887498949
 _OVERSHOOT = 0.15
 _THRIFT = 0.15
 _LAST_TRIALS = 3
+_YOUNG = 16  # successes before a replicate may be worth more than another point
 _PATIENCE = 2.0  # nats
 
 
@@ -130,9 +131,9 @@ class NeoCARBS(Strategy):
         return unit
 
     def _may_replicate(self, data: Observations) -> Bool[Array, ""]:
-        """Return whether one more replicate stays within the share."""
+        """Return whether one more replicate stays within the share of the trials after the first few."""
         num_replicates, num_successes = jnp.sum(data.success & ~merge(data).first), jnp.sum(data.success)
-        return num_replicates.astype(float) < self.replicates * num_successes.astype(float)
+        return num_replicates.astype(float) < self.replicates * (num_successes - _YOUNG).astype(float)
 
     def observed(self, seen: Situation) -> Beliefs:
         """Return what is believed of the observed points: posterior means, so that no lucky seed stays on the front."""
