@@ -7,6 +7,8 @@ import jax
 import pytest
 
 from experiments import cli, evaluate, saved, sweep, train
+from experiments.environments import make_env
+from experiments.objective import Training
 from experiments.repeat import find_trial, wanted
 from experiments.settings import NAMES
 from neocarbs_jax import Log, SearchSpace, Study
@@ -56,8 +58,8 @@ def test_every_row_of_a_sweep_holds_every_setting(monkeypatch, tmp_path):
 
 
 def test_the_settings_of_a_trial_make_the_training_that_it_was():
-    training = sweep.Training(
-        sweep.make_env("pong"), Config(horizon=8), Params(), env_name="pong", seed=3, num_episodes=4
+    training = Training(
+        make_env("pong"), Config(horizon=8), Params(), env_name="pong", seed=3, num_episodes=4
     )
     values = {"tau": 0.1234567890123, "num_envs": 32}
     settings = training.settings(values)

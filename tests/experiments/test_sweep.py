@@ -9,9 +9,12 @@ import pytest
 
 from experiments import sweep, sweep_options
 from experiments.common import user_errors
+from experiments.environments import make_env
+from experiments.objective import Training
 from experiments.settings import assignments
 from neocarbs_jax.space import Linear, SearchSpace
 from neocarbs_jax.study import Study
+from p3o_jax.settings import Config, Params
 
 SMALL = ["--env", "pong", "--episodes", "4", "--set", "segment_length=8", "horizon=4", "num_envs=8"]
 BUDGETS = ["--bounds", "total_steps=1e3,4e3"]
@@ -117,8 +120,8 @@ def test_bounds_that_are_given_twice_add_up():
 
 
 def test_a_diverging_training_is_a_failed_trial_with_its_reason():
-    config, params = sweep.Config(num_envs=8, segment_length=4, horizon=4, num_minibatches=1), sweep.Params()
-    training = sweep.Training(sweep.make_env("pong"), config, params, num_episodes=2)
+    config, params = Config(num_envs=8, segment_length=4, horizon=4, num_minibatches=1), Params()
+    training = Training(make_env("pong"), config, params, num_episodes=2)
     score, cost, attrs = training({"total_steps": 128.0, "learning_rate": float("inf")})
     assert score != score
     assert cost > 0
