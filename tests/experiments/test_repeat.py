@@ -58,9 +58,7 @@ def test_every_row_of_a_sweep_holds_every_setting(monkeypatch, tmp_path):
 
 
 def test_the_settings_of_a_trial_make_the_training_that_it_was():
-    training = Training(
-        make_env("pong"), Config(horizon=8), Params(), env_name="pong", seed=3, num_episodes=4
-    )
+    training = Training(make_env("pong"), Config(horizon=8), Params(), env_name="pong", seed=3, num_episodes=4)
     values = {"tau": 0.1234567890123, "num_envs": 32}
     settings = training.settings(values)
     config, params = train.settings.replace(Config(), Params(), {n: v for n, v in settings.items() if n in NAMES})
