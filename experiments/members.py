@@ -2,7 +2,7 @@
 
 Each member has a budget of its own. They are trained in pieces that end where the next member ends; those that are done
 leave the batch as soon as a smaller one, a power of two, holds the others. So short trainings wait for nobody, and
-there are few compilations: one for each shape and each size of a batch.
+there are few compilations: one for each shape and each size of a batch. A machine's devices share the members evenly.
 
 What a member costs is what it would have cost alone: its own steps, times the seconds per step that a training of its
 shape and epochs takes by itself, measured on a short piece. A batch takes less time than its members cost together.
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from experiments.objective import Compiled, Training, learning_curve
 from experiments.saved import keys
@@ -59,10 +60,12 @@ class Members:
     Args:
         training: the objective of single trials, whose settings, seeds and evaluation are used.
         size: most members of a batch.
+        devices: that share the members of a batch; by default all of this process.
     """
 
-    def __init__(self, training: Training, size: int):
+    def __init__(self, training: Training, size: int, devices: Sequence[Any] | None = None):
         self.training, self.size = training, size
+        self.devices = tuple(devices or jax.local_devices())
         self._programs: dict[Any, Callable[..., Any]] = {}
         self._seconds: dict[Any, float] = {}
 
@@ -101,7 +104,7 @@ class Members:
         config = batch[0].config
         ends = [int(num_total_updates(config, compiled.env, member.params)) for member in batch]
         order = sorted(range(len(batch)), key=lambda index: ends[index])
-        rows = _padded(order, _power_of_two(len(order)))
+        rows = _padded(order, self._width(len(order)))
         params = _stack([batch[row].params for row in rows])
         states = _stack([compiled.training.begin(self._keys(batch[row])[0], batch[row].params) for row in rows])
         finished, done = {}, 0
@@ -114,14 +117,14 @@ class Members:
             for row in [row for row in order if ends[row] <= done]:
                 finished[row] = _take(states, rows.index(row))
             order = [row for row in order if ends[row] > done]
-            if order and _power_of_two(len(order)) < len(rows):
-                kept = _padded(order, _power_of_two(len(order)))
+            if order and self._width(len(order)) < len(rows):
+                kept = _padded(order, self._width(len(order)))
                 states, params = _take((states, params), jnp.asarray([rows.index(row) for row in kept]))
                 rows = kept
         return _stack([finished[row] for row in range(len(batch))])
 
     def _evaluate(self, batch: Sequence[Member], states: Any) -> Any:
-        rows = jnp.asarray(_padded(range(len(batch)), _power_of_two(len(batch))))
+        rows = jnp.asarray(_padded(range(len(batch)), self._width(len(batch))))
         eval_keys = [self._keys(batch[int(row)])[1] for row in rows]
         padded = _take(states, rows)
         return jax.block_until_ready(self._program("score", batch[0], len(rows))(padded, jnp.stack(eval_keys)))
@@ -140,8 +143,24 @@ class Members:
                 "advance": jax.vmap(step, in_axes=(0, 0, None)),
                 "score": jax.vmap(lambda state, key: evaluate(config, env, state, key, episodes)),
             }
-            self._programs[name] = jax.jit(made[kind])
+            self._programs[name] = self._on_all_devices(jax.jit(made[kind]), kind)
         return self._programs[name]
+
+    def _on_all_devices(self, fn: Callable[..., Any], kind: str) -> Callable[..., Any]:
+        """Return a function whose members, along the first axis, are divided among the devices."""
+        if len(self.devices) == 1:
+            return fn
+        mesh = Mesh(self.devices, "members")
+        divided, shared = NamedSharding(mesh, PartitionSpec("members")), NamedSharding(mesh, PartitionSpec())
+        where = {"advance": (divided, divided, shared), "score": (divided, divided)}[kind]
+        specs = tuple(sharding.spec for sharding in where)
+        run = jax.jit(jax.shard_map(fn, mesh=mesh, in_specs=specs, out_specs=divided.spec, check_vma=False))
+        # Members are taken out of the batch and put together anew on one device: nothing is sent between the others.
+        return lambda *args: jax.device_put(run(*jax.device_put(args, where)), self.devices[0])
+
+    def _width(self, number: int) -> int:
+        """Return the size of a batch that holds so many members: as many on every device, a power of two."""
+        return len(self.devices) * _power_of_two(math.ceil(number / len(self.devices)))
 
     def _keys(self, member: Member) -> tuple[Any, Any]:
         """Return the keys of training and evaluation."""
