@@ -9,7 +9,6 @@ shape and epochs takes by itself, measured on a short piece. A batch takes less 
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,8 +17,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from experiments.objective import Compiled, Training, learning_curve
+from experiments.pace import Pace
 from experiments.saved import keys
-from experiments.settings import as_arrays
 from neocarbs_jax.study import Study, Trial
 from neocarbs_jax.study.stopping import fits, is_done, remaining
 from p3o_jax.evaluate import evaluate
@@ -29,8 +28,6 @@ from p3o_jax.settings import Config, Params
 from p3o_jax.train import advance
 
 Outcome = tuple[float, float, dict[str, Any]]
-PIECE_SECONDS = 0.2
-"""Shortest piece by which a training's time per step is measured."""
 
 
 class Member(NamedTuple):
@@ -67,7 +64,7 @@ class Members:
         self.training, self.size = training, size
         self.devices = tuple(devices or jax.local_devices())
         self._programs: dict[Any, Callable[..., Any]] = {}
-        self._seconds: dict[Any, float] = {}
+        self._pace = Pace(training)
 
     def __call__(self, trials: Sequence[Trial]) -> list[Outcome]:
         """Return score, cost and attributes of each trial; one that diverged scores NaN and says why."""
@@ -90,7 +87,7 @@ class Members:
         training, (config, env_name) = self.training, batch[0].shape
         compiled = training.compiled(config, env_name)
         with training.phase("training"):
-            costs = [self._seconds_alone(compiled, member) for member in batch]
+            costs = [self._pace.cost(config, member.params, member.settings) for member in batch]
             states = self._train(compiled, batch)
         with training.phase("evaluating"):
             evaluation = self._evaluate(batch, states)
@@ -165,22 +162,6 @@ class Members:
     def _keys(self, member: Member) -> tuple[Any, Any]:
         """Return the keys of training and evaluation."""
         return keys(self.training.seed, member.settings["key"])
-
-    def _seconds_alone(self, compiled: Compiled, member: Member) -> float:
-        """Return what the training would take by itself, from a short piece of one of its shape and epochs."""
-        name = "seconds", member.shape, round(float(member.params.update_epochs))
-        if name not in self._seconds:
-            epochs = member.params.update_epochs
-            endless = as_arrays(self.training.params.replace(total_steps=1e12, update_epochs=epochs))
-            state = compiled.training.begin(self._keys(member)[0], endless)
-            updates, seconds = 1, 0.0
-            while seconds < PIECE_SECONDS:
-                updates *= 2
-                start = time.perf_counter()
-                jax.block_until_ready(compiled.training.advance(state, endless, jnp.asarray(updates, jnp.int32)))
-                seconds = time.perf_counter() - start
-            self._seconds[name] = seconds / updates
-        return self._seconds[name] * int(num_total_updates(member.config, compiled.env, member.params))
 
     def _outcome(self, compiled: Compiled, member: Member, cost: float, state: Any, evaluation: Any) -> Outcome:
         settings = member.settings
