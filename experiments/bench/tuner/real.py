@@ -120,9 +120,14 @@ def search(task: Task, strategy: str, seed: int, budget: float) -> tuple[list[Tr
     storage = optuna.storages.InMemoryStorage()
     study = Study.create(task.space, storage, name="real", seed=seed, strategy=strategy)
     study.run(task, max_cost=budget)
-    return study.trials, [
-        dataclasses.replace(p.trial, values=p.values) for p in thin(study.expected_front, MOST_POINTS)
-    ]
+    return study.trials, _spread([Pick(point.values, point.score) for point in study.expected_front])
+
+
+def _spread(front: Sequence[Pick]) -> list[Pick]:
+    """Return at most so many points as are confirmed, both ends among them."""
+    if len(front) <= MOST_POINTS:
+        return list(front)
+    return [front[round(i * (len(front) - 1) / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
 
 
 def _search_by_peer(task: Task, strategy: str, seed: int, budget: float) -> list[Trial]:
