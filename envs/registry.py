@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from envs.adapters import ADAPTERS, adapt
 from envs.agar import Agar
 from envs.boids import Boids
 from envs.breakout import Breakout
@@ -28,12 +29,16 @@ ENVIRONMENTS: dict[str, Callable[..., Any]] = {
 
 _GYMNAX = "gymnax:"
 
+LIBRARIES = ("gymnax", *ADAPTERS)
+"""Other libraries whose environments are known by "LIBRARY:NAME"."""
+
 
 def make(name: str, **overrides: Any) -> Any:
     """Make an environment.
 
     Args:
-        name: One of `ENVIRONMENTS`, or "gymnax:NAME" for one of gymnax's own, as in "gymnax:CartPole-v1".
+        name: One of `ENVIRONMENTS`, or "LIBRARY:NAME" for one of another library: "gymnax:CartPole-v1", "brax:ant",
+            "navix:Navix-Empty-5x5-v0", "jumanji:Snake-v1", "craftax:Craftax-Symbolic-v1", "playground:CartpoleBalance".
         **overrides: Constructor arguments, as in `make("pong", frameskip=4)`.
 
     Returns:
@@ -41,13 +46,16 @@ def make(name: str, **overrides: Any) -> Any:
 
     Raises:
         ValueError: The name is unknown.
-        ModuleNotFoundError: The name is one of gymnax's and gymnax is not installed.
+        ModuleNotFoundError: The name is one of another library, which is not installed.
     """
     if name.startswith(_GYMNAX):
         return _make_gymnax(name.removeprefix(_GYMNAX), overrides)
+    library, colon, task = name.partition(":")
+    if colon and library in ADAPTERS:
+        return adapt(library, task, overrides)
     if name not in ENVIRONMENTS:
-        known = ", ".join(sorted(ENVIRONMENTS))
-        raise ValueError(f"`name` must be one of {known}, or gymnax:NAME; got {name!r}.")
+        known, libraries = ", ".join(sorted(ENVIRONMENTS)), ", ".join(f"{library}:NAME" for library in LIBRARIES)
+        raise ValueError(f"`name` must be one of {known}, or one of {libraries}; got {name!r}.")
     return ENVIRONMENTS[name](**overrides)
 
 

@@ -1,7 +1,8 @@
 """Environments of the command line: by name, with constructor arguments, in the words of the options.
 
-A name may be one of ours, one of gymnax's, or a user's own: "module:function" or "path/to/file.py:function", where the
-function returns an environment of the gymnax contract. Arguments may follow: "pong?frameskip=2&width=400".
+A name may be one of ours, one of another library's ("brax:ant"), or a user's own: "module:function" or
+"path/to/file.py:function", where the function returns an environment of the gymnax contract. Arguments may follow:
+"pong?frameskip=2&width=400".
 """
 
 import inspect
@@ -16,7 +17,9 @@ from neocarbs_jax.report.lookup import import_function
 NAMES = ", ".join(sorted(registry.ENVIRONMENTS))
 HELP = f"""Environments for --env:
   {NAMES},
-  gymnax's own as gymnax:NAME, such as gymnax:CartPole-v1,
+  those of other libraries, where they are installed, such as
+  gymnax:CartPole-v1, brax:ant, navix:Navix-Empty-5x5-v0, jumanji:Snake-v1,
+  craftax:Craftax-Symbolic-v1, playground:CartpoleBalance,
   and yours as module:function or file.py:function. Arguments of the constructor
   may follow, as in 'pong?frameskip=2'."""
 
@@ -115,7 +118,7 @@ def maker_of(name: str) -> Callable[..., Any] | None:
     name, _ = split(name)
     if name in registry.ENVIRONMENTS:
         return registry.ENVIRONMENTS[name]
-    if ":" not in name or name.startswith(_GYMNAX):
+    if ":" not in name or name.partition(":")[0] in registry.LIBRARIES:
         return None
     return import_function("env", name)
 
