@@ -18,7 +18,7 @@ from neocarbs_jax.strategies.base import Situation, Strategy, check_positive
 ACQUISITIONS = ("ehvi", "improvement", "conservative")
 _GOLDEN_RATIO = 0.6180339887498949
 _OVERSHOOT = 0.15
-_THRIFT = 0.15
+_THRIFT = 0.35
 _LAST_TRIALS = 3
 _YOUNG = 16  # successes before a replicate may be worth more than another point
 _PATIENCE = 2.0  # nats

@@ -1,0 +1,1 @@
+"""The commands of `neocarbs`, in groups; `neocarbs_jax.cli` puts them together."""
