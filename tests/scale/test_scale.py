@@ -21,7 +21,7 @@ from neocarbs_jax import Study, synthetic
 from neocarbs_jax.space import to_dict
 
 pytest.importorskip("psycopg")
-pytestmark = pytest.mark.scale
+pytestmark = [pytest.mark.scale, pytest.mark.filterwarnings("ignore")]  # connections of studies not yet there
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTIVE = """
