@@ -13,8 +13,8 @@ import neocarbs_jax
 HOME = Path(neocarbs_jax.__file__).parent
 
 FLOORS = [
-    {"space.axes", "pareto", "acquisition", "batching", "precision"},
-    {"observations"},
+    {"space.axes", "pareto", "acquisition", "batching", "precision", "markup"},
+    {"observations", "space.display"},
     {"space.space"},
     {"space.formats"},
     {"space"},
@@ -34,7 +34,7 @@ FLOORS = [
     {"study.limits", "study.liveness", "study.programs", "study.results"},
     {"study.storages"},
     {"study.trials", "study.header"},
-    {"study.ledger", "study.stopping", "study.curves"},
+    {"study.ledger", "study.stopping", "study.curves", "study.display", "study.frames"},
     {"study.rows", "study.recorder"},
     {"study.proposal"},
     {"study.expectation"},

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from neocarbs_jax.adapters.trackers.record import Record, Tracker, missing
 from neocarbs_jax.report.outputs import check_folder
@@ -30,7 +31,7 @@ class TensorBoard(Tracker):
             import tensorboardX
         except ImportError as error:
             raise missing("tensorboardX", "TensorBoard") from error
-        self._package = tensorboardX
+        self._package: Any = tensorboardX
         self.folder = Path(folder)
         check_folder("folder", self.folder)
 
