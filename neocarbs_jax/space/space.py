@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Pow2
+from neocarbs_jax.space.display import as_html
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -201,6 +202,10 @@ class SearchSpace:
         low, high, center, width = (a.reshape(broadcast) for a in (low, high, center, width))
         normal = center + width * jax.scipy.special.ndtri(low + uniform * (high - low))
         return jnp.where(jnp.asarray(bounded).reshape(broadcast), jnp.clip(normal, 0, 1), uniform)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: a table of the axes and fixed values."""
+        return as_html(self.axes, self.fixed, self.from_unit(self.center))
 
     @staticmethod
     def _option_array(axis: Axis, value: np.ndarray) -> np.ndarray:

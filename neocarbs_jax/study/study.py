@@ -20,7 +20,9 @@ from optuna.trial import TrialState
 from neocarbs_jax import sweep
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.study import curves, header, ledger, programs
+from neocarbs_jax.study.display import study_html
 from neocarbs_jax.study.expectation import ExpectedPoint, expected_front
+from neocarbs_jax.study.frames import trials_dataframe
 from neocarbs_jax.study.limits import TrialTimeout, in_this_process_alone, limited
 from neocarbs_jax.study.liveness import Pulse, is_own, release_dead
 from neocarbs_jax.study.proposal import MIN_CAPACITY, propose
@@ -171,6 +173,21 @@ class Study:
     def optuna_study(self) -> optuna.Study:
         """The ledger itself, for Optuna's own tools."""
         return self._ledger
+
+    def trials_dataframe(self) -> Any:
+        """Return all trials as a pandas.DataFrame, indexed by their numbers.
+
+        The columns are status, score, cost and on_front; the hyperparameters by their names (after "values/" where the
+        name is taken); predictions, rating, replicate, reason, started, ended and seconds; attributes after "attrs/".
+
+        Raises:
+            ImportError: if pandas is missing.
+        """
+        return trials_dataframe(self.trials, [*self.space.names, *dict(self.space.fixed)])
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: counts of trials, a picture of the measured front, and its values."""
+        return study_html(self.name, self.trials)
 
     def close(self) -> None:
         """Give the connections to the database back; the study itself stays usable."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from neocarbs_jax import pareto
+from neocarbs_jax import markup, pareto
 from neocarbs_jax.space import SearchSpace, from_parameter
 from neocarbs_jax.study.results import Result
 
@@ -25,6 +25,7 @@ _OURS = (
 )  # fmt: skip
 _THEIRS = "user:"  # before the names of attributes that are ours too
 _MOST_DEATHS = 2
+_LONGEST_CELL = 200  # characters of an attribute that notebooks show
 
 Status = Literal["queued", "running", "completed", "failed", "interrupted"]
 
@@ -91,10 +92,27 @@ class Trial:
         """Leave the study behind where a trial goes to another process."""
         return {**self.__dict__, "watcher": None}
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: measured beside predicted, the values, and what was recorded besides."""
+        known = {"status": self.status, "reason": self.reason, "rating": self.rating}
+        rows = [(name, text, "") for name, text in known.items() if text is not None]
+        rows += [(name, getattr(self, name), self._predicted(name)) for name in ("score", "cost")]
+        rows += [(name, repr(value), "") for name, value in self.values.items()]
+        rows += [(name, _shortened(repr(value)), "") for name, value in self.attrs.items()]
+        return markup.table((f"trial {self.number}", "", "predicted"), rows)
+
+    def _predicted(self, name: str) -> str:
+        mean, std = getattr(self, f"predicted_{name}"), getattr(self, f"predicted_{name}_std")
+        return "" if mean is None else f"{mean:.4g}" if std is None else f"{mean:.4g} ± {std:.2g}"
+
     def _watching(self) -> Any:
         if self.watcher is None:
             raise ValueError(f"`trial` must be one that `ask` or `run` gave; got trial {self.number}, {self.status}.")
         return self.watcher
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}..."
 
 
 def their_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:

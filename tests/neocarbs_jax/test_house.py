@@ -13,8 +13,8 @@ import neocarbs_jax
 HOME = Path(neocarbs_jax.__file__).parent
 
 FLOORS = [
-    {"space.axes", "pareto", "acquisition", "batching", "precision"},
-    {"observations"},
+    {"space.axes", "pareto", "acquisition", "batching", "precision", "markup"},
+    {"observations", "space.display"},
     {"space.space"},
     {"space.formats"},
     {"space"},
@@ -34,7 +34,7 @@ FLOORS = [
     {"study.limits", "study.liveness", "study.programs", "study.results"},
     {"study.storages"},
     {"study.trials", "study.header"},
-    {"study.ledger", "study.stopping", "study.curves"},
+    {"study.ledger", "study.stopping", "study.curves", "study.display", "study.frames"},
     {"study.rows", "study.recorder"},
     {"study.proposal"},
     {"study.expectation"},
@@ -48,8 +48,11 @@ FLOORS = [
     {"adapters", "report"},
     {"adapters.csv_file", "adapters.optuna_rows", "adapters.ray_tune"},
     {"adapters.optuna_sampler", "report.lookup", "report.outputs", "report.settings"},
-    {"report.progress", "report.plots"},
+    {"report.progress", "report.plots", "adapters.trackers.record"},
     {"report.report", "optuna_sampler", "ray_tune"},
+    {f"adapters.trackers.{name}" for name in ("csv_table", "mlflow_runs", "tensorboard", "trackio_runs", "wandb_runs")},
+    {"adapters.trackers"},
+    {"trackers"},
     {"command_line", "command_line.slots"},
     {"command_line.common", "command_line.objectives"},
     {"command_line.keep", "command_line.look", "command_line.work"},
@@ -62,6 +65,7 @@ NAMES = {
     "neocarbs_jax": "SearchSpace Linear Log Logit Pow2 Integer Choice Study sweep synthetic",
     "neocarbs_jax.space": "SearchSpace Linear Log Logit Pow2 Integer Choice",
     "neocarbs_jax.optuna_sampler": "NeoCARBSSampler",
+    "neocarbs_jax.trackers": "CSV MLflow TensorBoard Trackio WandB all_of",
     "neocarbs_jax.sweep": "Config init suggest suggest_batch observe observe_curve step run",
 }
 """What others rely on."""
