@@ -15,7 +15,6 @@ from p3o_jax.vector import VectorEnvironment
 SMALL = {
     "agar": {"num_players": 4, "num_food": 16},
     "boids": {"num_boids": 6},
-    "drive": {"num_vehicles": 6, "num_scenes": 4},
     "foraging": {},
     "pong": {},
     "snake": {"width": 18, "height": 16, "num_snakes": 5, "num_food": 12, "vision": 3},
