@@ -164,11 +164,14 @@ class Drive(Environment):
         table = drive_scenes.scenes(*numbers, self.num_vehicles, self.num_parked, self.num_pedestrians)
         return EnvParams(scenes=jax.tree.map(jnp.asarray, table))
 
-    def params_at(self, params: EnvParams, steps: Int[Array, ""]) -> EnvParams:
-        """Return the parameters after some steps of a training: another subset of the scenes every so often."""
+    def params_at(self, params: EnvParams, num_updates: Int[Array, ""], steps_per_update: int) -> EnvParams:
+        """Return the parameters after some updates of a training: another subset of the scenes every so often.
+
+        The subset changes with the first update that begins after `resample_every` more steps.
+        """
         if not self.resample_every:
             return params
-        return params.replace(round=(steps // self.resample_every).astype(jnp.int32))
+        return params.replace(round=(num_updates // -(-self.resample_every // steps_per_update)).astype(jnp.int32))
 
     def action_space(self, params: EnvParams | None = None) -> Discrete | Box:
         return Box(-1.0, 1.0, (2,)) if self.continuous else Discrete(len(STEERS) * len(ACCELERATIONS))
