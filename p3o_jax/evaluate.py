@@ -31,6 +31,9 @@ from p3o_jax.settings import Config
 
 Which = Literal["first", "all"]
 
+MAX_STEPS = 20_000
+"""Steps after which an evaluation stops by default."""
+
 
 @struct.dataclass
 class Evaluation:
@@ -83,7 +86,7 @@ def evaluate(
     num_episodes: int,
     *,
     deterministic: bool = False,
-    max_steps: int | Array = 20_000,
+    max_steps: int | Array = MAX_STEPS,
     env_params: Any = None,
     which: Which = "first",
 ) -> Evaluation:
