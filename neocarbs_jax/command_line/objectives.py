@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from neocarbs_jax.programs import Program, Reading
+from neocarbs_jax.programs import Program, Reading, template
 from neocarbs_jax.report.lookup import import_function
 from neocarbs_jax.report.outputs import folder_name
 from neocarbs_jax.study import Study
@@ -50,8 +50,12 @@ class Objective:
         """What is kept with the study; None where neither a program nor a function is named.
 
         Raises:
-            ValueError: Both are.
+            ValueError: Both are, or one of them can be none.
         """
+        if self.objective is not None:
+            import_function("objective", self.objective)
+        if self.command is not None:
+            template.split(self.command)
         if self.command is not None and self.objective is not None:
             raise ValueError("`command` must be left out where `objective` is given; got both.")
         if self.command is None and self.objective is None:

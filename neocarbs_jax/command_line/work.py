@@ -182,11 +182,12 @@ class Worker:
 
     def run(self, console: Console) -> None:
         self.parallel.check()
+        what = self.what.given
         study = find_study(self.storage, self.name, say(console))
         ends = self.ends.given or study.optuna_study.user_attrs.get(ENDS) or {}
         if not ends:
             raise ValueError("`trials`, `max_cost` or `until_rating` must be given; got none.")
-        work(study, self.what.given, ends, self.parallel, self.out, storage_url(self.storage), console)
+        work(study, what, ends, self.parallel, self.out, storage_url(self.storage), console)
 
 
 def work(
@@ -228,7 +229,8 @@ def line_of(trial: Trial) -> str:
     """Return one line on a trial that has ended."""
     if trial.status == "completed":
         return f"trial {trial.number}: score {trial.score:.6g}, cost {trial.cost:.4g}"
-    return f"trial {trial.number} {trial.status}" + (f": {trial.reason}" if trial.reason else "")
+    reason = trial.attrs.get("reason") or trial.reason  # the program's own words before the ledger's
+    return f"trial {trial.number} {trial.status}" + (f": {reason}" if reason else "")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -253,8 +255,9 @@ class Confirm:
         for name, value in (("seeds", self.seeds), ("points", self.points)):
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1; got {value}.")
+        what = self.what.given
         study = find_study(self.storage, self.name, (lambda _: None) if self.json else say(console))
-        objective = resolve(study, self.what.given, None)
+        objective = resolve(study, what, None)
         with slots.stoppable():
             confirmed = confirm(study, objective, self.seeds, self.points)
         if self.json:

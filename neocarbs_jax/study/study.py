@@ -273,7 +273,8 @@ class Study:
             raise ValueError(f"`cost` must be positive and finite; got {result.cost}.")
         if curve is not None:
             attrs["curve"] = curves.check(curve)
-        return self._recorder.record(self._watcher.settle(trial), *_with_reason(result))
+        reason = attrs.pop("reason", None) if result.flaw else None
+        return self._recorder.record(self._watcher.settle(trial), result, reason)
 
     def fail(self, trial: Trial, reason: str, *, cost: float | None = None, **attrs: Any) -> Trial:
         """Record that the configuration does not work: data that the sweep learns from.
@@ -443,17 +444,8 @@ class Study:
                 self._recorder.finish(trial, TrialState.FAIL, None, mark)
             raise
         try:
-            return self._recorder.record(self._watcher.settle(trial), *_with_reason(result))
+            return self._recorder.record(self._watcher.settle(trial), result)
         except KeyboardInterrupt:  # what was measured is kept first
             with contextlib.suppress(ValueError):
-                self._recorder.record(trial, *_with_reason(result))
+                self._recorder.record(trial, result)
             raise
-
-
-def _with_reason(result: Result) -> tuple[Result, str | None]:
-    """Part a failed measurement from the reason that its attributes give, if they do."""
-    if result.flaw is None or "reason" not in result.attrs:
-        return result, None
-    attrs = dict(result.attrs)
-    reason = attrs.pop("reason")
-    return result._replace(attrs=attrs), reason

@@ -58,7 +58,7 @@ def test_a_run_leaves_a_study_a_report_and_what_each_trial_printed(place):
     assert (place / "runs" / "space" / "report.html").exists()
     assert "epoch 1" in (place / "runs" / "space" / "trials" / "00000" / "output.txt").read_text()
     for trial in trials:
-        assert trial.status == "completed" or trial.reason == "it ended with code 1: RuntimeError: diverged"
+        assert trial.status == "completed" or trial.attrs["reason"] == "it ended with code 1: RuntimeError: diverged"
 
 
 def test_the_template_reads_as_the_space_it_says(place):
@@ -131,7 +131,7 @@ SPACE = ["run", "--space", "space.toml"]
         ([*SPACE, "--trials", "1"], "`command` or `objective` must be given; got neither."),
         ([*SPACE, "--command", "x"], "`trials`, `max_cost` or `until_rating` must be given; got none."),
         ([*SPACE, "--command", "x {y}", "--trials", "1"], "`command` may have placeholders for lr, steps, trial"),
-        ([*SPACE, "--command", "x", "--objective", "a:b", "--trials", "1"], "`command` must be left out where"),
+        ([*SPACE, "--command", "x", "--objective", "math:sqrt", "--trials", "1"], "`command` must be left out where"),
         ([*SPACE, "--command", "x", "--trials", "1", "--slots", "0"], "`slots` must be at least 1; got 0."),
         ([*SPACE, "--command", "x", "--trials", "1", "--strategy", "y"], "`strategy` must be one of"),
         (["run", "--space", "no.toml", "--command", "x", "--trials", "1"], "No such file or directory: no.toml"),
