@@ -235,6 +235,8 @@ def _values(name: str) -> str:
     """Return the rule of a setting's values."""
     if name in PARAM_NAMES:
         return str(RANGES.get(name, "any number"))
+    if name == "bands":
+        return "an integer of at least 0"
     named = {"network.kind": KINDS, "network.activation": tuple(ACTIVATIONS)}
     if name in named:
         return " or ".join(named[name])

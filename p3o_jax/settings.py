@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from p3o_jax.checks import check_booleans, check_choice, check_positive_integers
 from p3o_jax.estimators import Estimator, make_estimator
+from p3o_jax.estimators.banded import TAU_RULES as BAND_TAU_RULES
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.common import check_platform
@@ -49,7 +50,8 @@ class Config:
         network: Shape of the network.
         num_minibatches: Parts of a segment that an epoch takes one gradient step each on.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
-            each epoch. Samples are for "gae" without recurrence only, as the other losses look along the steps.
+            each epoch. Samples are for "gae" and for "p3o" with `bands`, without recurrence: other losses look
+            along the steps.
         estimator: "p3o", "original" (PufferLib 3.0's P3O), "gae" (PPO), or an object of the protocol `Estimator`. If an
             object has a horizon, a tau rule or an implementation, the fields of these names take its values, and other
             values of them are refused.
@@ -59,7 +61,8 @@ class Config:
             discounted returns), "clip" (into [-1, 1]), "none"; None is the estimator's own: rms, clip, none.
         tau_rule: What scales `Params.tau` of "p3o": the share of the rewards that predictions leave open ("noise"),
             nothing ("fixed"), or, at each lag, how good the prediction that it trusts has been: its explained
-            variance ("explained"), or its precision relative to the best lag's ("precision").
+            variance ("explained"), or its precision relative to the best lag's ("precision"). With `bands` it is one of
+            the first two.
         normalize_observations: Whether observations are whitened by running statistics.
         bootstrap_truncations: Whether to predict what would have followed a truncation, at the price of a second pass
             of the values.
@@ -95,6 +98,8 @@ class Config:
         check_positive_integers(self, ("num_envs", "segment_length", "horizon", "num_minibatches", "num_buckets"))
         if self.bands != 0:
             check_positive_integers(self, ("bands",))
+        if self.bands and self.estimator == "p3o" and self.tau_rule not in BAND_TAU_RULES:
+            raise ValueError(f"`tau_rule` must be noise or fixed with `bands`; got {self.tau_rule!r}.")
         check_booleans(self, ("normalize_observations", "bootstrap_truncations", "squash"))
         if not isinstance(self.network, NetworkConfig):
             raise ValueError(f"`network` must be a NetworkConfig; got {self.network!r}.")
@@ -117,9 +122,12 @@ class Config:
         """Make the fields that an estimator object has, too, those of the object."""
         defaults = {f.name: f.default for f in fields(self) if f.name in OF_ESTIMATOR}
         for name, default in defaults.items():
+            given = getattr(self, name)
             if not hasattr(self.estimator, name):
+                if isinstance(given, _OwnInt | _OwnStr):  # from an estimator that was here before
+                    object.__setattr__(self, name, default)
                 continue
-            own, given = getattr(self.estimator, name), getattr(self, name)
+            own = getattr(self.estimator, name)
             if given not in (default, own) and not isinstance(given, _OwnInt | _OwnStr):
                 raise ValueError(f"`{name}` must be set on the estimator; got {given!r} beside {own!r}.")
             marked = {int: _OwnInt, str: _OwnStr}.get(type(own), lambda x: x)
@@ -129,8 +137,8 @@ class Config:
         of_samples = self.minibatches_of == "samples"
         if of_samples and (self.estimator_object.looks_ahead or self.network.kind == "gru"):
             raise ValueError(
-                "`minibatches_of` must be environments unless the estimator is gae and the network has no memory; "
-                f"got samples with {self.estimator} and {self.network.kind}."
+                "`minibatches_of` must be environments unless the estimator is gae, or p3o with bands, and the network "
+                f"has no memory; got samples with {self.estimator} and {self.network.kind}."
             )
         whole = self.num_envs * self.segment_length if of_samples else self.num_envs
         if whole % self.num_minibatches:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from p3o_jax.estimators import P3O, Original
+from p3o_jax.estimators import P3O, Banded, Original
 from p3o_jax.settings import Config, Params
 
 
@@ -20,6 +20,8 @@ from p3o_jax.settings import Config, Params
             "`num_minibatches` must divide `num_envs` x `segment_length`; got 3 and 8192",
         ),
         ({"horizon": 0}, "`horizon` must be at least 1; got 0"),
+        ({"bands": -1}, "`bands` must be at least 1; got -1"),
+        ({"bands": 9, "tau_rule": "explained"}, "`tau_rule` must be noise or fixed with `bands`; got 'explained'"),
         ({"estimator": "td"}, "`estimator` must be one of p3o, original, gae; got 'td'"),
         ({"implementation": "cuda"}, "`implementation` must be None or one of"),
         ({"tau_rule": "learnt"}, "`tau_rule` must be one of noise, fixed, explained, precision; got 'learnt'"),
@@ -93,3 +95,12 @@ def test_kernels_of_another_platform_are_refused_at_once():
     for make in (Config, P3O, Original):
         with pytest.raises(ValueError, match="`implementation` must not be 'pallas' on the platform 'cpu'"):
             make(implementation="pallas")
+
+
+def test_bands_are_a_setting_of_p3o_whose_minibatches_may_be_of_samples():
+    config = Config(bands=9, minibatches_of="samples")
+    assert (config.estimator_object, config.num_values) == (Banded(bands=9), 9)
+    assert Config(estimator="gae", bands=9).num_values == 1
+    config = Config(estimator=Banded(bands=7))
+    assert (config.bands, config.num_values) == (7, 7)
+    assert (replace(config, estimator=P3O(32)).bands, replace(config, estimator=P3O(32)).num_values) == (0, 32)

@@ -46,7 +46,12 @@ NETWORKS = {
     "mlp 128x1 shared": NetworkConfig(width=128, depth=1, shared=True),
     "gru 128": NetworkConfig("gru", width=128, depth=1, shared=True),
 }
-ESTIMATORS = {"gae": ("gae", 1), "p3o 32": ("p3o", 32), "p3o 128": ("p3o", 128)}
+ESTIMATORS: dict[str, dict[str, Any]] = {
+    "gae": {"estimator": "gae"},
+    "p3o bands 9": {"estimator": "p3o", "bands": 9},
+    "p3o 32": {"estimator": "p3o", "horizon": 32},
+    "p3o 128": {"estimator": "p3o", "horizon": 128},
+}
 
 
 @dataclasses.dataclass
@@ -90,14 +95,12 @@ class Args:
 
 def prepare(args: Args, env: Any, network: str, estimator: str) -> Callable[[int], float]:
     """Compiled trainings, as a function of their seed that returns their mean score in the end."""
-    kind, horizon = ESTIMATORS[estimator]
     config = Config(
         num_envs=args.num_envs,
         segment_length=SEGMENT_LENGTH,
-        horizon=horizon,
         num_minibatches=args.num_minibatches,
         network=NETWORKS[network],
-        estimator=kind,  # pyright: ignore[reportArgumentType]
+        **ESTIMATORS[estimator],
     )
     params = Params(total_steps=args.steps, update_epochs=1.0, learning_rate=args.learning_rate)
     params = jax.tree.map(jnp.float32, params)

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from p3o_jax.estimators import ESTIMATORS, GAE, P3O, Original, Outcome, Predictions, make_estimator
+from p3o_jax.estimators import ESTIMATORS, GAE, P3O, Banded, Original, Outcome, Predictions, make_estimator
 from p3o_jax.estimators.p3o import Lags, Targets
 from p3o_jax.ops.advantages import gae, original_advantage, p3o_advantage
+from p3o_jax.ops.bands import band_advantage, band_means, band_value_loss, band_widths
 from p3o_jax.ops.spread import init_spread, lag_taus, lag_weights, update_spread
 from p3o_jax.ops.value_loss import gaussian_nll, p3o_value_loss
 from p3o_jax.segment import make_segment, reward_windows
@@ -31,7 +32,7 @@ def estimate_by(estimator, mean=MEAN, params=PARAMS):
     return out, estimator.value_loss(params, trained, values, out.targets, out.shared)
 
 
-@pytest.mark.parametrize("estimator", ALL, ids=list(ESTIMATORS))
+@pytest.mark.parametrize("estimator", [*ALL, Banded(bands=H)], ids=[*ESTIMATORS, "bands"])
 def test_every_estimator_gives_finite_targets_of_its_shape(estimator):
     out, loss = estimate_by(estimator)
     assert out.advantages.shape == (T, B)
@@ -50,6 +51,34 @@ def test_p3o_is_its_operations_one_after_the_other():
     np.testing.assert_array_equal(out.advantages, expected.advantages)
     arguments = weights, spread.std, expected.returns, *OUTCOME
     np.testing.assert_array_equal(loss, p3o_value_loss(MEAN, *arguments, aggregate=2.0, coefficient=0.7))
+
+
+def test_bands_are_their_operations_one_after_the_other():
+    """Nothing was seen before the first segment: weights are the prior, by each band's mean of 1 - j/H; tau is tau."""
+    out, loss = estimate_by(Banded(horizon=5, bands=H))
+    widths = band_widths(H)
+    mean, last = MEAN * np.sqrt(widths).astype(np.float32), LAST * np.sqrt(widths).astype(np.float32)
+    weights = jnp.maximum(jnp.asarray(band_means(widths, 1 - np.arange(5) / 5), jnp.float32), 0.2)
+    expected = band_advantage(mean, jnp.asarray(widths), weights, *OUTCOME, last, tau=PARAMS.tau)
+    np.testing.assert_allclose(out.advantages, expected.advantages, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(out.targets, expected.targets, rtol=1e-5, atol=1e-5)
+    residual = np.mean(np.square(expected.targets - mean), axis=(0, 1))
+    np.testing.assert_allclose(out.state.spread.residual, residual, rtol=1e-5)
+    variance = np.var(expected.targets, axis=(0, 1))
+    np.testing.assert_allclose(out.explained_variance, 1 - residual / variance, rtol=1e-4)
+    aggregate = PARAMS.aggregate / np.var(expected.returns)
+    by_hand = band_value_loss(mean, expected.targets, weights, jnp.asarray(1 / (H * residual)), aggregate)
+    np.testing.assert_allclose(loss, 0.7 * by_hand, rtol=1e-4)
+
+
+def test_predicted_bands_lower_tau():
+    """Predictions that leave no one-step error make the second segment's errors those of Monte Carlo."""
+    estimator = Banded(bands=H)
+    state = estimator.init()
+    half = estimator._tau(PARAMS, state._replace(news=jnp.asarray(band_widths(H) / (2 * H), jnp.float32)))
+    np.testing.assert_allclose(estimator._tau(PARAMS, state), PARAMS.tau)
+    np.testing.assert_allclose(half, PARAMS.tau / 2, rtol=1e-6)
+    np.testing.assert_allclose(estimator._tau(PARAMS, state._replace(news=jnp.zeros(H))), 0.0)
 
 
 def test_the_original_is_its_operations_one_after_the_other():
@@ -108,6 +137,8 @@ def test_a_name_is_the_estimator_with_the_settings_that_it_has():
     assert make_estimator("p3o", **settings) == P3O(3, "fixed", "xla")
     assert make_estimator("original", **settings) == Original(3, "xla")
     assert make_estimator("gae", **settings) == GAE()
+    assert make_estimator("p3o", bands=9, **settings) == Banded(3, 9, "fixed", "xla")
+    assert make_estimator("p3o", bands=0, **settings) == P3O(3, "fixed", "xla")
     for name, estimator in zip(ESTIMATORS, ALL, strict=True):
         config = Config(estimator=name, horizon=H)
         assert config.estimator_object == estimator
@@ -128,6 +159,10 @@ def test_impossible_estimators_are_refused():
         P3O(0)
     with pytest.raises(ValueError, match=r"`horizon` must be an integer; got 2\.5"):
         Original(2.5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="`bands` must be at least 1; got 0"):
+        Banded(bands=0)
+    with pytest.raises(ValueError, match="`tau_rule` must be one of noise, fixed; got 'explained'"):
+        Banded(tau_rule="explained")
     with pytest.raises(ValueError, match="`tau_rule` must be one of noise, fixed, explained, precision; got 'no'"):
         P3O(tau_rule="no")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="`implementation` must be None or one of"):
