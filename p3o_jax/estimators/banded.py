@@ -151,4 +151,5 @@ class Banded:
 
     def _in_rewards(self, values: Float[Array, "*batch k"]) -> Float[Array, "*batch k"]:
         """Return outputs of the head in units of reward."""
-        return values * jnp.asarray(np.sqrt(self.widths), jnp.float32)
+        scale = jnp.asarray(np.sqrt(self.widths), jnp.float32)
+        return values.astype(jnp.float32) * jnp.expand_dims(scale, tuple(range(values.ndim - 1)))

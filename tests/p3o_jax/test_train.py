@@ -226,3 +226,11 @@ def test_networks_that_do_not_fit_the_observations_are_refused(task):
     config = dataclasses.replace(task.config, network=NetworkConfig("cnn"))
     with pytest.raises(ValueError, match=r"`network.kind` must not be 'cnn' unless observations are images"):
         make_train(config, task.env())
+
+
+def test_bands_learn(task):
+    config = dataclasses.replace(task.config, bands=4)
+    _, metrics = jax.jit(make_train(config, task.env()))(jax.random.key(0), task.params)
+    assert metrics.explained_variance.shape == (config.num_buckets, 4)
+    assert not metrics.failed
+    assert float(metrics.episode_return[-1]) > 4.5  # chance is 2.5, the best is 5

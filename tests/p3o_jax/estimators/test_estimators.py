@@ -57,9 +57,10 @@ def test_bands_are_their_operations_one_after_the_other():
     """Nothing was seen before the first segment: weights are the prior, by each band's mean of 1 - j/H; tau is tau."""
     out, loss = estimate_by(Banded(horizon=5, bands=H))
     widths = band_widths(H)
-    mean, last = MEAN * np.sqrt(widths).astype(np.float32), LAST * np.sqrt(widths).astype(np.float32)
+    scale = jnp.asarray(np.sqrt(widths), jnp.float32)
+    mean, last = MEAN * scale[None, None, :], LAST * scale[None, :]
     weights = jnp.maximum(jnp.asarray(band_means(widths, 1 - np.arange(5) / 5), jnp.float32), 0.2)
-    expected = band_advantage(mean, jnp.asarray(widths), weights, *OUTCOME, last, tau=PARAMS.tau)
+    expected = band_advantage(mean, jnp.asarray(widths, jnp.float32), weights, *OUTCOME, last, tau=PARAMS.tau)
     np.testing.assert_allclose(out.advantages, expected.advantages, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(out.targets, expected.targets, rtol=1e-5, atol=1e-5)
     residual = np.mean(np.square(expected.targets - mean), axis=(0, 1))
@@ -67,7 +68,7 @@ def test_bands_are_their_operations_one_after_the_other():
     variance = np.var(expected.targets, axis=(0, 1))
     np.testing.assert_allclose(out.explained_variance, 1 - residual / variance, rtol=1e-4)
     aggregate = PARAMS.aggregate / np.var(expected.returns)
-    by_hand = band_value_loss(mean, expected.targets, weights, jnp.asarray(1 / (H * residual)), aggregate)
+    by_hand = band_value_loss(mean, expected.targets, weights, jnp.asarray(1 / (H * residual), jnp.float32), aggregate)
     np.testing.assert_allclose(loss, 0.7 * by_hand, rtol=1e-4)
 
 
