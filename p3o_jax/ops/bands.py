@@ -279,9 +279,9 @@ def _by_step(
                 beyond = mean_t[k] - reward_k if k else jnp.where(keep[0] > 0, mean_t[0] - reward, 0.0)
             after = jnp.where(terminated, 0.0, jnp.where(truncated, beyond, flow(k, y)))
             targets.append(reward_k + after)
-        none = jnp.zeros_like(mean_t[0])
-        advantage = sum((weights[k] * (targets[k] - mean_t[k]) for k in range(num_bands)), none)
-        total = sum((weights[k] * targets[k] for k in range(num_bands)), none)
+        zero = jnp.zeros_like(reward)
+        advantage = sum((weights[k] * (targets[k] - mean_t[k]) for k in range(num_bands)), zero)
+        total = sum((weights[k] * targets[k] for k in range(num_bands)), zero)
         target = jnp.stack(targets)
         return mean_t + decay * (target - mean_t), (advantage, total, target)
 
