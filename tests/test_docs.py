@@ -60,7 +60,8 @@ RUNNER = """
 import sys
 from pathlib import Path
 namespace = {"__name__": "__main__"}
-for part in sys.argv[1:]:
+parts, sys.argv = sys.argv[1:], sys.argv[:1]
+for part in parts:
     exec(compile(Path(part).read_text(), part, "exec"), namespace)
 """
 
