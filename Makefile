@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sweep sweep-short test test-slow test-all test-faults lint check clean gpu-compile \
+.PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check clean gpu-compile \
   bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-curves bench-gpu
 
 help:  ## list the targets
@@ -25,13 +25,16 @@ sweep-short: install  ## the main job in two minutes: a few trials of small budg
 
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 test: install  ## the test suite without its slow tests
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow and not scale" $(ARGS)
 
 test-slow: install  ## the slow tests alone
-	$(PYTEST) -m slow $(ARGS)
+	$(PYTEST) -m "slow and not scale" $(ARGS)
 
 test-all: install  ## the whole test suite
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -m "not scale" $(ARGS)
+
+test-scale: install  ## many workers on one study in PostgreSQL, two of them killed, 5 minutes
+	$(BIN)/python -m pytest -q -s tests/scale $(ARGS)
 
 test-faults: install  ## break sweeps 200 times (kills, locks, full disks, cut connections), 20 minutes
 	$(BIN)/python tests/faults/faults.py --out experiments/results/faults.md $(ARGS)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from envs import agar, boids, breakout, connect4, foraging, maze, pong, snake
+from envs import agar, boids, breakout, connect4, drive, drive_motion, foraging, maze, pong, snake
 from envs import breakout_contacts as field
 
 Policy = Callable[[PRNGKeyArray, Any, Any], Shaped[Array, "..."]]
@@ -143,6 +143,18 @@ def play_agar(env: agar.Agar, key: PRNGKeyArray, state: agar.EnvState, params: A
     return 1 + jnp.round(angle / (jnp.pi / 4)).astype(jnp.int32) % 8
 
 
+def play_drive(env: drive.Drive, key: PRNGKeyArray, state: drive.EnvState, params: Any) -> Shaped[Array, "..."]:
+    """Follow the route by rules, which see everybody and the whole way."""
+    del key
+    wish = env.rules(state, params)
+    if env.continuous:
+        most = jnp.where(wish.acceleration > 0, drive_motion.MAX_ACCELERATION, drive_motion.MAX_BRAKING)
+        return jnp.stack([wish.steer / drive_motion.MAX_STEER, wish.acceleration / most], axis=1)
+    steer = jnp.argmin(jnp.abs(wish.steer[:, None] - drive.STEERS[None]), axis=1)
+    acceleration = jnp.argmin(jnp.abs(wish.acceleration[:, None] - drive.ACCELERATIONS[None]), axis=1)
+    return (steer * len(drive.ACCELERATIONS) + acceleration).astype(jnp.int32)
+
+
 def play_foraging(
     env: foraging.Foraging, key: PRNGKeyArray, state: foraging.EnvState, params: Any
 ) -> Shaped[Array, "..."]:
@@ -179,5 +191,6 @@ _PLAYERS: dict[type, Callable[..., Shaped[Array, "..."]]] = {
     maze.Maze: play_maze,
     boids.Boids: play_boids,
     agar.Agar: play_agar,
+    drive.Drive: play_drive,
     foraging.Foraging: play_foraging,
 }

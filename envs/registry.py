@@ -10,6 +10,7 @@ from envs.agar import Agar
 from envs.boids import Boids
 from envs.breakout import Breakout
 from envs.connect4 import Connect4
+from envs.drive import Drive
 from envs.foraging import Foraging
 from envs.maze import Maze
 from envs.pong import Pong
@@ -20,6 +21,7 @@ ENVIRONMENTS: dict[str, Callable[..., Any]] = {
     "boids": Boids,
     "breakout": Breakout,
     "connect4": Connect4,
+    "drive": Drive,
     "foraging": Foraging,
     "maze": Maze,
     "pong": Pong,

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from envs import agar, boids, breakout, connect4, foraging, maze, pong, snake
+from envs import agar, boids, breakout, connect4, drive, drive_roads, drive_views, foraging, maze, pong, snake
 from envs import breakout_contacts as field
 
 Frame = UInt8[np.ndarray, "height width 3"]
@@ -203,6 +203,39 @@ def _agar(env: agar.Agar, state: agar.EnvState, params: Any) -> tuple[Frame, str
     return picture, f"LARGEST {state.mass.max():.0f}"
 
 
+def _drive(env: drive.Drive, state: drive.EnvState, params: Any) -> tuple[Frame, str]:
+    size, scale = 3 * drive_roads.NUM_SAMPLES, 3 / drive_roads.CELL
+    row, column = np.mgrid[:size, :size]
+    x, y = (column + 0.5) / scale, (size - row - 0.5) / scale
+    picture = _canvas(size, size)
+    picture[np.asarray(drive_views.road_distance(x, y, state.scene, params.scenes)) > 0] = (58, 64, 76)
+    numbers = np.arange(env.num_vehicles)
+    palette = np.array([BLUE, YELLOW, PURPLE, ORANGE, GREEN], np.uint8)[numbers % 5]
+    colours = np.where((numbers < env.num_controlled)[:, None], palette, np.array([INK], np.uint8))
+    goals = np.asarray(params.scenes.route)[state.scene][:, -1]
+    for (gx, gy), colour, there in zip(goals, colours, state.there, strict=True):
+        if there:
+            _disc(picture, scale * gx, size - scale * gy, 2.2, colour)
+    bodies, _ = env.bodies(state, params)
+    groups = (colours, np.full((env.num_parked, 3), GREY), np.full((env.num_pedestrians, 3), RED))
+    for *body, there, colour in zip(*map(np.asarray, bodies), np.concatenate(groups), strict=True):
+        if there:
+            _rectangle(picture, body, scale, size, colour)
+    return picture, f"SCENE {env.first_scene + state.scene}  STEP {state.time}"
+
+
+def _rectangle(picture: Frame, body: list[Any], scale: float, size: int, colour: Any) -> None:
+    """Fill a body of `drive`, turned by its heading; small ones are drawn larger."""
+    x, y, cos, sin, _, length, width = body
+    reach = int(scale * length) + 2
+    top, left = max(0, int(size - scale * y) - reach), max(0, int(scale * x) - reach)
+    spot = picture[top : top + 2 * reach, left : left + 2 * reach]
+    row, column = np.mgrid[top : top + spot.shape[0], left : left + spot.shape[1]]
+    dx, dy = (column + 0.5) / scale - x, (size - row - 0.5) / scale - y
+    ahead, aside = np.abs(dx * cos + dy * sin), np.abs(dy * cos - dx * sin)
+    spot[(ahead <= max(length, 1.6) / 2) & (aside <= max(width, 1.6) / 2)] = colour
+
+
 def _foraging(env: foraging.Foraging, state: foraging.EnvState, params: Any) -> tuple[Frame, str]:
     reach, size = 12, 11
     picture = np.full((env.rows, 2 * reach + 1, 3), PANEL, np.uint8)
@@ -225,6 +258,7 @@ _PAINTERS: dict[type, Callable[..., tuple[Frame, str]]] = {
     boids.Boids: _boids,
     breakout.Breakout: _breakout,
     connect4.Connect4: _connect4,
+    drive.Drive: _drive,
     foraging.Foraging: _foraging,
     maze.Maze: _maze,
     pong.Pong: _pong,

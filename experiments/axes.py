@@ -40,6 +40,7 @@ AXES: dict[str, Bounded | Choice] = {
     "num_envs": Pow2(64, 256),
     "segment_length": Pow2(16, 128),
     "horizon": Pow2(8, 128),
+    "bands": Integer(7, 12),
     "num_minibatches": Pow2(1, 8),
     "minibatches_of": Choice(("environments", "samples")),
     "estimator": Choice(("p3o", "original", "gae")),
@@ -61,8 +62,8 @@ AXES: dict[str, Bounded | Choice] = {
 
 _DEAD = {
     "p3o": ("gae_lambda", "value_clip", "puf"),
-    "original": ("gae_lambda", "value_clip", "tau", "floor", "weight_prior", "aggregate", "tau_rule"),
-    "gae": ("tau", "floor", "weight_prior", "aggregate", "spread_decay", "puf", "horizon", "tau_rule"),
+    "original": ("gae_lambda", "value_clip", "tau", "floor", "weight_prior", "aggregate", "tau_rule", "bands"),
+    "gae": ("tau", "floor", "weight_prior", "aggregate", "spread_decay", "puf", "horizon", "tau_rule", "bands"),
 }
 """Settings that an estimator does not look at."""
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from p3o_jax.evaluate import Evaluation, evaluate
+from p3o_jax.evaluate import MAX_STEPS, Evaluation, Which, evaluate
 from p3o_jax.learner import State, init
 from p3o_jax.metrics import Metrics
 from p3o_jax.settings import Config, Params
@@ -56,8 +56,18 @@ def compile_training(config: Config, env: Any, params: Params) -> Programs:
     return Programs(begin.lower(key, traced).compile(), step.lower(state, traced, limit).compile())
 
 
-def compile_score(config: Config, env: Any, state: State, num_episodes: int, *, deterministic: bool = False) -> Score:
+def compile_score(
+    config: Config,
+    env: Any,
+    state: State,
+    num_episodes: int,
+    *,
+    deterministic: bool = False,
+    max_steps: int = MAX_STEPS,
+    which: Which = "first",
+) -> Score:
     """Compile (state, key) -> evaluation; the state may be one of shapes only."""
     key = jax.eval_shape(lambda: jax.random.key(0))
-    score = jax.jit(lambda state, key: evaluate(config, env, state, key, num_episodes, deterministic=deterministic))
+    options = {"deterministic": deterministic, "max_steps": max_steps, "which": which}
+    score = jax.jit(lambda state, key: evaluate(config, env, state, key, num_episodes, **options))
     return score.lower(shapes(state), key).compile()

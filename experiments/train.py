@@ -194,7 +194,8 @@ def stop_training(stop: Stopped, run: saved.Saved, folder: Path, saved_at: int) 
 def _scores(metrics: Metrics) -> str:
     done = metrics.num_episodes > 0
     last = int(done.nonzero()[0][-1]) if done.any() else 0
-    return f"score {metrics.score[last]:9.3f}  return {metrics.episode_return[last]:9.3f}"
+    measures = "".join(f"  {name} {value[last]:.3f}" for name, value in sorted(metrics.measures.items()))
+    return f"score {metrics.score[last]:9.3f}  return {metrics.episode_return[last]:9.3f}{measures}"
 
 
 if __name__ == "__main__":

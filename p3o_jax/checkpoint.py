@@ -42,7 +42,8 @@ def restore(path: str | Path, template: Any) -> Any:
     abstract = jax.eval_shape(_keys_to_data, template)
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract)
     with ocp.StandardCheckpointer() as checkpointer:
-        stored = _shapes(checkpointer.metadata(path).item_metadata.tree)
+        tree = checkpointer.metadata(path).item_metadata.tree
+        stored = _shapes(tree)
         wanted = _shapes(abstract)
         for name in sorted({*stored, *wanted}):
             if stored.get(name) != wanted.get(name):
@@ -50,8 +51,22 @@ def restore(path: str | Path, template: Any) -> Any:
                     f"`template` must be of the shapes and types of the checkpoint at {path}; "
                     f"got {wanted.get(name, 'nothing')} for {name}, which is {stored.get(name, 'nothing')} there."
                 )
-        data = checkpointer.restore(path, abstract)
-    return jax.tree.map(_data_to_key, template, data)
+        # What holds no array, such as a field that was added since, need not be there: arrays are found by name.
+        by_name = _arrays(abstract)
+        data = _arrays(
+            checkpointer.restore(path, jax.tree_util.tree_map_with_path(lambda at, _: by_name[_name(at)], tree))
+        )
+    return jax.tree_util.tree_map_with_path(lambda at, leaf: _data_to_key(leaf, data[_name(at)]), template)
+
+
+def _arrays(tree: Any) -> dict[str, Any]:
+    """Return every array by its dotted name."""
+    return {_name(at): leaf for at, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _name(at: Any) -> str:
+    """Return the dotted name of a place in a tree, the same for a NamedTuple, a dataclass and a dict."""
+    return jax.tree_util.keystr(at, simple=True, separator=".")
 
 
 def _shapes(tree: Any) -> dict[str, str]:

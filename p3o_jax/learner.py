@@ -19,7 +19,7 @@ from p3o_jax.gradient import Batch, Memories, Trained, first_not_finite, gradien
 from p3o_jax.metrics import TERMS, Failure, Log, add_to_log, init_log, no_update_metrics
 from p3o_jax.networks import Memory
 from p3o_jax.normalize import Moments, RewardScaler, init_moments, init_reward_scaler, scale_rewards, update_moments
-from p3o_jax.rollout import Actor, Position, Rollout, apply, collect, make_actor, observe, start
+from p3o_jax.rollout import Actor, Position, Rollout, apply, collect, make_actor, measures_of, observe, start
 from p3o_jax.settings import Config, Params
 
 __all__ = [
@@ -108,7 +108,7 @@ def init(config: Config, env: Any, key: PRNGKeyArray, params: Params, env_params
         key=key,
         num_updates=jnp.zeros((), jnp.int32),
         failure=Failure(jnp.zeros((), jnp.float32), jnp.full((), -1, jnp.int32)),
-        log=init_log(config.num_buckets, config.num_values),
+        log=init_log(config.num_buckets, config.num_values, measures_of(env)),
     )
 
 
@@ -126,6 +126,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         env_params: Parameters of the environment; None is its default.
     """
     env_params = env.default_params if env_params is None else env_params
+    env_params = _at_this_time(env, env_params, state.num_updates, steps_per_update(config, env))
     actor, total = make_actor(config, env, env_params), num_total_updates(config, env, params)
     key, rollout_key, minibatch_key = jax.random.split(state.key, 3)
     position, rollout, episodes = collect(
@@ -177,6 +178,11 @@ def _failure(state: State, term: Int[Array, ""], num_steps: int) -> Failure:
     steps_done = (state.num_updates + 1).astype(jnp.float32) * num_steps
     failure = Failure(jnp.where(term >= 0, steps_done, 0.0), term)
     return jax.tree.map(partial(jnp.where, state.failure.failed), state.failure, failure)
+
+
+def _at_this_time(env: Any, env_params: Any, num_updates: Int[Array, ""], num_steps: int) -> Any:
+    """Return the parameters for the next update; an environment whose tasks change has `params_at`."""
+    return env.params_at(env_params, num_updates, num_steps) if hasattr(env, "params_at") else env_params
 
 
 def num_constant_updates(config: Config, env: Any, params: Params) -> Int[Array, ""]:

@@ -82,6 +82,7 @@ class Metrics:
         score: Mean of the environment's own measure, or of the return where it has none.
         updates: Means over gradient steps.
         explained_variance: Per lag, the learnt horizon; with "gae" one number, of the return.
+        measures: Means of the environment's own `metrics` by name, as rates of goals and collisions apart.
         failed: Whether the training ended because something was not finite.
         failed_step: Environment steps at that time.
         failed_term_index: Index into `TERMS`, or -1.
@@ -94,6 +95,7 @@ class Metrics:
     score: Float[Array, " k"]
     updates: UpdateMetrics
     explained_variance: Float[Array, "k h"]
+    measures: dict[str, Float[Array, " k"]]
     failed: Bool[Array, ""]
     failed_step: Float[Array, ""]
     failed_term_index: Int[Array, ""]
@@ -110,13 +112,13 @@ def no_update_metrics() -> UpdateMetrics:
     return UpdateMetrics(*(jnp.zeros((), jnp.float32) for _ in UpdateMetrics._fields))
 
 
-def init_log(num_buckets: int, num_values: int) -> Log:
+def init_log(num_buckets: int, num_values: int, measures: tuple[str, ...] = ()) -> Log:
     """Return the log of nothing."""
     zeros = jnp.zeros(num_buckets, jnp.float32)
     return Log(
         zeros,
         UpdateMetrics(*(zeros for _ in UpdateMetrics._fields)),
-        Episodes(*(zeros for _ in Episodes._fields)),
+        Episodes(zeros, zeros, zeros, zeros, dict.fromkeys(measures, zeros)),
         jnp.zeros((num_buckets, num_values), jnp.float32),
     )
 
@@ -128,7 +130,7 @@ def add_to_log(
     return Log(
         log.num_updates.at[bucket].add(1.0),
         UpdateMetrics(*(s.at[bucket].add(x) for s, x in zip(log.updates, update, strict=True))),
-        Episodes(*(s.at[bucket].add(jnp.sum(x)) for s, x in zip(log.episodes, episodes, strict=True))),
+        jax.tree.map(lambda s, x: s.at[bucket].add(jnp.sum(x)), log.episodes, episodes),
         log.explained_variance.at[bucket].add(explained),
     )
 
@@ -141,16 +143,17 @@ def summarize(log: Log, failure: Failure, steps_per_update: int) -> Metrics:
     def mean(total: Array, count: Array) -> Array:
         return jnp.where(count > 0, total / jnp.maximum(count, 1.0), missing)
 
-    num_episodes, *episode_sums = log.episodes
-    episode_return, episode_length, score = (mean(total, num_episodes) for total in episode_sums)
+    num_episodes = log.episodes.num_episodes
+    episodes = jax.tree.map(lambda total: mean(total, num_episodes), log.episodes)
     return Metrics(
         steps=jnp.cumsum(log.num_updates) * steps_per_update,
         num_episodes=num_episodes,
-        episode_return=episode_return,
-        episode_length=episode_length,
-        score=score,
+        episode_return=episodes.episode_return,
+        episode_length=episodes.episode_length,
+        score=episodes.score,
         updates=UpdateMetrics(*(mean(total, log.num_updates) for total in log.updates)),
         explained_variance=mean(log.explained_variance, log.num_updates[:, None]),
+        measures=episodes.measures,
         failed=failure.failed,
         failed_step=failure.step,
         failed_term_index=failure.term,

@@ -79,12 +79,13 @@ class Position:
 
 
 class Episodes(NamedTuple):
-    """Sums over the episodes that ended, per environment."""
+    """Sums over the episodes that ended, per environment; `measures` has the environment's own `metrics` by name."""
 
     num_episodes: Float[Array, " b"]
     episode_return: Float[Array, " b"]
     episode_length: Float[Array, " b"]
     score: Float[Array, " b"]
+    measures: dict[str, Float[Array, " b"]]
 
 
 class Rollout(NamedTuple):
@@ -175,20 +176,33 @@ def collect(
         return (moved, add_episodes(episodes, info)), taken
 
     keys = jax.random.split(key, (num_steps, 2))
-    (position, episodes), rollout = lax.scan(body, (position, no_episodes(actor.batch_size)), keys)
+    nothing = no_episodes(actor.batch_size, measures_of(actor.environments.env))
+    (position, episodes), rollout = lax.scan(body, (position, nothing), keys)
     return position, rollout, episodes
 
 
-def no_episodes(batch_size: int) -> Episodes:
+def measures_of(env: Any) -> tuple[str, ...]:
+    """Return the names of what an environment says of an ended episode, beside its score."""
+    return tuple(getattr(env, "metrics", ()))
+
+
+def no_episodes(batch_size: int, measures: tuple[str, ...] = ()) -> Episodes:
     """Return the sums over nothing."""
     zeros = jnp.zeros(batch_size, jnp.float32)
-    return Episodes(zeros, zeros, zeros, zeros)
+    return Episodes(zeros, zeros, zeros, zeros, dict.fromkeys(measures, zeros))
+
+
+def episodes_so_far(info: dict[str, Array], measures: tuple[str, ...]) -> Episodes:
+    """Return what `info` says of the episode of each environment, which counts as one if it has ended.
+
+    Training and evaluation both count episodes by this function.
+    """
+    values = (info["done"], info["episode_return"], info["episode_length"], info["score"])
+    own = {name: info[name] for name in measures}
+    return jax.tree.map(lambda x: x.astype(jnp.float32), Episodes(*values, own))
 
 
 def add_episodes(episodes: Episodes, info: dict[str, Array]) -> Episodes:
     """Return the sums with the episodes that `info` says have ended."""
-    done = info["done"].astype(bool)
-    ended = (jnp.ones(done.shape, jnp.float32), info["episode_return"], info["episode_length"], info["score"])
-    return Episodes(
-        *(total + jnp.where(done, value.astype(jnp.float32), 0.0) for total, value in zip(episodes, ended, strict=True))
-    )
+    now, done = episodes_so_far(info, tuple(episodes.measures)), info["done"].astype(bool)
+    return jax.tree.map(lambda total, value: total + jnp.where(done, value, 0.0), episodes, now)

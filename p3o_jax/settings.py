@@ -22,6 +22,10 @@ MAX_PREDICTIONS = 2**31 - 1
 """Predictions of a segment; beyond this, indices overflow and the array alone takes 8 GiB."""
 
 
+OF_ESTIMATOR = ("horizon", "bands", "tau_rule", "implementation")
+"""Fields that an estimator made by its name takes, where it has them."""
+
+
 class _OwnInt(int):
     """A number that a configuration has from its estimator, which another estimator may replace."""
 
@@ -39,7 +43,9 @@ class Config:
     Attributes:
         num_envs: Environments stepped side by side.
         segment_length: Steps T of each between two updates.
-        horizon: Lags H of the value head (not used by "gae").
+        horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall.
+        bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 9
+            of them reach over 256 steps. 0 is one prediction for each lag.
         network: Shape of the network.
         num_minibatches: Parts of a segment that an epoch takes one gradient step each on.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
@@ -67,6 +73,7 @@ class Config:
     num_envs: int = 64
     segment_length: int = 128
     horizon: int = 128
+    bands: int = 0
     network: NetworkConfig = field(default_factory=NetworkConfig)
     num_minibatches: int = 4
     minibatches_of: MinibatchesOf = "environments"
@@ -86,6 +93,8 @@ class Config:
         if not isinstance(self.estimator, str):
             self._take_settings_of_estimator()
         check_positive_integers(self, ("num_envs", "segment_length", "horizon", "num_minibatches", "num_buckets"))
+        if self.bands != 0:
+            check_positive_integers(self, ("bands",))
         check_booleans(self, ("normalize_observations", "bootstrap_truncations", "squash"))
         if not isinstance(self.network, NetworkConfig):
             raise ValueError(f"`network` must be a NetworkConfig; got {self.network!r}.")
@@ -106,7 +115,7 @@ class Config:
 
     def _take_settings_of_estimator(self) -> None:
         """Make the fields that an estimator object has, too, those of the object."""
-        defaults = {f.name: f.default for f in fields(self) if f.name in ("horizon", "tau_rule", "implementation")}
+        defaults = {f.name: f.default for f in fields(self) if f.name in OF_ESTIMATOR}
         for name, default in defaults.items():
             if not hasattr(self.estimator, name):
                 continue
@@ -133,7 +142,7 @@ class Config:
         """The estimator, also where `estimator` is a name."""
         if not isinstance(self.estimator, str):
             return self.estimator
-        own = {"horizon": self.horizon, "tau_rule": self.tau_rule, "implementation": self.implementation}
+        own = {name: getattr(self, name) for name in OF_ESTIMATOR}
         return make_estimator(self.estimator, **own)
 
     @property

@@ -112,7 +112,8 @@ class VectorEnvironment:
         Returns:
             obs, state, reward, terminated, truncated, info; every array has `batch_size` rows. `info` has "done";
             "episode_return" and "episode_length" so far; "score", valid where done: the environment's own measure,
-            or the return where it has none; the environment's `metrics`; and "final_observation" if asked for.
+            or the return where it has none; the environment's `metrics`; and "final_observation" if asked for. Where an
+            environment tells which agents are "controlled", so does `info`, and the episodes of others are not "done".
 
         Raises:
             ValueError: `action` has another number of rows.
@@ -134,6 +135,9 @@ class VectorEnvironment:
         episode_return = state.episode_return + reward
         episode_length = state.episode_length + 1
         info = {"done": done, "episode_return": episode_return, "episode_length": episode_length}
+        if "controlled" in env_info:
+            info["controlled"] = env_info["controlled"].reshape(-1)
+            info["done"] = done & info["controlled"]
         info["score"] = env_info["score"].reshape(-1) if "score" in env_info else episode_return
         info |= {metric: env_info[metric].reshape(-1) for metric in getattr(self.env, "metrics", ())}
         if self.final_observation:

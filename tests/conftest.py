@@ -1,5 +1,7 @@
 """Strict numerics for every test, compiled programs shared on disk, and the memory that they hold given back.
 
+A PostgreSQL server is there for the tests that ask for one, where its programs are installed.
+
 No test may promote dtypes or ranks silently, and warnings are errors (pyproject.toml).
 
 A compiled program, however small, holds 1.5 MB until it is forgotten, and the suite compiles thousands. So a module's
@@ -13,7 +15,10 @@ import gc
 import os
 import resource
 import shutil
+import socket
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import jax
@@ -101,3 +106,34 @@ def pytest_testnodedown(node):
 def pytest_terminal_summary(terminalreporter, config):
     peak = max(config.stash[peaks], default=peak_memory())
     terminalreporter.write_line(f"peak memory of a process that ran tests: {peak / 1e9:.1f} GB")
+
+
+def _server_programs() -> Path | None:
+    if found := shutil.which("initdb"):
+        return Path(found).parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
+
+def _run(*command: object) -> None:
+    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    subprocess.run(list(map(str, command)), check=True, capture_output=True, cwd="/", user=user, group=user)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """URL of a PostgreSQL server that is started for the tests."""
+    programs = _server_programs()
+    if programs is None:
+        pytest.skip("needs PostgreSQL's initdb and pg_ctl")
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # pytest's own folders are closed to other users
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    _run(programs / "initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    _run(programs / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start")
+    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    _run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+    shutil.rmtree(folder)

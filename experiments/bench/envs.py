@@ -26,7 +26,7 @@ from experiments.bench import harness
 from p3o_jax.vector import VectorEnvironment
 
 PEERS = ("gymnax:CartPole-v1", "gymnax:Breakout-MinAtar")
-COPIES = {"snake": (1, 2), "boids": (4, 32), "agar": (4, 32)}
+COPIES = {"snake": (1, 2), "boids": (4, 32), "agar": (4, 32), "drive": (4, 32)}
 
 
 @dataclasses.dataclass(frozen=True)

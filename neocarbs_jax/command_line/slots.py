@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+MODULE = ("-m", "neocarbs_jax.cli")
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 30.0
 """What workers have to take their trials back after a signal."""
@@ -79,7 +80,7 @@ def _start(
     environment = {**os.environ, "NEOCARBS_SLOT": str(slot)}
     if devices:
         environment["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
-    words = [sys.executable, "-m", "neocarbs_jax.cli", *arguments]
+    words = [sys.executable, *MODULE, *arguments]
     worker = subprocess.Popen(words, env=environment, start_new_session=True)
     if pin:
         with contextlib.suppress(ProcessLookupError):

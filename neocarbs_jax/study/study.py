@@ -406,6 +406,9 @@ class Study:
         caught, objective = (*catch, TrialTimeout), limited(with_trial(objective), time_limit)
         while True:
             trials = self.trials
+            if is_done(trials, num_trials, max_cost) and any(t.status == "running" for t in trials):
+                patiently(release_dead, self._ledger)  # a dead worker's trial is still to be made
+                trials = self.trials
             if is_done(trials, num_trials, max_cost):
                 return trials
             trial = self._ask_one(trials, max_cost)

@@ -4,12 +4,24 @@ from dataclasses import fields
 from typing import Any
 
 from p3o_jax.checks import check_choice
+from p3o_jax.estimators.banded import Banded
 from p3o_jax.estimators.base import Estimate, Estimator, Outcome, Predictions
 from p3o_jax.estimators.gae import GAE
 from p3o_jax.estimators.original import Original
 from p3o_jax.estimators.p3o import P3O
 
-__all__ = ["ESTIMATORS", "GAE", "P3O", "Estimate", "Estimator", "Original", "Outcome", "Predictions", "make_estimator"]
+__all__ = [
+    "ESTIMATORS",
+    "GAE",
+    "P3O",
+    "Banded",
+    "Estimate",
+    "Estimator",
+    "Original",
+    "Outcome",
+    "Predictions",
+    "make_estimator",
+]
 
 ESTIMATORS: dict[str, type] = {"p3o": P3O, "original": Original, "gae": GAE}
 
@@ -17,9 +29,11 @@ ESTIMATORS: dict[str, type] = {"p3o": P3O, "original": Original, "gae": GAE}
 def make_estimator(name: str, **settings: Any) -> Estimator:
     """Return the estimator of that name with those of `settings` that it has.
 
+    "p3o" with `bands` of at least 1 is `Banded`.
+
     Raises:
         ValueError: The name is unknown, or a setting is out of range.
     """
     check_choice("estimator", name, ESTIMATORS)
-    estimator = ESTIMATORS[name]
+    estimator = Banded if name == "p3o" and settings.get("bands", 0) else ESTIMATORS[name]
     return estimator(**{field.name: settings[field.name] for field in fields(estimator) if field.name in settings})

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from p3o_jax.ops.bands import lambda_errors
 from p3o_jax.ops.common import resolve_implementation, weighted_sum
 from p3o_jax.ops.triton import advantage_pass
 from p3o_jax.segment import Segment, check_shape, make_segment, reward_windows
@@ -109,27 +110,12 @@ def segment_advantage(
 def _p3o_reference(
     mean: Array, weights: Array, segment: Segment, last_mean: Array, decay: Array, truncated_mean: Array | None
 ) -> tuple[Array, Array]:
-    """Return advantages and returns as the definition has them, lag by lag."""
-    mean, last_mean = mean.astype(jnp.float32), last_mean.astype(jnp.float32)
-    following = jnp.concatenate([mean[1:], last_mean[None]])
-    beyond = jnp.pad(mean[:, :, 1:], ((0, 0), (0, 0), (0, 1))) if truncated_mean is None else truncated_mean
-    following = jnp.where(segment.truncated[:, :, None], beyond.astype(jnp.float32), following)
-    following = jnp.where(segment.terminated[:, :, None], 0.0, following)
-    # delta_t[0] = r_t - mu_t[0], delta_t[j] = mu_{t+1}[j-1] - mu_t[j]
-    delta = jnp.concatenate([segment.rewards[:, :, None], following[:, :, :-1]], axis=2) - mean
-    goes_on = ~(segment.terminated | segment.truncated)
-    decay = jnp.broadcast_to(decay, (1, mean.shape[2]))
-
-    def step(error: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        delta_t, goes_on_t = inputs
-        carried = jnp.where(goes_on_t[:, None], error[:, :-1] * decay[:, :-1], 0.0)
-        error = delta_t + jnp.pad(carried, ((0, 0), (1, 0)))
-        return error, error
-
-    _, errors = lax.scan(step, jnp.zeros_like(last_mean), (delta, goes_on), reverse=True)
+    """Return advantages and returns as the definition has them: those of bands that are all one step wide."""
+    widths = jnp.ones(mean.shape[2], jnp.float32)
+    errors = lambda_errors(mean, widths, segment, last_mean, decay, truncated_mean)
     weights = weights.astype(jnp.float32)[None, None, :]
     advantages = jnp.sum(weights * errors, axis=2)
-    return advantages, advantages + jnp.sum(weights * mean, axis=2)
+    return advantages, advantages + jnp.sum(weights * mean.astype(jnp.float32), axis=2)
 
 
 def _p3o_by_slots(

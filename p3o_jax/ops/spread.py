@@ -57,6 +57,7 @@ def lag_weights(
     explained_variance: Float[Array, " H"],
     floor: Float[Array, ""] | float = 0.3,
     prior: Float[Array, ""] | float = 5.0,
+    shape: Float[Array, " H"] | None = None,
 ) -> Float[Array, " H"]:
     """Return the weight of each lag in the advantage; the first is 1, and none is larger than an earlier one.
 
@@ -72,12 +73,14 @@ def lag_weights(
         floor: Smallest weight.
         prior: How much u counts, in units of explained variance. A large number gives u alone; infinity is not allowed.
             With 0 all weights are 1 while nothing is explained.
+        shape: Values to take in the place of u, the first of them 1; bands have their own.
     """
     horizon = explained_variance.shape[0]
     learnt = jnp.maximum(lax.cummax(explained_variance, reverse=True), 0.0)
-    triangle = 1.0 - jnp.arange(horizon, dtype=jnp.float32) / horizon
+    if shape is None:
+        shape = 1.0 - jnp.arange(horizon, dtype=jnp.float32) / horizon
     total = learnt[0] + prior
-    relative = (learnt + prior * triangle) / jnp.where(total > 0, total, 1.0)
+    relative = (learnt + prior * shape) / jnp.where(total > 0, total, 1.0)
     return jnp.where(total > 0, jnp.maximum(relative, floor), 1.0)
 
 

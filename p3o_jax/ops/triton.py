@@ -19,7 +19,9 @@ from p3o_jax.segment import Segment
 ANYWHERE = pl.BlockSpec(memory_space=pl.ANY)
 
 
-def _call(kernel, interpret: bool, num_warps: int, grid: tuple[int, ...], out_shape: list, *operands: Array) -> list:
+def call_kernel(
+    kernel, interpret: bool, num_warps: int, grid: tuple[int, ...], out_shape: list, *operands: Array
+) -> list:
     """Run `kernel` over `grid` with every operand whole: the kernels address them themselves."""
     return pl.pallas_call(
         kernel,
@@ -32,7 +34,7 @@ def _call(kernel, interpret: bool, num_warps: int, grid: tuple[int, ...], out_sh
     )(*operands)
 
 
-def _divisor(number: int, largest: int) -> int:
+def power_of_two_divisor(number: int, largest: int) -> int:
     """Return the largest power of two that divides `number` and is at most `largest`."""
     return next(2**k for k in range(largest.bit_length() - 1, -1, -1) if number % 2**k == 0)
 
@@ -61,7 +63,7 @@ def advantage_pass(
     num_slots = pl.next_power_of_2(horizon)
     # A warp by itself needs no barrier for its sums. More environments share one when all warps still fit the GPU, of
     # about 132 multiprocessors with 32 programs each; steps are loaded ahead until about 48 kB are under way on each.
-    num_rows = _divisor(num_envs, max(1, min(256 // num_slots, num_envs // 4096)))
+    num_rows = power_of_two_divisor(num_envs, max(1, min(256 // num_slots, num_envs // 4096)))
     resident = min(32, pl.cdiv(num_envs // num_rows, 132))
     ahead = pl.next_power_of_2(pl.cdiv(48 * 1024 // 4, resident * num_rows * num_slots))
     ends = jnp.where(segment.terminated, 2, segment.truncated.astype(jnp.int32))
@@ -73,11 +75,11 @@ def advantage_pass(
         shape=mean.shape,
         num_slots=num_slots,
         num_rows=num_rows,
-        unroll=_divisor(num_steps, min(8, ahead)),
+        unroll=power_of_two_divisor(num_steps, min(8, ahead)),
         has_final=truncated_mean is not None,
     )
     out = jax.ShapeDtypeStruct((num_steps, num_envs), jnp.float32)
-    advantages, returns = _call(kernel, interpret, 1, (num_envs // num_rows,), [out, out], *operands)
+    advantages, returns = call_kernel(kernel, interpret, 1, (num_envs // num_rows,), [out, out], *operands)
     return advantages, returns
 
 
@@ -179,7 +181,7 @@ def value_pass(
     if total is not None:
         weights, aggregate, returns = total
         operands += [weights, aggregate.reshape(1), returns.astype(jnp.float32).T]
-    squares, excess, *gradient = _call(kernel, interpret, 4, grid, out_shape, *operands)
+    squares, excess, *gradient = call_kernel(kernel, interpret, 4, grid, out_shape, *operands)
     return jnp.sum(squares, axis=(0, 1))[:horizon], jnp.sum(excess), gradient[0] if gradient else None
 
 

@@ -13,6 +13,7 @@ from p3o_jax.vector import VectorEnvironment
 SMALL = {
     "agar": {"num_players": 4, "num_food": 16},
     "boids": {"num_boids": 6},
+    "drive": {"num_vehicles": 6, "num_scenes": 4},
     "maze": {"size": 9, "num_maps": 8},
     "snake": {"width": 18, "height": 16, "num_snakes": 5, "num_food": 12, "vision": 3},
 }
@@ -21,6 +22,7 @@ CASES = [
     ("agar", {**SMALL["agar"], "continuous": False}),
     ("breakout", {"continuous": True}),
     ("connect4", {"opponent": "random"}),
+    ("drive", {**SMALL["drive"], "continuous": True, "controlled": 0.5}),
     ("maze", {**SMALL["maze"], "doors": True}),
     ("pong", {"continuous": True}),
     ("snake", {**SMALL["snake"], "num_snakes": 1}),

@@ -17,6 +17,7 @@ NUM_STEPS = 10_000
 SMALL = {
     "agar": {"num_players": 4, "num_food": 16},
     "boids": {"num_boids": 6},
+    "drive": {"num_vehicles": 6, "num_scenes": 4},
     "maze": {"size": 9, "num_maps": 8},
     "snake": {"width": 18, "height": 16, "num_snakes": 5, "num_food": 12, "vision": 3},
 }
@@ -25,6 +26,7 @@ VARIANTS = [
     ("agar", {**SMALL["agar"], "continuous": False}),
     ("breakout", {"continuous": True, "frameskip": 2}),
     ("connect4", {"opponent": "random"}),
+    ("drive", {**SMALL["drive"], "continuous": True, "subset": 2}),
     ("maze", {**SMALL["maze"], "doors": True}),
     ("pong", {"continuous": True, "score_fractions": True}),
 ]
@@ -62,7 +64,9 @@ def case(request):
 
 
 @pytest.fixture(
-    scope="module", params=slow(DEFAULTS, ("agar", "boids", "breakout", "connect4", "foraging", "snake")), ids=name_of
+    scope="module",
+    params=slow(DEFAULTS, ("agar", "boids", "breakout", "connect4", "drive", "foraging", "snake")),
+    ids=name_of,
 )
 def plain_case(request):
     """For tests that compile most: eager operations one by one, or another copy of the step."""
@@ -104,7 +108,7 @@ def test_ten_thousand_random_steps_stay_inside_the_declared_spaces(any_case):
     assert finite.all()
     assert reward.dtype == jnp.float32
     assert (terminated.dtype, truncated.dtype) == (bool, bool)
-    assert set(info) == {"done", "episode_return", "episode_length", "score", *env.metrics}
+    assert set(info) - {"controlled"} == {"done", "episode_return", "episode_length", "score", *env.metrics}
     check_statistics(reward, terminated, truncated, info)
 
 
@@ -200,7 +204,7 @@ def test_environments_are_hashable_and_deep_copyable(case):
     assert case.env.name
     space = case.env.action_space(case.params)
     assert case.env.num_actions == (space.n if isinstance(space, Discrete) else space.shape[0])
-    assert case.params.max_steps_in_episode in (NO_TIME_LIMIT, 512, 1000, 1024)
+    assert case.params.max_steps_in_episode in (NO_TIME_LIMIT, 200, 512, 1000, 1024)
 
 
 @pytest.fixture(scope="module", params=slow(DEFAULTS, ("connect4",)), ids=name_of)

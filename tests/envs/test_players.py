@@ -12,6 +12,7 @@ from envs.wrappers import FrameStack
 from p3o_jax.vector import VectorEnvironment
 
 SMALL = {
+    "drive": {"num_scenes": 4},
     "maze": {"size": 9, "num_maps": 4, "doors": True},
     "snake": {"width": 24, "height": 20, "num_snakes": 4, "num_food": 20},
 }

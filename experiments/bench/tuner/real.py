@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import jax
 import numpy as np
 import optuna
 import tyro
@@ -185,6 +186,8 @@ def main(settings: Settings) -> None:
         if _key(wanted | {"steps": list(settings.steps)}) in done:
             continue
         if env not in tasks:
+            tasks.clear()  # thousands of compiled programs exhaust what a process may map
+            jax.clear_caches()
             paces = next((row["paces"] for row in store.rows if row["env"] == env and "paces" in row), {})
             tasks[env] = Task(env, settings.steps, dict(paces))
             if not paces:

@@ -126,8 +126,8 @@ def test_targets_are_thrifty_where_the_range_is_all_there_is():
     target, width = targets(front, jnp.asarray(4.0))
     np.testing.assert_allclose(width, 4.0, rtol=1e-6)
     assert target.max() < 4.0
-    # Density exp(-.15 t), t in nats.
-    expected = (np.exp(-0.15 * 0.0) - np.exp(-0.15 * 2.0)) / (1 - np.exp(-0.15 * 4.0))
+    # Density exp(-.35 t), t in nats.
+    expected = (np.exp(-0.35 * 0.0) - np.exp(-0.35 * 2.0)) / (1 - np.exp(-0.35 * 4.0))
     assert np.mean(target < 2.0) == pytest.approx(expected, abs=0.01)
 
 

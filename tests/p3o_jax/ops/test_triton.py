@@ -119,4 +119,4 @@ def test_several_tiles_and_programs_add_up(make_example, shape):
 
 @pytest.mark.parametrize(("number", "largest", "divisor"), [(12, 8, 4), (12, 3, 2), (7, 8, 1), (64, 4, 4), (6, 1, 1)])
 def test_blocks_divide_what_they_split(number, largest, divisor):
-    assert triton._divisor(number, largest) == divisor
+    assert triton.power_of_two_divisor(number, largest) == divisor

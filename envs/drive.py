@@ -1,0 +1,311 @@
+"""Drive: many vehicles on drawn roads, each with a goal of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
+
+from envs import drive_motion, drive_scenes, drive_views, environment
+from envs.drive_motion import MAX_ACCELERATION, MAX_BRAKING, MAX_SPEED, MAX_STEER, Bodies
+from envs.drive_scenes import Scenes
+from envs.drive_views import OBS_SIZE, road_distance, seen_bodies, seen_road, turned
+from envs.environment import Box, Discrete, Environment
+
+STEERS = np.array([-0.6, -0.3, -0.1, 0.0, 0.1, 0.3, 0.6], np.float32)
+ACCELERATIONS = np.array([-5.0, -2.0, 0.0, 3.0], np.float32)
+
+
+class EnvState(environment.EnvState):
+    """State of an episode.
+
+    Attributes:
+        scene: Row of the scene in the table.
+        pose: Of every vehicle: x, y, heading, speed.
+        there: Whether each vehicle is on the road; one that was removed is not.
+        ghost: Whether it came back where another one is: it touches nobody until it is free of the others.
+    """
+
+    scene: Int[Array, ""]
+    pose: Float[Array, "vehicles 4"]
+    there: Bool[Array, " vehicles"]
+    ghost: Bool[Array, " vehicles"]
+
+
+class EnvParams(environment.EnvParams):
+    """The table of scenes, which all environments share, and numbers.
+
+    Attributes:
+        scenes: The table.
+        round: Number of the subset of scenes that episodes begin in; used with `subset` only.
+        dt: Seconds of a step.
+        goal_radius: Distance at which a goal is reached, metres.
+        reward_goal: For reaching the goal.
+        reward_collision: For touching a vehicle, a parked car or a pedestrian.
+        reward_off_road: For leaving the road with a corner.
+        reward_progress: For each metre by which the straight distance to the goal shrinks.
+    """
+
+    max_steps_in_episode: int = 200
+    scenes: Scenes = None  # pyright: ignore[reportAssignmentType]
+    round: int = 0
+    dt: float = 0.1
+    goal_radius: float = 2.5
+    reward_goal: float = 1.0
+    reward_collision: float = -0.5
+    reward_off_road: float = -0.5
+    reward_progress: float = 0.02
+
+
+class Outcome(NamedTuple):
+    """How the step ended the episode of each vehicle; at most one is true."""
+
+    goal: Bool[Array, " vehicles"]
+    collision: Bool[Array, " vehicles"]
+    off_road: Bool[Array, " vehicles"]
+
+    @property
+    def over(self) -> Bool[Array, " vehicles"]:
+        return self.goal | self.collision | self.off_road
+
+
+@dataclass(frozen=True)
+class Drive(Environment):
+    """Drive many vehicles to their goals on roads with junctions, parked cars and pedestrians.
+
+    Observation per vehicle (116 floats), in its own frame: x ahead, y to the left.
+        8         speed / 15, goal x and y / 50, distance to the goal / 50, length / 5, width / 2, 1 if it is a ghost,
+                  steps of the episode / 200
+        7 x 8     the 8 nearest vehicles, parked cars and pedestrians within 40 m, nearest first: x and y / 40, cosine
+                  and sine of the heading relative to its own, speed / 15, length / 5, width / 2; 0 where there is none
+        4 x 8     the 8 points in the middle of lanes that are nearest to the middle of its 8 m block: x and y / 40,
+                  cosine and sine of the direction of travel there relative to its own
+        20        distance to the road's edge / 8, negative off the road and at most 1 in magnitude, at 4, 8, 14 and
+                  22 m in the directions -60, -25, 0, 25 and 60 degrees
+    Actions: 4 * steer + acceleration, steer the index into (-.6, -.3, -.1, 0, .1, .3, .6) radians, positive to the
+    left, and acceleration that into (-5, -2, 0, 3) m/s^2; continuous: steering angle / .6, and acceleration from -1
+    (-5) over 0 (none) to 1 (3). A kinematic bicycle follows from them, with speeds from 0 to 15 m/s.
+    Reward: 1 for the goal, -.5 for a collision, -.5 for leaving the road, .02 for each metre nearer to the goal.
+    Terminates, per vehicle: at the goal, in a collision, off the road. It then comes back at its start, with the same
+    goal (`respawn`), or is gone until the episode of all ends. Truncates: after 200 steps of 0.1 s, or when no
+    controlled vehicle is left.
+    Score: 1 if the goal was reached. Solved: mean score of at least 0.95 with at most 0.02 collisions.
+    `metrics` has goal, collision and off_road apart.
+    Source: our own, after the goal-reaching driving tasks of GPUDrive and PufferLib.
+
+    A vehicle that comes back on top of another one is a ghost until it is free: it touches nobody. Scenes are
+    numbered: a seed and a number always give the same scene, whatever `num_scenes` is. Vehicles that are not controlled
+    follow their routes by rules, and ignore their actions; they and those that are gone observe zeros, have no reward
+    and are not counted (`info["controlled"]`).
+
+    Args:
+        num_vehicles: Places for vehicles in a scene.
+        density: Share of the places that are taken.
+        controlled: Share of the vehicles that actions control, at least one of them.
+        num_parked: Parked cars.
+        num_pedestrians: Pedestrians, who cross roads to and fro and look at nobody.
+        respawn: Whether a vehicle comes back when its episode ends.
+        continuous: Whether the action is two floats.
+        num_scenes: Number of scenes that episodes begin in.
+        first_scene: Number of the first of them; others than a training's are held-out scenes.
+        seed: Seed of the scenes.
+        subset: If positive, episodes begin in that many scenes, drawn anew every `resample_every` steps.
+        resample_every: Steps of training, of single agents, between two draws of the subset; 0 is never.
+    """
+
+    num_vehicles: int = 64
+    density: float = 1.0
+    controlled: float = 1.0
+    num_parked: int = 16
+    num_pedestrians: int = 8
+    respawn: bool = True
+    continuous: bool = False
+    num_scenes: int = 1000
+    first_scene: int = 0
+    seed: int = 0
+    subset: int = 0
+    resample_every: int = 0
+
+    metrics: ClassVar[tuple[str, ...]] = ("goal", "collision", "off_road")
+    costly_reset: ClassVar[bool] = False
+
+    def __post_init__(self):
+        for field, least in (("num_vehicles", 2), ("num_scenes", 1)):
+            if getattr(self, field) < least:
+                raise ValueError(f"`{field}` must be at least {least}; got {getattr(self, field)}.")
+        for field in ("num_parked", "num_pedestrians", "first_scene", "seed", "subset", "resample_every"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"`{field}` must be at least 0; got {getattr(self, field)}.")
+        for field in ("density", "controlled"):
+            if not 0 < getattr(self, field) <= 1:
+                raise ValueError(f"`{field}` must be above 0 and at most 1; got {getattr(self, field)}.")
+
+    @property
+    def num_agents(self) -> int:
+        return self.num_vehicles
+
+    @property
+    def num_present(self) -> int:
+        """Vehicles in an episode: those of the first places."""
+        return max(1, round(self.density * self.num_vehicles))
+
+    @property
+    def num_controlled(self) -> int:
+        """Vehicles that actions control: the first ones."""
+        return max(1, round(self.controlled * self.num_present))
+
+    @property
+    def default_params(self) -> EnvParams:
+        numbers = (self.seed, self.first_scene, self.num_scenes)
+        table = drive_scenes.scenes(*numbers, self.num_vehicles, self.num_parked, self.num_pedestrians)
+        return EnvParams(scenes=jax.tree.map(jnp.asarray, table))
+
+    def params_at(self, params: EnvParams, num_updates: Int[Array, ""], steps_per_update: int) -> EnvParams:
+        """Return the parameters after some updates of a training: another subset of the scenes every so often.
+
+        The subset changes with the first update that begins after `resample_every` more steps.
+        """
+        if not self.resample_every:
+            return params
+        return params.replace(round=(num_updates // -(-self.resample_every // steps_per_update)).astype(jnp.int32))
+
+    def action_space(self, params: EnvParams | None = None) -> Discrete | Box:
+        return Box(-1.0, 1.0, (2,)) if self.continuous else Discrete(len(STEERS) * len(ACCELERATIONS))
+
+    def observation_space(self, params: EnvParams | None = None) -> Box:
+        return Box(-jnp.inf, jnp.inf, (OBS_SIZE,))
+
+    def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, "vehicles k"], EnvState]:
+        state = self.start(self._draw_scene(key, params), params)
+        return self.get_obs(state, params), state
+
+    def step_env(
+        self, key: PRNGKeyArray, state: EnvState, action: Shaped[Array, "vehicles ..."], params: EnvParams
+    ) -> tuple[
+        Float[Array, "vehicles k"], EnvState, Float[Array, " vehicles"], Bool[Array, " vehicles"], dict[str, Any]
+    ]:
+        action = self.as_action(action, params)
+        after, reward, outcome = self.transition(state, action, params)
+        counted = state.there & self._is_controlled
+        info = {"controlled": counted, "score": outcome.goal.astype(jnp.float32)}
+        info |= {name: getattr(outcome, name).astype(jnp.float32) for name in self.metrics}
+        return self.get_obs(after, params), after, jnp.where(counted, reward, 0.0), outcome.over & counted, info
+
+    def start(self, scene: Int[Array, ""], params: EnvParams) -> EnvState:
+        """Return the first state of an episode in the scene of that row."""
+        there = jnp.arange(self.num_vehicles) < self.num_present
+        nobody = jnp.zeros(self.num_vehicles, bool)
+        return EnvState(jnp.zeros((), jnp.int32), scene, params.scenes.start[scene], there, nobody)
+
+    def transition(
+        self, state: EnvState, action: Shaped[Array, "vehicles ..."], params: EnvParams
+    ) -> tuple[EnvState, Float[Array, " vehicles"], Outcome]:
+        """Apply the rules, which have no randomness, and return (state, reward, outcome)."""
+        table, scene = params.scenes, state.scene
+        steer, acceleration = self.decode(action)
+        if self.num_controlled < self.num_present:
+            wish = self.rules(state, params)
+            steer = jnp.where(self._is_controlled, steer, wish.steer)
+            acceleration = jnp.where(self._is_controlled, acceleration, wish.acceleration)
+        pose = drive_motion.bicycle(state.pose, table.size[scene][:, 0], steer, acceleration, params.dt)
+        moved = state.replace(time=state.time + 1, pose=pose)
+
+        bodies, vehicles = self.bodies(moved, params)
+        touching = drive_motion.touching(bodies, vehicles)
+        ghost = state.ghost & jnp.any(touching, axis=0)
+        solid = jnp.concatenate([~ghost, jnp.ones(len(bodies.x) - self.num_vehicles, bool)])
+        collision = jnp.any(touching & solid[:, None], axis=0) & ~ghost
+        off_road = ~collision & state.there & self._is_off_road(vehicles, scene, params)
+        before, now = (_goal_distance(x, table.route[scene][:, -1]) for x in (state.pose, pose))
+        reached = ~collision & ~off_road & state.there & (now < params.goal_radius)
+        outcome = Outcome(reached, collision, off_road)
+
+        reward = params.reward_progress * (before - now)
+        weights = (params.reward_goal, params.reward_collision, params.reward_off_road)
+        reward += sum(weight * event.astype(jnp.float32) for weight, event in zip(weights, outcome, strict=True))
+        start = table.start[scene]
+        back = outcome.over if self.respawn else outcome.over & ~self._is_controlled
+        after = moved.replace(
+            pose=jnp.where(outcome.over[:, None], start, pose),
+            there=state.there & (~outcome.over | back),
+            ghost=jnp.where(outcome.over, back, ghost),
+        )
+        return after, reward, outcome
+
+    def is_truncated(self, state: EnvState, params: EnvParams) -> Bool[Array, ""]:
+        nobody = ~jnp.any(state.there & self._is_controlled)
+        return nobody | (state.time >= params.max_steps_in_episode)
+
+    def decode(
+        self, action: Shaped[Array, "vehicles ..."]
+    ) -> tuple[Float[Array, " vehicles"], Float[Array, " vehicles"]]:
+        """Return the steering angle and the acceleration of an action."""
+        if not self.continuous:
+            steer, acceleration = jnp.divmod(action, len(ACCELERATIONS))
+            return jnp.asarray(STEERS)[steer], jnp.asarray(ACCELERATIONS)[acceleration]
+        action = jnp.clip(action, -1.0, 1.0)
+        most = jnp.where(action[:, 1] > 0, MAX_ACCELERATION, MAX_BRAKING)
+        return MAX_STEER * action[:, 0], most * action[:, 1]
+
+    def rules(self, state: EnvState, params: EnvParams) -> drive_motion.Wish:
+        """Return what a driver by rules would do in each vehicle."""
+        bodies, vehicles = self.bodies(state, params)
+        number = np.arange(len(bodies.x)) - self.num_vehicles
+        still = jnp.asarray((number >= 0) & (number < self.num_parked))
+        return drive_motion.follow_rules(bodies, vehicles, params.scenes.route[state.scene], still)
+
+    def bodies(self, state: EnvState, params: EnvParams) -> tuple[Bodies, Bodies]:
+        """Return everybody (vehicles, parked cars, pedestrians, in this order), and the vehicles alone."""
+        table, scene = params.scenes, state.scene
+        x, y, heading, speed = state.pose.T
+        length, width = table.size[scene].T
+        vehicles = Bodies(x, y, jnp.cos(heading), jnp.sin(heading), speed, length, width, state.there)
+        px, py, facing, parked_length, parked_width = table.parked[scene].T
+        still = jnp.zeros_like(px)
+        parked = Bodies(px, py, jnp.cos(facing), jnp.sin(facing), still, parked_length, parked_width, still == 0)
+        groups = (
+            vehicles,
+            parked,
+            drive_views.pedestrians(table.walk[scene], state.time.astype(jnp.float32) * params.dt),
+        )
+        return Bodies(*(jnp.concatenate(parts) for parts in zip(*groups, strict=True))), vehicles
+
+    def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "vehicles k"]:
+        bodies, own = self.bodies(state, params)
+        time = jnp.broadcast_to(state.time.astype(jnp.float32) / 200, own.x.shape)
+        goal = params.scenes.route[state.scene][:, -1]
+        ahead, aside = turned(goal[:, 0] - own.x, goal[:, 1] - own.y, own)
+        far = jnp.sqrt(ahead**2 + aside**2)
+        ghost = state.ghost.astype(jnp.float32)
+        rows = [own.speed / MAX_SPEED, ahead / 50, aside / 50, far / 50, own.length / 5, own.width / 2, ghost, time]
+        rows += seen_bodies(bodies, own) + seen_road(own, state.scene, params.scenes)
+        obs = jnp.concatenate([row.reshape(-1, self.num_vehicles) for row in rows]).T
+        return jnp.where((state.there & self._is_controlled)[:, None], obs.astype(jnp.float32), 0.0)
+
+    def _is_off_road(self, own: Bodies, scene: Int[Array, ""], params: EnvParams) -> Bool[Array, " vehicles"]:
+        """Return whether a corner of the vehicle is off the road."""
+        ends, sides = np.array([[1], [1], [-1], [-1]], np.float32), np.array([[1], [-1], [1], [-1]], np.float32)
+        along, across = ends * own.length[None] / 2, sides * own.width[None] / 2
+        x = own.x[None] + along * own.cos[None] - across * own.sin[None]
+        y = own.y[None] + along * own.sin[None] + across * own.cos[None]
+        return jnp.any(road_distance(x, y, scene, params.scenes) < 0, axis=0)
+
+    def _draw_scene(self, key: PRNGKeyArray, params: EnvParams) -> Int[Array, ""]:
+        """Return the row of a random scene, of all or of the present subset."""
+        if not self.subset:
+            return jax.random.randint(key, (), 0, self.num_scenes, jnp.int32)
+        member = jax.random.randint(key, (), 0, self.subset, jnp.int32)
+        of_round = jax.random.fold_in(jax.random.key(self.seed), params.round)
+        return jax.random.randint(jax.random.fold_in(of_round, member), (), 0, self.num_scenes, jnp.int32)
+
+    @property
+    def _is_controlled(self) -> Bool[Array, " vehicles"]:
+        return jnp.arange(self.num_vehicles) < self.num_controlled
+
+
+def _goal_distance(pose: Float[Array, "vehicles 4"], goal: Float[Array, "vehicles 2"]) -> Float[Array, " vehicles"]:
+    return jnp.hypot(goal[:, 0] - pose[:, 0], goal[:, 1] - pose[:, 1])

@@ -1,0 +1,154 @@
+"""P3O in bands: a few sums of the rewards to come, of growing width, in place of one prediction for every lag."""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from p3o_jax.checks import check_choice, check_positive_integers
+from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
+from p3o_jax.normalize import RewardScale
+from p3o_jax.ops.bands import band_means, band_value_loss, band_widths, one_step_errors, segment_bands
+from p3o_jax.ops.common import check_platform
+from p3o_jax.ops.spread import Spread, TauRule, init_spread, lag_weights, merge_spread
+from p3o_jax.ops.value_loss import MIN_VARIANCE
+from p3o_jax.params import Params, Scalar
+from p3o_jax.segment import make_segment
+
+TAU_RULES = ("noise", "fixed")
+
+
+class Bands(NamedTuple):
+    """What is the same for a whole update.
+
+    Attributes:
+        weights: Weight of each band in the advantage.
+        precision: Factor of each band's squared error in the value loss.
+        aggregate: Factor of the squared error of the weighted sum.
+    """
+
+    weights: Float[Array, " k"]
+    precision: Float[Array, " k"]
+    aggregate: Float[Array, ""]
+
+
+class State(NamedTuple):
+    """Running statistics of each band.
+
+    Attributes:
+        spread: Of the targets, and of the errors of their prediction.
+        news: Mean squared one-step error.
+    """
+
+    spread: Spread
+    news: Float[Array, " k"]
+
+    def merge(
+        self, values: Float[Array, "t b k"], targets: Float[Array, "t b k"], news: Float[Array, "t b k"], decay: Scalar
+    ) -> "State":
+        """Return the statistics with another segment, the weight of all earlier ones multiplied by `decay`."""
+        count = jnp.full(values.shape[2], targets.shape[0] * targets.shape[1], jnp.float32)
+        mean = jnp.mean(targets, axis=(0, 1))
+        variance = jnp.mean((targets - mean[None, None, :]) ** 2, axis=(0, 1))
+        residual = jnp.mean((targets - values.astype(jnp.float32)) ** 2, axis=(0, 1))
+        fraction = count / (decay * self.spread.count + count)
+        spread = merge_spread(self.spread, Spread(count, mean, variance, residual), decay)
+        return State(spread, self.news + fraction * (jnp.mean(news**2, axis=(0, 1)) - self.news))
+
+
+@dataclass(frozen=True)
+class Banded:
+    """The estimator "p3o" with `bands`; its formulas stand at `band_advantage`, `lag_weights` and `band_value_loss`.
+
+    * The head's outputs are multiplied by sqrt(w_k), so that all bands start with errors of a like size.
+    * The prior of the weights is each band's mean of 1 - j/H, 0 beyond lag H.
+    * The value loss has the precision 1 / (K sigma_k^2), with sigma_k^2 the running mean of the squared error E_k, and
+      the factor `Params.aggregate` over the variance of the returns.
+    * By the rule "noise", tau is `Params.tau` times min(1, news / E[G_0^2]). The news of a step is sum_k e_k^2 / w_k,
+      with e the one-step errors; both are running means. The first update has tau itself.
+
+    Weights and tau come from the statistics of earlier segments, so that one pass over the predictions is enough. All
+    that the value loss reads are the targets G, sample by sample: minibatches may be of samples.
+
+    Attributes:
+        horizon: Lags H over which the prior of the weights falls to 0.
+        bands: Number of bands K of the value head; see `band_widths`.
+        tau_rule: What scales `Params.tau`: "noise", or nothing ("fixed").
+        implementation: Of the operations; None is the platform's best.
+    """
+
+    horizon: int = 128
+    bands: int = 9
+    tau_rule: TauRule = "noise"
+    implementation: str | None = None
+
+    default_reward_scale: ClassVar[RewardScale] = "rms"
+    looks_ahead: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_positive_integers(self, ["horizon", "bands"])
+        check_choice("tau_rule", self.tau_rule, TAU_RULES)
+        check_platform(self.implementation)
+
+    @property
+    def num_values(self) -> int:
+        """Width of the value head."""
+        return self.bands
+
+    @property
+    def widths(self) -> Float[np.ndarray, " k"]:
+        """Width of each band, in steps."""
+        return band_widths(self.bands)
+
+    def init(self) -> State:
+        """Return the statistics of every band before any segment was seen."""
+        return State(init_spread(self.bands), jnp.ones(self.bands, jnp.float32))
+
+    def init_trained(self) -> Trainable:
+        """Return no parameters: the spread has its optimum in closed form."""
+        return {}
+
+    def targets(
+        self, params: Params, state: State, trained: Trainable, outcome: Outcome, predictions: Predictions
+    ) -> Estimate:
+        """Return advantages, each band's targets, and the bands' weights; see `Estimator.targets`."""
+        del trained
+        values, last = self._in_rewards(predictions.values), self._in_rewards(predictions.last)
+        final = None if predictions.final is None else self._in_rewards(predictions.final)
+        segment, widths = make_segment(values, *outcome), jnp.asarray(self.widths, jnp.float32)
+        shape = jnp.asarray(band_means(self.widths, 1.0 - np.arange(self.horizon) / self.horizon), jnp.float32)
+        weights = lag_weights(state.spread.explained_variance, params.floor, params.weight_prior, shape)
+        tau = self._tau(params, state)
+        out = segment_bands(values, widths, weights, segment, last, tau, final, self.implementation)
+        news = one_step_errors(values, widths, segment, last, final)
+        state = state.merge(values, out.targets, news, params.spread_decay)
+        precision = 1.0 / (self.bands * jnp.maximum(state.spread.residual, MIN_VARIANCE))
+        aggregate = params.aggregate / jnp.maximum(jnp.var(out.returns), MIN_VARIANCE)
+        shared = Bands(weights, precision, aggregate)
+        return Estimate(out.advantages, out.targets, shared, state, state.spread.explained_variance)
+
+    def value_loss(
+        self,
+        params: Params,
+        trained: Trainable,
+        values: Float[Array, "t b k"],
+        targets: Float[Array, "t b k"],
+        shared: Bands,
+    ) -> Float[Array, ""]:
+        """Return the loss of every band by itself and of their sum; see `Estimator.value_loss`."""
+        del trained
+        return params.value * band_value_loss(self._in_rewards(values), targets, *shared)
+
+    def _tau(self, params: Params, state: State) -> Scalar:
+        """Return tau by the rule."""
+        if self.tau_rule == "fixed":
+            return params.tau
+        square = state.spread.variance[0] + state.spread.reward[0] ** 2
+        left = jnp.sum(state.news / jnp.asarray(self.widths, jnp.float32)) / jnp.where(square > 0, square, 1.0)
+        return params.tau * jnp.where(square > 0, jnp.minimum(left, 1.0), 1.0)
+
+    def _in_rewards(self, values: Float[Array, "*batch k"]) -> Float[Array, "*batch k"]:
+        """Return outputs of the head in units of reward."""
+        return values * jnp.asarray(np.sqrt(self.widths), jnp.float32)
