@@ -122,7 +122,8 @@ def load_as(folder: Path, settings: dict[str, Any]) -> Saved:
         config, params = replace(Config(), Params(), others)
         env = make_env(origin["env"])  # pyright: ignore[reportArgumentType]
         template = jax.eval_shape(lambda: init(config, env, jax.random.key(0), params))
-        state = checkpoint.restore(folder / "state", template)
+        # Older folders were written before the log had the environment's own measures.
+        state = checkpoint.restore(folder / "state", template, may_lack="log.episodes.measures.")
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(
             f"`checkpoint` must be a folder that `p3o train` wrote whole; got {str(folder)!r} ({error})."

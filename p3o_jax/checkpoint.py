@@ -25,12 +25,13 @@ def save(path: str | Path, state: Any) -> None:
         checkpointer.save(path, _keys_to_data(state))
 
 
-def restore(path: str | Path, template: Any) -> Any:
+def restore(path: str | Path, template: Any, may_lack: str | None = None) -> Any:
     """Return what `save` wrote.
 
     Args:
         path: Path of the directory.
         template: A pytree of the same structure, shapes and types, such as `jax.eval_shape` of `init`.
+        may_lack: Beginning of the dotted names of arrays that an older checkpoint need not hold; they are NaN then.
 
     Raises:
         ValueError: There is no such directory, or what it holds is not of the structure and types of `template`.
@@ -45,6 +46,8 @@ def restore(path: str | Path, template: Any) -> Any:
         tree = checkpointer.metadata(path).item_metadata.tree
         stored = _shapes(tree)
         wanted = _shapes(abstract)
+        if may_lack is not None:
+            wanted = {name: x for name, x in wanted.items() if name in stored or not name.startswith(may_lack)}
         for name in sorted({*stored, *wanted}):
             if stored.get(name) != wanted.get(name):
                 raise ValueError(
@@ -56,6 +59,7 @@ def restore(path: str | Path, template: Any) -> Any:
         data = _arrays(
             checkpointer.restore(path, jax.tree_util.tree_map_with_path(lambda at, _: by_name[_name(at)], tree))
         )
+    data = {name: jnp.full(x.shape, jnp.nan, x.dtype) for name, x in by_name.items() if name not in wanted} | data
     return jax.tree_util.tree_map_with_path(lambda at, leaf: _data_to_key(leaf, data[_name(at)]), template)
 
 

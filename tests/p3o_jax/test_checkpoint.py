@@ -34,3 +34,16 @@ def test_checkpoints_refuse_to_overwrite_and_to_guess(tmp_path):
     ):
         with pytest.raises(ValueError, match="`template` must be of the shapes and types .*" + got):
             checkpoint.restore(tmp_path / "one", template)
+
+
+def test_what_an_older_checkpoint_may_lack_is_nan(tmp_path):
+    checkpoint.save(tmp_path / "old", {"log": {"score": jnp.ones(2)}, "x": jnp.zeros(3)})
+    template = {"log": {"score": jnp.zeros(2), "measures": {"goal": jnp.zeros(2)}}, "x": jnp.zeros(3)}
+    restored = checkpoint.restore(tmp_path / "old", template, may_lack="log.measures.")
+    np.testing.assert_array_equal(restored["log"]["measures"]["goal"], [np.nan, np.nan])
+    np.testing.assert_array_equal(restored["log"]["score"], [1, 1])
+    with pytest.raises(ValueError, match=r"got float32\[2\] for log.measures.goal, which is nothing there"):
+        checkpoint.restore(tmp_path / "old", template)
+    checkpoint.save(tmp_path / "none", {"log": {"score": jnp.ones(2)}})
+    with pytest.raises(ValueError, match=r"got float32\[3\] for x, which is nothing there"):
+        checkpoint.restore(tmp_path / "none", template, may_lack="log.measures.")
