@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import re
+import shlex
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +27,7 @@ from neocarbs_jax.study.expectation import ExpectedPoint
 
 LARGEST_PORT = 65535
 NUM_COSTS = 7
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # of TOML; a dot would make a table
 
 
 @dataclasses.dataclass
@@ -169,10 +172,12 @@ def formatted(values: dict[str, Any], form: str) -> str:
         return repr(values)
     texts = {name: json.dumps(value) for name, value in values.items()}
     if form == "toml":
-        return "\n".join(f"{json.dumps(name) if '/' in name else name} = {text}" for name, text in texts.items())
-    return " ".join(
-        f"--{name} {values[name] if isinstance(values[name], str) else text}" for name, text in texts.items()
-    )
+        if absent := [name for name, value in values.items() if value is None]:
+            raise ValueError(f"`format` must not be toml, which has no null, where {absent[0]} is None; got toml.")
+        keys = {name: name if _BARE_KEY.fullmatch(name) else json.dumps(name) for name in values}
+        return "\n".join(f"{keys[name]} = {text}" for name, text in texts.items())
+    words = {name: value if isinstance(value, str) else texts[name] for name, value in values.items()}
+    return " ".join(f"--{shlex.quote(name)} {shlex.quote(word)}" for name, word in words.items())
 
 
 @dataclasses.dataclass

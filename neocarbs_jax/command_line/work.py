@@ -1,6 +1,7 @@
 """Commands that run trials: `new` begins a space, `run` a study, `worker` joins one, `confirm` checks its front."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,9 +93,11 @@ class Slots:
     """Accelerators that the slots share in turns, as CUDA_VISIBLE_DEVICES names them: 0 1 2 3."""
 
     def check(self) -> None:
-        """Raise a ValueError unless there is a slot."""
+        """Raise a ValueError unless there is a slot, and it can be pinned where it shall be."""
         if self.slots < 1:
             raise ValueError(f"`slots` must be at least 1; got {self.slots}.")
+        if self.pin and not hasattr(os, "sched_setaffinity"):
+            raise ValueError("`pin` must be left out where the system cannot pin processes; got it.")
 
     def run_workers(self, arguments: list[str]) -> None:
         """Run `neocarbs worker` in each slot.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from neocarbs_jax import Study, cli
+from neocarbs_jax.command_line import look
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
@@ -76,6 +78,15 @@ def test_best_prints_settings_that_can_be_used(run):
     cheap = json.loads(run("best", "runs/space.db", "--format", "json", "--max-cost", "30"))
     assert cheap["steps"] < 40_000
     assert "expected score" in run("best", "runs/space.db")
+
+
+def test_settings_of_any_name_and_text_can_be_pasted():
+    values = {"network.width": 64, "train/lr": 0.1, "opt": "adam w", "deep": True, "sizes": [1, 2]}
+    assert tomllib.loads(look.formatted(values, "toml")) == values
+    words = shlex.split(look.formatted(values, "cli"))
+    assert words[4:] == ["--opt", "adam w", "--deep", "true", "--sizes", "[1, 2]"]
+    with pytest.raises(ValueError, match="`format` must not be toml, which has no null, where opt is None"):
+        look.formatted({"opt": None}, "toml")
 
 
 def test_machines_read_json(run):

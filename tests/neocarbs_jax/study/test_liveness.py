@@ -118,6 +118,15 @@ def test_a_row_declared_dead_while_it_is_entered_is_given_up_for_another(storage
     assert [t.status for t in study.trials] == ["interrupted", "running"]
 
 
+def test_a_run_that_seems_done_makes_up_for_the_trial_of_a_dead_worker(storage):
+    study = Study.create(SPACE, storage)
+    [lost] = study.ask()
+    study._pulse.discard(lost.number)
+    study.optuna_study._storage.set_trial_user_attr(1, "worker", {**ALIVE, **ended_process()})
+    trials = study.run(lambda values: (values["x"], 1.0), num_trials=1)
+    assert [trial.status for trial in trials] == ["interrupted", "completed"]
+
+
 def test_a_locked_database_is_waited_for(storage, tmp_path):
     study = Study.create(SPACE, storage)
     lock = sqlite3.connect(tmp_path / "sweep.db", check_same_thread=False)
