@@ -126,6 +126,8 @@ class Config:
             if not hasattr(self.estimator, name):
                 if isinstance(given, _OwnInt | _OwnStr):  # from an estimator that was here before
                     object.__setattr__(self, name, default)
+                elif name == "bands" and given:
+                    raise ValueError(f"`bands` must be 0 beside an estimator object that has none; got {given!r}.")
                 continue
             own = getattr(self.estimator, name)
             if given not in (default, own) and not isinstance(given, _OwnInt | _OwnStr):
