@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check clean gpu-compile \
-  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-curves bench-gpu
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -60,6 +60,9 @@ bench-signal: install  ## advantages against the truth, by rollouts, 15 minutes 
 
 bench-members: install  ## many trials as one program, against one by one
 	$(BIN)/python -m experiments.bench.learner.members $(ARGS)
+
+bench-real: install  ## whole sweeps of trainings by five tuners, judged by fresh trainings, 40 minutes a seed
+	$(BIN)/python -m experiments.bench.tuner.real $(ARGS)
 
 bench-honesty: $(VENV)/.bench  ## fronts against what they claim, on all tables, 15 minutes
 	$(BIN)/python -m experiments.bench.tuner.honesty $(ARGS)

@@ -30,18 +30,17 @@ def area(points: Sequence[Point], low: float, high: float, floor: float) -> floa
     return float(np.sum(values * np.diff(np.log(knots))))
 
 
-def confirmed(row: harness.Row) -> list[Point]:
-    """Return cost and mean fresh score of the points of a front; a run that diverged counts as the worst of its point.
+def confirmed(row: harness.Row) -> list[tuple[float, float, float]]:
+    """Return cost, mean fresh score and claimed score of the points of a front.
 
-    A point of which no run is sound is left out.
+    A run that diverged counts as the worst of its point; a point of which no run is sound is left out.
     """
     points = []
     for point in row["front"]:
         sound = [score for score in point["fresh"] if math.isfinite(score)]
         if sound:
-            points.append(
-                (point["cost"], statistics.fmean(s if math.isfinite(s) else min(sound) for s in point["fresh"]))
-            )
+            mean = statistics.fmean(score if math.isfinite(score) else min(sound) for score in point["fresh"])
+            points.append((point["cost"], mean, point["claimed"]))
     return points
 
 
@@ -51,22 +50,20 @@ def measures(rows: Sequence[harness.Row], floor: float) -> dict[tuple[str, int],
     The share is that of the area under the best of all confirmed points of all sweeps, between their first and last
     cost on the pooled front.
     """
-    pool = sorted(point for row in rows for point in confirmed(row))
+    pool = sorted((cost, score) for row in rows for cost, score, _ in confirmed(row))
     front = [p for i, p in enumerate(pool) if p[1] > max((s for _, s in pool[:i]), default=floor)]
     low, high = front[0][0], max(front[-1][0], front[0][0] * 1.001)
     whole = area(pool, low, high, floor)
     top = max(score for _, score in front) - floor
     found = {}
     for row in rows:
-        points = confirmed(row)
-        claims = [p["claimed"] - statistics.fmean(p["fresh"]) for p in row["front"] if p["claimed"] is not None]
-        claims = [claim for claim in claims if math.isfinite(claim)]
+        points = [(cost, score) for cost, score, _ in confirmed(row)]
+        claims = [claimed - score for _, score, claimed in confirmed(row)]
         found[row["strategy"], row["seed"]] = {
             "share": area(points, low, high, floor) / whole,
             "best": max((score for _, score in points), default=math.nan),
             "flatters": statistics.fmean(claims) / top if claims else math.nan,
             "trials": len(row["trials"]),
-            "spent": sum(cost for cost, _ in row["trials"] if cost),
         }
     return found
 
@@ -118,10 +115,11 @@ def _grid(
 def _plot(file: Path, by_env: Mapping[str, Sequence[harness.Row]], floors: Mapping[str, float]) -> None:
     figure, panels = plt.subplots(1, len(by_env), figsize=(4.2 * len(by_env), 3.6), squeeze=False)
     for panel, (env, rows) in zip(panels[0], by_env.items(), strict=True):
-        pool = [point for row in rows for point in confirmed(row)]
-        costs = np.geomspace(min(c for c, _ in pool), max(c for c, _ in pool) * 1.1, 200)
+        pool = [(cost, score) for row in rows for cost, score, _ in confirmed(row)]
+        costs = np.geomspace(min(pool)[0], max(pool)[0] * 1.1, 200)
         for index, strategy in enumerate(dict.fromkeys(row["strategy"] for row in rows)):
-            curves = [attainment(confirmed(r), costs, floors[env]) for r in rows if r["strategy"] == strategy]
+            own = [[(cost, score) for cost, score, _ in confirmed(r)] for r in rows if r["strategy"] == strategy]
+            curves = [attainment(points, costs, floors[env]) for points in own]
             panel.step(costs, np.mean(curves, axis=0) + floors[env], where="post", color=f"C{index}", label=strategy)
         panel.set_xscale("log")
         panel.set_title(env, fontsize=10)
