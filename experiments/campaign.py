@@ -70,7 +70,8 @@ def write(file: Path, studies: list[tuple[str, Study]], wanted: int) -> Path:
         best = f"{expected[-1].score:.4g}" if expected else ""
         cells = (link, count["completed"], count["failed"], f"{spent:.0f}", best)
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-        figure = plots.front_figure(trials, cost_name="training time (s)", expected=expected)
+        snapshot = plots.Snapshot(env, trials, expected, study.log_axes)
+        figure = plots.front(snapshot, cost_name="training time (s)")
         figure.update_layout(title=env, height=360, showlegend=False)
         fronts.append(plotly.io.to_html(figure, full_html=False, include_plotlyjs=index == 0))
     left = f" ({len(studies)} of {wanted} so far)" if len(studies) < wanted else ""

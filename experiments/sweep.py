@@ -157,6 +157,8 @@ def summarise(
         cost_name="training time (s)",
         expected=expected,
         confirmed=confirmed,
+        space=study.space,
+        importances=study.importances,
         sweep=write_file(out / "sweep.toml", args, study.space, objective, study.name),
     )
     console.print("Wrote " + ", ".join(str(path) for path in paths) + ".", soft_wrap=True)

@@ -111,18 +111,41 @@ def importances(config: Config, state: State, front: PredictedFront) -> Float[Ar
     known = _surrogates(config, state)
 
     def effect(name: str) -> Float[Array, " k"]:
-        columns, axis = config.space.slices[name], dict(config.space.axes)[name]
-        if isinstance(axis, Choice):
-            levels = jnp.eye(axis.size, dtype=front.unit.dtype)
-        else:
-            levels = jnp.linspace(0, 1, _NUM_LEVELS, dtype=front.unit.dtype)[:, None]
-        moved = jax.vmap(lambda level: front.unit.at[:, columns].set(level[None, :]))(levels)
+        moved = _moved(config, front.unit, name)
         flat = moved.reshape(-1, config.space.size)
         score = known.at(flat).score.reshape(moved.shape[:2])
         return jnp.std(score, axis=0)
 
     effects = jnp.stack([effect(name) for name in config.space.names], axis=1)
     return effects / jnp.maximum(jnp.sum(effects, axis=1, keepdims=True), 1e-12)
+
+
+def signed_importances(config: Config, state: State, unit: Float[Array, "k d"]) -> Float[Array, "k a"]:
+    """The same at any points, negative where the score falls as the value rises; `State.fit` counts.
+
+    The sign is that of the covariance of the posterior mean with the position on the axis; choices have none, and
+    count as positive.
+    """
+    known = beliefs.condition(config.form, state.observations, state.fit)
+    effects, signs = [], []
+    for name, axis in config.space.axes:
+        moved = _moved(config, unit, name)
+        score = known.at(moved.reshape(-1, config.space.size)).score.reshape(moved.shape[:2])
+        position = jnp.linspace(-1, 1, score.shape[0], dtype=score.dtype)[:, None]
+        effects.append(jnp.std(score, axis=0))
+        signs.append(jnp.where(isinstance(axis, Choice) | (jnp.sum(position * score, axis=0) >= 0), 1.0, -1.0))
+    effect = jnp.stack(effects, axis=1)
+    return jnp.stack(signs, axis=1) * effect / jnp.maximum(jnp.sum(effect, axis=1, keepdims=True), 1e-12)
+
+
+def _moved(config: Config, unit: Float[Array, "k d"], name: str) -> Float[Array, "l k d"]:
+    """Return the points with one axis at each of its levels."""
+    columns, axis = config.space.slices[name], dict(config.space.axes)[name]
+    if isinstance(axis, Choice):
+        levels = jnp.eye(axis.size, dtype=unit.dtype)
+    else:
+        levels = jnp.linspace(0, 1, _NUM_LEVELS, dtype=unit.dtype)[:, None]
+    return jax.vmap(lambda level: unit.at[:, columns].set(level[None, :]))(levels)
 
 
 def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]:

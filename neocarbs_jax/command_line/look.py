@@ -248,7 +248,11 @@ class Report:
         trials = study.trials
         if not any(t.status == "completed" for t in trials):
             console.print(f"None of {len(trials)} trials has completed: the report is empty.")
-        for path in report.write(out, trials, study.log_axes, title=study.name, expected=study.expected_front):
+        paths = report.write(
+            out, trials, study.log_axes, title=study.name, expected=study.expected_front, space=study.space,
+            importances=study.importances,
+        )  # fmt: skip
+        for path in paths:
             console.print(str(path), soft_wrap=True)
 
 

@@ -159,7 +159,10 @@ class Run:
             work(study, what, self.ends.given, self.parallel, out / "trials", storage, console)
         finally:
             if study.front:
-                paths = report.write(out, study.trials, study.log_axes, title=name, expected=study.expected_front)
+                paths = report.write(
+                    out, study.trials, study.log_axes, title=name, expected=study.expected_front, space=study.space,
+                    importances=study.importances,
+                )  # fmt: skip
                 say(console)("Wrote " + ", ".join(map(str, paths)) + ".")
         console.print(front_details(study.trials, cost_unit="", expected=study.expected_front))
 

@@ -6,7 +6,7 @@ An objective may record them as the attribute "settings", a dictionary; then tab
 from collections.abc import Sequence
 from typing import Any
 
-from neocarbs_jax.study.ledger import Trial
+from neocarbs_jax.study.trials import Trial
 
 SETTINGS = "settings"
 """Name of the attribute."""

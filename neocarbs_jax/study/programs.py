@@ -20,6 +20,7 @@ import numpy as np
 from neocarbs_jax import beliefs, observations, sweep
 from neocarbs_jax.beliefs import Form
 from neocarbs_jax.expected import chance_of_front, expect
+from neocarbs_jax.insight import signed_importances
 from neocarbs_jax.precision import double_precision
 
 # Half the time to compile, and none lost at run time: what takes time there is LAPACK's and Eigen's.
@@ -30,6 +31,8 @@ _QUICKLY: tuple[dict[str, Any], ...] = (
 )
 _SHORTEST_COMPILATION = 0.2  # seconds; what takes less is not worth a file
 _MOST_PROGRAMS = 32
+NUM_EFFECTS = 9
+"""Points of a front whose importances are computed at once."""
 
 
 def keep_on_disk() -> None:
@@ -167,6 +170,18 @@ def chance(config: sweep.Config) -> Callable[..., Any]:
             return _compile(functools.partial(chance_of_front, config), state, point)
 
     return _PROGRAMS.get(("chance", config.form, config.space.size, config.capacity), make)
+
+
+def effects(config: sweep.Config) -> Callable[..., Any]:
+    """Return (state, points) -> signed importances, for a buffer of the configuration's capacity."""
+
+    def make() -> Any:
+        with double_precision():
+            state = jax.eval_shape(lambda: sweep.init(config))
+            points = jax.ShapeDtypeStruct((NUM_EFFECTS, config.space.size), jnp.zeros(()).dtype)
+            return _compile(functools.partial(signed_importances, config), state, points)
+
+    return _PROGRAMS.get(("effects", config.form, config.space, config.capacity), make)
 
 
 def fit_ahead(form: Form, num_axes: int, num_rows: int) -> None:

@@ -14,13 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
+import plotly.graph_objects as go
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from neocarbs_jax import sweep
+from neocarbs_jax.report import plots
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.study import curves, header, ledger, programs
 from neocarbs_jax.study.display import study_html
+from neocarbs_jax.study.effects import Importance, importances
 from neocarbs_jax.study.expectation import ExpectedPoint, expected_front
 from neocarbs_jax.study.frames import trials_dataframe
 from neocarbs_jax.study.limits import TrialTimeout, in_this_process_alone, limited
@@ -168,6 +171,25 @@ class Study:
         """
         known = [trial for trial in self.trials if trial.status not in ("interrupted", "queued")]
         return expected_front(self._config, known, self._memory, self._defaults)
+
+    @property
+    def importances(self) -> list[Importance]:
+        """Which hyperparameters matter at up to nine points of the expected front, and in which direction."""
+        known = [trial for trial in self.trials if trial.status not in ("interrupted", "queued")]
+        return importances(self._config, known, self.expected_front, self._memory, self._defaults)
+
+    def figure(self, name: str, **options: Any) -> go.Figure:
+        """Return a figure of the study; in a notebook it shows itself.
+
+        Args:
+            name: "front", "spend", "predictions", "hyperparameters", "order", "importances", "progress", "parallel",
+                "curves" or "compare"; see docs/guide/pictures.md.
+            **options: `score_name` and `cost_name`, the labels of axes; `other`, the second study of "compare".
+
+        Raises:
+            ValueError: there is no figure of this name, or "compare" lacks its second study.
+        """
+        return plots.figure(self, name, **options)
 
     @property
     def optuna_study(self) -> optuna.Study:

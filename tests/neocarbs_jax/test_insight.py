@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neocarbs_jax import insight, sweep
+from neocarbs_jax import beliefs, insight, sweep
 from neocarbs_jax.space import Linear, Log, SearchSpace
 from neocarbs_jax.sweep import Status
 
@@ -43,6 +43,18 @@ def test_importances_know_which_axes_matter(learnt, jit):
     # Score and cost know nothing of y; x and steps both matter all along the front.
     assert importance[:, 2].max() < 0.02
     assert importance[:, :2].min() > 0.1
+
+
+def test_signed_importances_are_the_same_with_the_direction_of_the_score(learnt, jit):
+    state, front = learnt
+    with jax.enable_x64(True):
+        plain = np.asarray(jit(insight.importances, static_argnums=0)(CONFIG, state, front))
+        fit = beliefs.refit(CONFIG.form, state.observations, state.fit)
+        fitted = state._replace(fit=fit)
+        signed = np.asarray(jit(insight.signed_importances, static_argnums=0)(CONFIG, fitted, front.unit))
+    np.testing.assert_allclose(np.abs(signed), plain, atol=1e-6)
+    assert (signed[:, 1] > 0).all(), "the score rises with the steps"
+    assert (signed[-8:, 0] < 0).all(), "it falls from 0.3 to 1"
 
 
 def test_scaling_laws_recover_the_cost_axis_and_a_constant_optimum(learnt):

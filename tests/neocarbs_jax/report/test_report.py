@@ -8,6 +8,7 @@ import re
 import matplotlib.image
 import pytest
 
+from neocarbs_jax import Linear, Log, SearchSpace
 from neocarbs_jax.report import report
 
 LOG_AXES = {"lr": True, "size": False}
@@ -42,3 +43,18 @@ def test_a_report_shows_the_curves_and_training_scores_of_the_front(trials, tmp_
     assert "Learning curves" in page.read_text()
     assert "<th>training score</th>" in page.read_text()
     assert "<td>0.125</td>" in page.read_text()
+
+
+def test_a_report_shows_space_failures_all_trials_and_the_sweep(trials, tmp_path):
+    space = SearchSpace(lr=Log(1e-4, 1.0), size=Linear(0, 64), seed=7)
+    page, *_ = report.write(tmp_path / "out", trials, LOG_AXES, title="t", space=space, sweep="[axes]\nlr = '<1>'")
+    text = page.read_text()
+    assert "<td>lr</td><td>Log</td><td>0.0001</td><td>1</td>" in text
+    assert "<td>seed</td><td>fixed</td><td>7</td>" in text
+    assert "List all 8" in text
+    assert text.count('<tr class="failed">') == 1
+    assert "non-finite &lt;value&gt; loss" in text
+    (tmp_path / "out" / "sweep.toml").write_text("trials = 7\n")
+    page, *_ = report.write(tmp_path / "out", trials, LOG_AXES, title="t")
+    assert "<pre>trials = 7" in page.read_text(), "the file beside the report"
+    assert "lr = &#x27;&lt;1&gt;&#x27;" in text

@@ -1,0 +1,62 @@
+"""The front next to the spending as a PNG (matplotlib: needs no browser)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from neocarbs_jax.report.plots.snapshot import Pictured
+from neocarbs_jax.report.plots.style import BLUE, MUTED, RED, SCALE
+from neocarbs_jax.study.trials import completed, pareto_front
+
+
+def write_png(path: Path, study: Pictured, *, title: str, score_name: str = "score", cost_name: str = "cost") -> None:
+    """Write the front and the spending, side by side; failed trials are crosses below the lowest score."""
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    _draw_front(figure, left, study)
+    left.set(xlabel=cost_name, ylabel=score_name, title=title)
+    costs = np.sort([t.cost for t in study.trials if t.cost])
+    if len(costs):
+        right.plot([0, costs[-1]], [0, 1], color=MUTED, ls="--", lw=1, label="spread evenly over log cost")
+        right.step(costs, np.cumsum(costs) / costs.sum(), where="post", color=BLUE, lw=2, label="spent")
+        right.legend(loc="lower right", frameon=False)
+        right.xaxis.set_major_locator(MaxNLocator(5))
+    right.set(xlabel=cost_name, ylabel="share of all cost", title="Spent on trials up to a cost")
+    for axis in (left, right):
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def _draw_front(figure: Figure, axis: Axes, study: Pictured) -> None:
+    trials, expected = study.trials, study.expected_front
+    done, front = completed(trials), pareto_front(trials)
+    if not done:
+        return
+    step: dict[str, Any] = {"where": "post", "zorder": 0}
+    scores = [t.score or 0.0 for t in done]
+    size = 36 if len(done) <= 60 else 18 if len(done) <= 300 else 7
+    dots = axis.scatter([t.cost or 0.0 for t in done], scores, c=[t.number for t in done], s=size, cmap=SCALE.lower())
+    figure.colorbar(dots, ax=axis, label="trial")
+    stairs = [[t.cost or 0.0 for t in front], [t.score or 0.0 for t in front]]
+    axis.step(*stairs, color=MUTED, lw=1.5, ls=":", label="measured", **step)
+    if expected:
+        cost, score, low, high = zip(*((p.cost, p.score, p.low, p.high) for p in expected), strict=True)
+        axis.step(cost, score, color=BLUE, lw=2, label="expected of fresh runs", **step)
+        axis.fill_between(cost, low, high, step="post", color=BLUE, alpha=0.18, lw=0, label="90% interval")
+    failed = [cost for t in trials if t.status == "failed" and (cost := t.cost or t.predicted_cost)]
+    if failed:
+        bottom = min(scores) - 0.08 * ((max(scores) - min(scores)) or 1.0)
+        axis.scatter(failed, [bottom] * len(failed), marker="x", color=RED, s=30, label="failed")
+    axis.legend(frameon=False, fontsize="small")
+    axis.set_xscale("log")
+    drawn = [t.cost for t in done if t.cost] + failed
+    few = max(drawn) / min(drawn) < 30  # decades alone would leave one label or none
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
+    axis.xaxis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf)))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_minor_formatter(NullFormatter())
