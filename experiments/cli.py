@@ -2,7 +2,8 @@
 
 * `p3o train` trains P3O, or PPO, on an environment and keeps the agent.
 * `p3o eval` evaluates a kept agent.
-* `p3o watch` plays an environment by an agent or a simple policy, and draws it.
+* `p3o watch` shows an agent or a simple policy on a local page, on which one may play, or draws it.
+* `p3o gallery` writes a page with pictures of all environments.
 * `p3o sweep` tunes trainings and shows the Pareto front of score against cost.
 """
 
@@ -20,6 +21,7 @@ MODULES = {
     "train": "experiments.train",
     "eval": "experiments.evaluate",
     "watch": "experiments.watch",
+    "gallery": "experiments.gallery",
     "sweep": "experiments.sweep",
 }
 
@@ -28,7 +30,7 @@ MODULES = {
 class Command:
     """The first argument."""
 
-    command: Annotated[Literal["train", "eval", "watch", "sweep"], tyro.conf.Positional]
+    command: Annotated[Literal["train", "eval", "watch", "gallery", "sweep"], tyro.conf.Positional]
     """What to do; its options follow, and `p3o COMMAND --help` lists them."""
 
 

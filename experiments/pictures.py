@@ -35,6 +35,35 @@ def draw(env: Any, states: Any, observations: np.ndarray, returns: np.ndarray, s
     return [_with_header(_picture(observations[t], scale), t, float(returns[t])) for t in shown]
 
 
+class Scale:
+    """Largest numbers that the observations of a game have had, which its pictures are scaled by."""
+
+    def __init__(self) -> None:
+        self.largest = np.float32(1e-6)
+
+    def take(self, obs: np.ndarray) -> Any:
+        """Return the scale, this observation included."""
+        size = np.abs(obs.astype(np.float32))
+        self.largest = np.maximum(self.largest, size.max() if obs.ndim > 1 else size)
+        return self.largest
+
+
+def picture(env: Any, state: Any, obs: np.ndarray, scale: Scale, step: int, total: float) -> Frame:
+    """Return one frame of a game that goes on.
+
+    Args:
+        env: The environment.
+        state: Its state.
+        obs: Observation of the state.
+        scale: Of the game.
+        step: Steps before this one, of the episode.
+        total: Sum of their rewards.
+    """
+    if type(env) in ENVIRONMENTS.values():
+        return render(env, state, env.default_params, total)
+    return _with_header(_picture(obs, scale.take(obs)), step, total)
+
+
 def _picture(obs: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return an observation as a picture: channels of a grid as colours, numbers as bars from the middle line."""
     grid = obs.shape if obs.ndim in (2, 3) and min(obs.shape[:2]) > 1 else None

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments import curves
 from experiments.environments import make_env
 from experiments.settings import as_arrays, flat, replace
 from p3o_jax import checkpoint
-from p3o_jax.learner import State, init
+from p3o_jax.learner import State, init, steps_per_update
 from p3o_jax.settings import Config, Params
 
 
@@ -67,6 +68,8 @@ def save(folder: Path, run: Saved) -> None:
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     checkpoint.save(fresh / "state", run.state)
+    steps = steps_per_update(run.config, run.env)
+    (fresh / curves.FILE).write_text(curves.curves(run.state, steps), encoding="utf-8")
     (fresh / "settings.json").write_text(json.dumps(run.settings, indent=2) + "\n", encoding="utf-8")
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)

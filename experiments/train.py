@@ -11,9 +11,9 @@ Ctrl-C at any time: the same command goes on from the folder. A folder of other 
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,10 +27,12 @@ from experiments.evaluate import describe, score
 from experiments.folder import Request, begin
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.repeat import Repeated, find_trial, wanted
+from experiments.training_view import Progress, view
+from experiments.watching.players import beliefs_of
 from neocarbs_jax.report.outputs import folder_name
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.learner import num_total_updates, steps_per_update
-from p3o_jax.metrics import Metrics
+from p3o_jax.metrics import TERMS, Metrics
 from p3o_jax.settings import Config, Params
 
 PIECE_SECONDS = 1.0
@@ -144,36 +146,73 @@ def train(run: saved.Saved, folder: Path, reports: int, console: Console) -> sav
     On Ctrl-C the state reached is kept and the process ends.
     """
     env, config, params = run.env, run.config, run.params
-    total = int(num_total_updates(config, env, params))
-    chunk, done = -(-total // reports), int(run.state.num_updates)
-    if done >= total:
+    total, kept = int(num_total_updates(config, env, params)), int(run.state.num_updates)
+    if kept >= total:
         return run
-    saved_at, piece = done, 1
     try:
         console.print("compiling ...")
         advance = interruptible(programs.compile_training, config, env, params).advance
-        since, since_done = time.perf_counter(), done
-        while done < total:
-            mark = min(total, (done // chunk + 1) * chunk)
-            start = time.perf_counter()
-            limit = jnp.asarray(min(piece, mark - done), jnp.int32)
-            state, metrics = interruptible(_finish, advance, run.state, params, limit)
-            run, done = run._replace(state=state), int(state.num_updates)
-            piece = max(1, min(2 * piece, int(piece * PIECE_SECONDS / (time.perf_counter() - start))))
-            if done == mark or metrics.failed:
-                rate = (done - since_done) * steps_per_update(config, env) / (time.perf_counter() - since)
-                steps = done * steps_per_update(config, env)
-                console.print(f"{steps:12,d} steps  {rate / 1e3:8.1f}k steps/s  {_scores(metrics)}", highlight=False)
-                since, since_done = time.perf_counter(), done
+        since = time.perf_counter()
+        with view(console) as shown:
+            for piece in pieces(run, advance, total, -(-total // reports)):
+                run = piece.run
+                progress = progress_of(piece, total, piece.done - kept, time.perf_counter() - since)
+                if not piece.due:
+                    shown.piece(progress)
+                    continue
+                shown.report(progress)
+                since, kept = time.perf_counter(), piece.done
                 saved.save(folder, run)
-                saved_at = done
-            if metrics.failed:
-                what = f"{metrics.failed_term} not finite at step {int(metrics.failed_step)}"
-                console.print(f"failed: {what}. Start anew with other settings and --overwrite.", soft_wrap=True)
-                raise SystemExit(1)
     except Stopped as stop:
-        stop_training(stop, run, folder, saved_at)
+        stop_training(stop, run, folder, kept)
+    if run.state.failure.failed:
+        what = f"{TERMS[int(run.state.failure.term)]} not finite at step {int(run.state.failure.step)}"
+        console.print(f"failed: {what}. Start anew with other settings and --overwrite.", soft_wrap=True)
+        raise SystemExit(1)
     return run
+
+
+class Piece(NamedTuple):
+    """A part of a training, about `PIECE_SECONDS` long.
+
+    Attributes:
+        run: The training after it.
+        metrics: So far.
+        due: Whether it is to be reported and saved.
+    """
+
+    run: saved.Saved
+    metrics: Metrics
+    due: bool
+
+    @property
+    def done(self) -> int:
+        """Updates so far."""
+        return int(self.run.state.num_updates)
+
+
+def pieces(run: saved.Saved, advance: programs.Advance, total: int, chunk: int) -> Iterator[Piece]:
+    """Train piece by piece, to the last of `total` updates or to a failure; every `chunk` updates one is due.
+
+    Raises:
+        Stopped: A signal came.
+    """
+    size, done = 1, int(run.state.num_updates)
+    while done < total and not run.state.failure.failed:
+        mark = min(total, (done // chunk + 1) * chunk)
+        start = time.perf_counter()
+        limit = jnp.asarray(min(size, mark - done), jnp.int32)
+        state, metrics = interruptible(_finish, advance, run.state, run.params, limit)
+        run, done = run._replace(state=state), int(state.num_updates)
+        size = max(1, min(2 * size, int(size * PIECE_SECONDS / (time.perf_counter() - start))))
+        yield Piece(run, metrics, done == mark or bool(metrics.failed))
+
+
+def progress_of(piece: Piece, total: int, updates: int, seconds: float) -> Progress:
+    """Return where a training stands, of `total` updates, after `updates` in so many seconds."""
+    size = steps_per_update(piece.run.config, piece.run.env)
+    weights = beliefs_of(piece.run).weights
+    return Progress(piece.done * size, total * size, updates * size / seconds, piece.metrics, weights)
 
 
 def _finish(program: Callable[..., Any], *args: Any) -> Any:
@@ -189,13 +228,6 @@ def stop_training(stop: Stopped, run: saved.Saved, folder: Path, saved_at: int) 
         saved.save(folder, run)
     steps = done * steps_per_update(run.config, run.env)
     leave(stop.signum, f"Stopped after {steps:,d} steps. `p3o train --resume --out {folder}` goes on from there.")
-
-
-def _scores(metrics: Metrics) -> str:
-    done = metrics.num_episodes > 0
-    last = int(done.nonzero()[0][-1]) if done.any() else 0
-    measures = "".join(f"  {name} {value[last]:.3f}" for name, value in sorted(metrics.measures.items()))
-    return f"score {metrics.score[last]:9.3f}  return {metrics.episode_return[last]:9.3f}{measures}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
-"""Play an environment by an agent or a simple policy, and draw it.
+"""Watch an agent or a simple policy in its environment, on a local page or as a GIF, and play yourself.
 
-p3o watch --env breakout --policy scripted --gif out.gif
-p3o watch --policy runs/train-pong --gif out.gif
+p3o watch breakout
+p3o watch pong --policy runs/train-pong
+p3o watch breakout --policy scripted --gif out.gif
+p3o watch --policy runs/train-pong --steps 300
+
+Without --gif, --png and --steps it serves a page on this machine, on which keys take over from the agent.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -15,42 +20,48 @@ import tyro
 from jaxtyping import PRNGKeyArray
 from rich.console import Console
 
-from envs.players import scripted
-from envs.registry import ENVIRONMENTS
 from envs.render import save_gif, save_png
-from experiments import environments, saved
+from experiments import environments
 from experiments.agents import resolve
 from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
-from experiments.environments import constructor_arguments, make_env
+from experiments.environments import constructor_arguments
 from experiments.interrupts import interruptible, stoppable
 from experiments.pictures import draw
+from experiments.watching.game import compile_player
+from experiments.watching.players import NO_HUMAN, Player, learned_player, simple_player
 from neocarbs_jax.report.outputs import check_file
 from neocarbs_jax.study.programs import keep_on_disk
-from p3o_jax import rollout
-from p3o_jax.vector import VectorEnvironment
 
 LARGEST_FPS = 100
 """GIFs count hundredths of a second."""
+LARGEST_PORT = 65535
+DEFAULT_STEPS = 300
 
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
     """Play one environment and draw it."""
 
-    env: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="ENV")] = None
     """Environment, as listed above; by default the one that a folder's policy was trained on."""
+    env: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The same by an option."""
     policy: str = "random"
     """`random`, `scripted`, or a folder that `p3o train` wrote."""
     gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write the animation."""
     png: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write the last frame."""
-    steps: int = 300
-    """Steps to play; episodes restart."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Steps to play for pictures and for the score in the terminal, by default 300; episodes restart."""
     every: int = 1
     """Draw every n-th step."""
     fps: int = 20
-    """Frames per second of the animation, from 1 to 100."""
+    """Frames per second of the animation, from 1 to 100; steps per second of the page at first, at most 60."""
+    port: int = 8021
+    """Port of the page on 127.0.0.1; 0 takes a free one."""
+    browser: bool = True
+    """Open the page in the browser."""
     seed: int = 0
     """Seed of the episode and of the policy."""
     arguments: Assignments = ()
@@ -68,7 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         keep_on_disk()
         with user_errors():
             check(args)
-            watch(args, Console())
+            if args.name is not None:
+                args = dataclasses.replace(args, env=args.name, name=None)
+            if args.gif is None and args.png is None and args.steps is None:
+                serve(args, Console())
+            else:
+                watch(args, Console())
 
 
 def check(args: Watch) -> None:
@@ -77,70 +93,13 @@ def check(args: Watch) -> None:
     if args.fps > LARGEST_FPS:
         raise ValueError(f"`fps` must be at most {LARGEST_FPS}; got {args.fps}.")
     check_seed(args.seed)
+    if args.name is not None and args.env is not None:
+        raise ValueError(f"`env` must be given once; got {args.name} and --env {args.env}.")
+    if not 0 <= args.port <= LARGEST_PORT:
+        raise ValueError(f"`port` must be from 0 to {LARGEST_PORT}; got {args.port}.")
     for name, suffix in (("gif", ".gif"), ("png", ".png")):
         if getattr(args, name) is not None:
             check_file(name, getattr(args, name), suffix)
-
-
-class Player(NamedTuple):
-    """A policy in its environment, as two pure functions.
-
-    Attributes:
-        name: The environment's, for `envs.registry`.
-        env: The environment.
-        begin: key -> carry.
-        advance: (carry, key) -> (carry, (state and observation before the step, reward, info)).
-    """
-
-    name: str
-    env: Any
-    begin: Callable[[PRNGKeyArray], Any]
-    advance: Callable[[Any, PRNGKeyArray], tuple[Any, tuple[Any, Any, Any, dict[str, Any]]]]
-
-
-def simple_player(name: str, arguments: dict[str, Any], scripted_policy: bool) -> Player:
-    """Return the random or the scripted player of an environment.
-
-    Raises:
-        ValueError: There is no such environment, or no scripted player of it.
-    """
-    env = make_env(name, arguments)
-    if scripted_policy and type(env) not in ENVIRONMENTS.values():
-        raise ValueError(
-            f"`policy` must be random or a folder, as only {environments.NAMES} have a script; got {name}."
-        )
-    vector, params = VectorEnvironment(env, 1), env.default_params
-    policy = scripted(env) if scripted_policy else None
-    space = env.action_space(params)
-
-    def advance(carry, key):
-        obs, state = carry
-        action_key, step_key = jax.random.split(key)
-        if policy is None:
-            action = jax.vmap(space.sample)(jax.random.split(action_key, vector.batch_size))
-        else:
-            action = policy(action_key, jax.tree.map(lambda x: x[0], state.env), params)
-            action = action if vector.num_agents > 1 else action[None]
-        next_obs, after, reward, _, _, info = vector.step(step_key, state, action, params)
-        return (next_obs, after), (state.env, obs, reward, info)
-
-    return Player(name, env, lambda key: vector.reset(key, params), advance)
-
-
-def learned_player(folder: Path) -> Player:
-    """Return the agent that `p3o train` left in a folder, acting as in training."""
-    agent = saved.load(folder)
-    params = agent.env.default_params
-    actor = rollout.make_actor(agent.config, agent.env, params, 1)
-
-    def advance(position, key):
-        action_key, step_key = jax.random.split(key)
-        outputs, memory = rollout.policy_outputs(actor, agent.state.trainable, agent.state.obs_moments, position)
-        action = actor.distribution.sample(action_key, outputs)
-        after, (reward, _, _, info) = rollout.step(actor, step_key, position, memory, action, params)
-        return after, (position.env_state.env, position.obs, reward, info)
-
-    return Player(agent.env_name, agent.env, lambda key: rollout.start(actor, key, params), advance)
 
 
 class Played(NamedTuple):
@@ -162,7 +121,12 @@ class Played(NamedTuple):
 def play(player: Player, steps: int, seed: int) -> Played:
     """Play an environment for a number of steps."""
     begin_key, play_key = jax.random.split(jax.random.key(seed))
-    scan = jax.jit(lambda carry, keys: jax.lax.scan(player.advance, carry, keys)[1])
+
+    def advance(carry: Any, key: PRNGKeyArray) -> Any:
+        carry, seen = player.advance(carry, key, NO_HUMAN)
+        return carry, (seen.state, seen.obs, seen.reward, seen.info)
+
+    scan = jax.jit(lambda carry, keys: jax.lax.scan(advance, carry, keys)[1])
     states, obs, reward, info = jax.block_until_ready(scan(player.begin(begin_key), jax.random.split(play_key, steps)))
     states = jax.tree.map(lambda x: np.asarray(x)[:, 0], states)
     return Played(states, np.asarray(obs)[:, 0], np.asarray(reward), jax.tree.map(np.asarray, info))
@@ -190,13 +154,39 @@ def choose_player(args: Watch) -> Player:
     return player
 
 
+def serve(args: Watch, console: Console) -> None:
+    """Serve the page until the process is stopped.
+
+    Raises:
+        ValueError: The extra is not installed, or the player cannot be made.
+    """
+    try:
+        from experiments.watching import server  # an extra
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn", "websockets"):
+            raise
+        message = "`watch` needs an extra for its page: pip install 'neocarbs-p3o[watch]', or give --gif FILE"
+        raise ValueError(f"{message}; got no {error.name}.") from error
+    player = choose_player(args)
+    listening = server.listen(args.port)
+    console.print("compiling ...")
+    program = interruptible(compile_player, player, args.seed)
+    page = server.Page(program, args.policy, args.seed, min(args.fps, server.LARGEST_SPEED))
+    url = f"http://{server.HOST}:{listening.getsockname()[1]}"
+    console.print(f"{player.name} by {args.policy}: {url} (Ctrl-C ends it)", soft_wrap=True)
+    if args.browser:
+        webbrowser.open(url)
+    interruptible(server.make(page).run, [listening])
+
+
 def watch(args: Watch, console: Console) -> None:
     """Play, and write the pictures that were asked for."""
     player = choose_player(args)
-    played = interruptible(play, player, args.steps, args.seed)
+    steps = args.steps or DEFAULT_STEPS
+    played = interruptible(play, player, steps, args.seed)
     if args.gif is not None or args.png is not None:
         returns = np.cumsum(played.reward.mean(axis=1)) - played.reward.mean(axis=1)
-        shown = range(0, args.steps, args.every)
+        shown = range(0, steps, args.every)
         write(args, draw(player.env, played.states, played.observations, returns, shown), console)
     scores = played.info["score"][played.info["done"]]
     ended = f"{len(scores)} episodes, mean score {scores.mean():.2f}" if len(scores) else "no episode ended"

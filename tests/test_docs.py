@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from experiments import evaluate, settings, sweep, sweep_options, train, watch
+from experiments import evaluate, gallery, settings, sweep, sweep_options, train, watch
 from experiments.common import read
 from experiments.environments import constructor_arguments
 from neocarbs_jax import cli
@@ -19,7 +19,13 @@ from neocarbs_jax import cli
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 PAGES = [*GUIDES, ROOT / "docs" / "README.md", *sorted((ROOT / "docs" / "reports").glob("*.md"))]
-COMMANDS = {"train": train.Train, "eval": evaluate.Eval, "watch": watch.Watch, "sweep": sweep.Sweep}
+COMMANDS = {
+    "train": train.Train,
+    "eval": evaluate.Eval,
+    "watch": watch.Watch,
+    "gallery": gallery.Gallery,
+    "sweep": sweep.Sweep,
+}
 NEOCARBS = cli.COMMANDS
 SHORTER = {
     "total_steps=1e6": "total_steps=2e4",

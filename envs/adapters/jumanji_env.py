@@ -22,12 +22,12 @@ class Jumanji(Adapter):
     library: ClassVar[str] = "jumanji"
 
     def make_world(self) -> Any:
-        import jumanji
+        from jumanji.registration import make, registered_environments
 
-        known = jumanji.registered_environments()
+        known = registered_environments()
         if self.task not in known:
             raise ValueError(f"`name` after jumanji: must be one of {', '.join(sorted(known))}; got {self.task!r}.")
-        return called(lambda **kwargs: jumanji.make(self.task, **kwargs), self.name, dict(self.arguments))
+        return called(lambda **kwargs: make(self.task, **kwargs), self.name, dict(self.arguments))
 
     def action_space(self, params: Any = None) -> Discrete | MultiDiscrete | Box:
         del params

@@ -1,0 +1,36 @@
+"""The learning curve of a training as a table, which its folder holds as curves.csv."""
+
+import csv
+import io
+import math
+
+import jax
+import numpy as np
+
+from p3o_jax.learner import State
+from p3o_jax.metrics import Metrics, summarize
+
+FILE = "curves.csv"
+COLUMNS = ("steps", "num_episodes", "score", "episode_return", "episode_length")
+
+
+def curves(state: State, steps_per_update: int) -> str:
+    """Return the curve of a training as CSV: a line per interval that has begun, nothing where nothing was measured.
+
+    Columns are fields of `Metrics` and of `UpdateMetrics`, the environment's measures, and the explained variance of
+    every lag J as `explained_variance_J`.
+    """
+    metrics: Metrics = jax.device_get(summarize(state.log, state.failure, steps_per_update))
+    columns = {name: getattr(metrics, name) for name in COLUMNS} | metrics.updates._asdict()
+    columns |= metrics.measures
+    columns |= {f"explained_variance_{lag}": values for lag, values in enumerate(metrics.explained_variance.T)}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for interval in np.flatnonzero(np.asarray(state.log.num_updates) > 0):
+        writer.writerow([_cell(float(values[interval])) for values in columns.values()])
+    return text.getvalue()
+
+
+def _cell(value: float) -> str:
+    return f"{value:.7g}" if math.isfinite(value) else ""

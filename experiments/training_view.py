@@ -1,0 +1,139 @@
+"""What `p3o train` shows: a live table in a terminal, plain lines elsewhere."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from p3o_jax.metrics import Metrics
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 24
+"""Signs of a bar line."""
+
+
+class Progress(NamedTuple):
+    """Where a training stands.
+
+    Attributes:
+        steps: Environment steps so far.
+        total: Environment steps of the budget.
+        rate: Steps per second since the last report.
+        metrics: So far.
+        weights: Weight of every lag, empty where there is none.
+    """
+
+    steps: int
+    total: int
+    rate: float
+    metrics: Metrics
+    weights: np.ndarray
+
+
+class View(Protocol):
+    """Where progress is shown."""
+
+    def piece(self, progress: Progress) -> None:
+        """Show progress between two reports."""
+        ...
+
+    def report(self, progress: Progress) -> None:
+        """Show progress that stays."""
+        ...
+
+
+class Lines:
+    """A line per report.
+
+    Args:
+        console: Where it is printed.
+    """
+
+    def __init__(self, console: Console):
+        self.console = console
+
+    def piece(self, progress: Progress) -> None:
+        """Show nothing."""
+
+    def report(self, progress: Progress) -> None:
+        """Print a line."""
+        score, episode_return, measures = latest(progress.metrics)
+        line = f"{progress.steps:12,d} steps  {progress.rate / 1e3:8.1f}k steps/s  score {score:9.3f}"
+        named = "".join(f"  {name} {value:.3f}" for name, value in measures.items())
+        self.console.print(f"{line}  return {episode_return:9.3f}{named}", highlight=False)
+
+
+class LiveTable:
+    """A table with a row per report, and a last row that moves.
+
+    Args:
+        live: What shows it.
+    """
+
+    def __init__(self, live: Live):
+        self.live = live
+        self.reported: list[Progress] = []
+
+    def piece(self, progress: Progress) -> None:
+        """Move the last row."""
+        self.live.update(table([*self.reported, progress]), refresh=True)
+
+    def report(self, progress: Progress) -> None:
+        """Keep a row."""
+        self.reported.append(progress)
+        self.live.update(table(self.reported), refresh=True)
+
+
+@contextlib.contextmanager
+def view(console: Console) -> Iterator[View]:
+    """Yield the view that fits the console."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+        console.show_cursor(True)  # a second Ctrl-C ends the process at once, and must not leave it hidden
+        yield LiveTable(live)
+
+
+def table(course: list[Progress]) -> Table:
+    """Return a table with a row for each time that progress was shown."""
+    names = sorted(course[-1].metrics.measures)
+    whole = Table("steps", "done", "steps/s", "score", "return", *names, "explained", "weights by lag", box=None)
+    for column in whole.columns[:-1]:
+        column.justify, column.no_wrap = "right", True
+    for progress in course:
+        score, episode_return, measures = latest(progress.metrics)
+        numbers = [score, episode_return, *measures.values(), explained(progress.metrics)]
+        share, rate = f"{progress.steps / progress.total:.0%}", f"{progress.rate:,.0f}"
+        cells = [f"{progress.steps:,d}", share, rate, *(f"{number:.3f}" for number in numbers)]
+        whole.add_row(*cells, bars(progress.weights))
+    return whole
+
+
+def latest(metrics: Metrics) -> tuple[float, float, dict[str, float]]:
+    """Return score, return and the environment's measures of the latest interval in which an episode ended.
+
+    They are NaN where none did.
+    """
+    done = np.flatnonzero(np.asarray(metrics.num_episodes) > 0)
+    last = done[-1] if len(done) else 0
+    measures = {name: float(value[last]) for name, value in sorted(metrics.measures.items())}
+    return float(metrics.score[last]), float(metrics.episode_return[last]), measures
+
+
+def explained(metrics: Metrics) -> float:
+    """Return the explained variance of the latest interval, the mean over lags; NaN before the first update."""
+    begun = np.flatnonzero(np.diff(np.asarray(metrics.steps), prepend=0.0) > 0)
+    return float(np.mean(np.asarray(metrics.explained_variance)[begun[-1]])) if len(begun) else float("nan")
+
+
+def bars(weights: np.ndarray) -> str:
+    """Return weights from 0 to 1 as a line of bars, lag 0 on the left; neighbouring lags share a bar."""
+    if not len(weights):
+        return ""
+    means = [part.mean() for part in np.array_split(np.asarray(weights), min(WIDTH, len(weights)))]
+    return "".join(BARS[min(int(max(mean, 0.0) * len(BARS)), len(BARS) - 1)] for mean in means)
