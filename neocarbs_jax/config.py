@@ -10,7 +10,7 @@ from jaxtyping import Array
 from neocarbs_jax.beliefs import LUCK, Form
 from neocarbs_jax.gp import MATERN_LINEAR, KernelBuilder, Normal, prior_mode
 from neocarbs_jax.gp.warping import WARPS
-from neocarbs_jax.space import Choice, SearchSpace
+from neocarbs_jax.space import Options, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES, NeoCARBS, Strategy
 
 
@@ -67,7 +67,7 @@ class Config:
             _check_kernel(self.kernel_fn, self.space.size)
         if not _is_whole(self.resample_every) or self.resample_every < 0:
             raise ValueError(f"`resample_every` must be a whole number, at least 0; got {self.resample_every!r}.")
-        ordered = [name for name, axis in self.space.axes if not isinstance(axis, Choice)]
+        ordered = [name for name, axis in self.space.axes if not isinstance(axis, Options)]
         if self.budget is not None and self.budget not in ordered:
             raise ValueError(f"`budget` must be one of {', '.join(ordered)}; got {self.budget!r}.")
         if self.trial_cap is not None and not _is_positive(self.trial_cap):

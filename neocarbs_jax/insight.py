@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from neocarbs_jax import beliefs, candidates, pareto, sweep
 from neocarbs_jax.beliefs import Surrogates
 from neocarbs_jax.config import Config
-from neocarbs_jax.space import Choice, Logit
+from neocarbs_jax.space import Choice, Logit, Options
 from neocarbs_jax.sweep import State
 
 _NUM_LEVELS = 17
@@ -159,7 +159,7 @@ def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]
     values = config.space.from_unit(front.unit)
     laws = {}
     for name, axis in config.space.axes:
-        if isinstance(axis, Choice):
+        if isinstance(axis, Options):
             continue
         value = jnp.asarray(values[name]).astype(front.unit.dtype)
         if axis.is_log:

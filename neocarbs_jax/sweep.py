@@ -34,7 +34,7 @@ from neocarbs_jax import observations as buffers
 from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.config import Config
 from neocarbs_jax.observations import Observations, Status
-from neocarbs_jax.space import Choice
+from neocarbs_jax.space import Options
 from neocarbs_jax.strategies import Situation
 
 __all__ = [
@@ -222,7 +222,7 @@ def observe_curve(
     if config.budget is None:
         raise ValueError("`budget` must name an axis for `observe_curve`; got None.")
     axis = dict(config.space.axes)[config.budget]
-    assert not isinstance(axis, Choice)  # Config's rule
+    assert not isinstance(axis, Options)  # Config's rule
     column = config.space.slices[config.budget].start
     dtype = state.observations.score.dtype
     budgets, scores, costs = (jnp.asarray(a, dtype) for a in (budgets, scores, costs))

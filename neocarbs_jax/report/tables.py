@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 from neocarbs_jax.report.settings import TRAINING_SCORE, settings_of, shared_and_varying
-from neocarbs_jax.space import Choice, SearchSpace
+from neocarbs_jax.space import Options, SearchSpace
 from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.expectation import ExpectedPoint
 from neocarbs_jax.study.trials import Trial, pareto_front
@@ -76,8 +76,8 @@ def space_table(space: SearchSpace | None) -> str:
         return ""
     rows: list[tuple[object, ...]] = []
     for name, axis in space.axes:
-        if isinstance(axis, Choice):
-            rows.append((name, "Choice", ", ".join(map(str, axis.options)), "", ""))
+        if isinstance(axis, Options):
+            rows.append((name, type(axis).__name__, ", ".join(map(str, axis.options)), "", ""))
         else:
             center = getattr(axis, "center", None)
             rows.append((name, type(axis).__name__, axis.low, axis.high, "" if center is None else center))

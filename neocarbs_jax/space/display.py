@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neocarbs_jax import markup
-from neocarbs_jax.space.axes import Axis, Bounded, Choice
+from neocarbs_jax.space.axes import Axis, Bounded, Options
 
 
 def as_html(axes: Sequence[tuple[str, Axis]], fixed: Sequence[tuple[str, Any]], start: Mapping[str, Any]) -> str:
@@ -21,7 +21,7 @@ def as_html(axes: Sequence[tuple[str, Axis]], fixed: Sequence[tuple[str, Any]], 
 
 
 def _values(axis: Axis) -> str:
-    if isinstance(axis, Choice):
+    if isinstance(axis, Options):
         return ", ".join(map(repr, axis.options))
     assert isinstance(axis, Bounded)
     step = getattr(axis, "step", None)

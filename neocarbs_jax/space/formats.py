@@ -1,6 +1,6 @@
 """Search spaces as plain dictionaries, TOML files and Optuna distributions, in both directions.
 
-[learning_rate]              # a table with `type` is an axis: linear, log, logit, integer, pow2 or choice
+[learning_rate]              # a table with `type` is an axis: linear, log, logit, integer, pow2, choice, ordinal
 type = "log"
 low = 1e-5
 high = 1e-1
@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Log, Logit, Pow2
+from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Log, Logit, Options, Ordinal, Pow2
 from neocarbs_jax.space.space import SearchSpace
 
 _TYPES: dict[str, type] = {
     "linear": Linear, "log": Log, "logit": Logit, "integer": Integer, "pow2": Pow2, "choice": Choice,
+    "ordinal": Ordinal,
 }  # fmt: skip
 
 
@@ -56,13 +57,13 @@ def to_dict(space: SearchSpace) -> dict[str, Any]:
     """The flat dictionary, plain enough for JSON, from which `from_dict` makes the same space.
 
     Raises:
-        ValueError: when an option of a Choice has no JSON form.
+        ValueError: when an option has no JSON form.
     """
     names = {axis_type: name for name, axis_type in _TYPES.items()}
     tree: dict[str, Any] = {}
     for name, axis in space.axes:
         fields = {key: value for key, value in dataclasses.asdict(axis).items() if value is not None}
-        if isinstance(axis, Choice):
+        if isinstance(axis, Options):
             fields = {key: _plain_option(name, value) for key, value in fields.items()}
         tree[name] = {"type": names[type(axis)], **fields}
     return tree | dict(space.fixed)
@@ -87,17 +88,17 @@ def to_optuna(space: SearchSpace) -> dict[str, BaseDistribution]:
 
 def to_parameter(axis: Axis, value: Any) -> Any:
     """Return what stands for a value of the axis in Optuna's storages."""
-    index = axis.index(value) if isinstance(axis, Choice) else None
-    return value if index is None or not isinstance(axis, Choice) else _labels(axis)[index]
+    index = axis.index(value) if isinstance(axis, Options) else None
+    return value if index is None or not isinstance(axis, Options) else _labels(axis)[index]
 
 
 def from_parameter(axis: Axis, parameter: Any) -> Any:
     """Return the value that a parameter of Optuna's stands for; what stands for none is returned as it is."""
-    labels = _labels(axis) if isinstance(axis, Choice) else ()
-    return axis.options[labels.index(parameter)] if isinstance(axis, Choice) and parameter in labels else parameter
+    labels = _labels(axis) if isinstance(axis, Options) else ()
+    return axis.options[labels.index(parameter)] if isinstance(axis, Options) and parameter in labels else parameter
 
 
-def _labels(axis: Choice) -> tuple[Any, ...]:
+def _labels(axis: Options) -> tuple[Any, ...]:
     """The options as Optuna can keep them, all different."""
     labels: list[Any] = []
     for option in axis.options:
@@ -171,7 +172,7 @@ def _from_distribution(name: str, distribution: BaseDistribution) -> Any:
 
 def _to_distribution(axis: Axis) -> BaseDistribution:
     match axis:
-        case Choice():
+        case Choice() | Ordinal():
             return CategoricalDistribution(_labels(axis))
         case Integer():
             # Optuna wants the last level for a bound.

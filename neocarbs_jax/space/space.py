@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Pow2
+from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Options, Ordinal, Pow2
 from neocarbs_jax.space.display import as_html
 
 
@@ -122,7 +122,7 @@ class SearchSpace:
         for name, axis in self.axes:
             if traced:
                 column = axis.to_unit(jnp.asarray(values[name]))
-            elif isinstance(axis, Choice):
+            elif isinstance(axis, Options):
                 column = axis.to_unit(np.asarray(axis.index(values[name])))
             else:
                 column = axis.to_unit(np.asarray(values[name], np.float64))
@@ -138,9 +138,10 @@ class SearchSpace:
         columns = []
         for name, axis in self.axes:
             value = values.get(name)
-            if isinstance(axis, Choice):
+            if isinstance(axis, Options):
                 index = axis.index(value) if name in values else None
-                columns.append(np.full(axis.size, np.nan) if index is None else axis.to_unit(np.asarray(index)))
+                unit = np.full(axis.size, np.nan) if index is None else axis.to_unit(np.asarray(index))
+                columns.append(np.atleast_1d(unit))
             elif isinstance(value, int | float | np.number):
                 coordinate = axis.to_unit if axis.contains(value) else axis.position
                 try:
@@ -182,7 +183,7 @@ class SearchSpace:
             column = unit[..., self.slices[name]]
             if isinstance(axis, Choice):
                 column = jax.nn.one_hot(jnp.argmax(column, axis=-1), axis.size, dtype=unit.dtype)
-            elif isinstance(axis, Integer | Pow2) or (isinstance(axis, Linear) and axis.step is not None):
+            elif isinstance(axis, Integer | Pow2 | Ordinal) or (isinstance(axis, Linear) and axis.step is not None):
                 column = jnp.clip(axis.to_unit(axis.from_unit(column)).astype(unit.dtype), 0, 1)
             else:
                 continue
@@ -209,7 +210,7 @@ class SearchSpace:
 
     @staticmethod
     def _option_array(axis: Axis, value: np.ndarray) -> np.ndarray:
-        return np.asarray(axis.options, object)[value] if isinstance(axis, Choice) else value
+        return np.asarray(axis.options, object)[value] if isinstance(axis, Options) else value
 
 
 def nest(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,10 @@ import neocarbs_jax
 HOME = Path(neocarbs_jax.__file__).parent
 
 FLOORS = [
-    {"space.axes", "pareto", "acquisition", "batching", "precision", "markup"},
+    {"space.conditions", "pareto", "acquisition", "batching", "precision", "markup"},
+    {"space.bounded"},
+    {"space.real", "space.whole", "space.options"},
+    {"space.axes"},
     {"observations", "space.display"},
     {"space.space"},
     {"space.formats"},
@@ -79,8 +82,8 @@ FLOORS = [
 """Modules of the package, lowest floor first; "" is the package itself."""
 
 NAMES = {
-    "neocarbs_jax": "SearchSpace Linear Log Logit Pow2 Integer Choice Study sweep synthetic",
-    "neocarbs_jax.space": "SearchSpace Linear Log Logit Pow2 Integer Choice",
+    "neocarbs_jax": "SearchSpace Linear Log Logit Pow2 Integer Choice Ordinal Study sweep synthetic",
+    "neocarbs_jax.space": "SearchSpace Linear Log Logit Pow2 Integer Choice Ordinal",
     "neocarbs_jax.optuna_sampler": "NeoCARBSSampler",
     "neocarbs_jax.trackers": "CSV MLflow TensorBoard Trackio WandB all_of",
     "neocarbs_jax.sweep": "Config init suggest suggest_batch observe observe_curve step run",
