@@ -100,6 +100,8 @@ def predicted_front(config: Config, state: State, key: PRNGKeyArray, num_costs: 
     best = jnp.argmax(jnp.where(affordable, cautious[None, :], -jnp.inf), axis=1)
     mean, std = at.score[best], at.score_std[best]
     low, middle, high = (known.warp.inverse(mean + z * std) for z in (-1.645, 0.0, 1.645))
+    if config.direction == "minimize":
+        low, middle, high = -high, -middle, -low
     return PredictedFront(jnp.exp(log_cost), middle, low, high, units[best])
 
 
@@ -121,7 +123,7 @@ def importances(config: Config, state: State, front: PredictedFront) -> Float[Ar
 
 
 def signed_importances(config: Config, state: State, unit: Float[Array, "k d"]) -> Float[Array, "k a"]:
-    """The same at any points, negative where the score falls as the value rises; `State.fit` counts.
+    """The same at any points, negative where the score gets worse as the value rises; `State.fit` counts.
 
     The sign is that of the covariance of the posterior mean with the position on the axis; choices have none, and
     count as positive.

@@ -184,7 +184,7 @@ def observe(
         state.observations,
         suggestion.index,
         suggestion.unit.astype(dtype),
-        jnp.where(bad, 0, score),
+        jnp.where(bad, 0, config.signed(score)),
         jnp.where(jnp.isfinite(cost) & (cost > 0), cost, 1),
         jnp.where(bad, int(Status.FAILED), int(Status.SUCCESS)),
     )
@@ -232,7 +232,8 @@ def observe_curve(
         budget, score, cost, valid = point
         unit = config.space.snap(suggestion.unit.at[column].set(axis.to_unit(budget)))
         done = jnp.asarray(int(Status.SUCCESS), jnp.int32)
-        observations = buffers.enter(state.observations, unit, score, cost, done, valid, suggestion.index)
+        known = state.observations
+        observations = buffers.enter(known, unit, config.signed(score), cost, done, valid, suggestion.index)
         return state._replace(observations=observations), None
 
     earlier = jax.tree.map(lambda a: a[:-1], (budgets, scores, costs, inside))
@@ -318,7 +319,7 @@ def restore(
     known = np.isfinite(cost) & (cost > 0)
     status = np.where((status == Status.SUCCESS) & ~(np.isfinite(score) & known), int(Status.FAILED), status)
     cost = np.where(known, cost, 1)
-    score = np.where(status == Status.SUCCESS, score, 0)
+    score = np.where(status == Status.SUCCESS, config.signed(score), 0)
     state = init(config)
     # By NumPy, so that nothing compiles anew for another number of rows.
     buffer = [np.array(column) for column in state.observations]
@@ -340,7 +341,8 @@ def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situati
     expected, rating = (nan, nan, nan, nan), nan
     if seen is not None and seen.surrogates is not None:
         at = seen.surrogates.at(unit[None, :])
-        expected = [a[0] for a in seen.surrogates.in_units(at)]
+        score, *others = (a[0] for a in seen.surrogates.in_units(at))
+        expected = (config.signed(score), *others)
         rating = config.strategy.rate(seen, at)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     observations = buffers.enter(before, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32))

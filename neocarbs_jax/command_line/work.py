@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -27,7 +27,8 @@ ENDS = "ends"
 
 TEMPLATE = """\
 # What is searched. A table with `type` is an axis; anything else is a value that every trial gets.
-# Types: log (positive numbers), linear, logit (between 0 and 1), integer, pow2 (powers of two), choice.
+# Types: log (positive numbers), linear, logit (between 0 and 1), integer, pow2 (powers of two), choice, ordinal (a
+# choice whose options have an order).
 # Then: neocarbs run --space {file} --command "python train.py --lr {{lr}} --steps {{steps}}" --trials 50
 
 [lr]
@@ -128,6 +129,8 @@ class Run:
     """Of the suggestions."""
     strategy: str | None = None
     """How trials are suggested: neocarbs, or a simpler one to compare with."""
+    direction: Literal["maximize", "minimize"] | None = None
+    """Whether a high score is good (the default), or a low one, such as a loss."""
     trial_cap: float | None = None
     """Most that a single trial should cost."""
 
@@ -149,7 +152,7 @@ class Run:
             if left:
                 variables = "the environment alone tells it"
                 say(console)(f"Note: the command does not mention {', '.join(left)}; {variables}.")
-        given = {"seed": self.seed, "strategy": self.strategy, "trial_cap": self.trial_cap}
+        given = {"direction": self.direction, "seed": self.seed, "strategy": self.strategy, "trial_cap": self.trial_cap}
         if storage.startswith("sqlite:///"):
             Path(storage.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         study = Study.create(space, storage, name=name, **{key: x for key, x in given.items() if x is not None})

@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 
 from neocarbs_jax import space as spaces
 from neocarbs_jax import sweep
+from neocarbs_jax.config import DIRECTIONS
 from neocarbs_jax.gp import MATERN_LINEAR
 from neocarbs_jax.space import Axis, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES, Strategy
@@ -22,7 +23,9 @@ from neocarbs_jax.study.storages import patiently
 FORMAT = 2
 """Of the attributes of a study and its rows; studies without a `format` are of version 0.1.0."""
 
-_DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+_DIRECTIONS = {name: [StudyDirection[name.upper()], StudyDirection.MINIMIZE] for name in DIRECTIONS}
+"""Of score and cost, by that of the score."""
+
 _PLAIN = ("warp", "aggression", "resample_every", "budget", "trial_cap", "delta")
 _WRITING_SECONDS = 2.0
 _OPTIONS = ("strategy", *_PLAIN, "kernel_fn")
@@ -62,17 +65,20 @@ def create(
     defaults: Mapping[str, Any],
     options: Mapping[str, Any],
     adopt: bool,
+    direction: str | None = None,
 ) -> Header:
     """Make the study, or open the one of this name and note what is new about it; `Study.create` has the arguments."""
     described = spaces.to_dict(space)
     if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**63):
         raise ValueError(f"`seed` must be a whole number from 0 to 2**63 - 1; got {seed!r}.")
-    study, is_mine = patiently(_create, storage, name)
-    if study.directions != _DIRECTIONS:
-        got = ", ".join(direction.name.lower() for direction in study.directions)
-        raise ValueError(f"`name` must be that of a study with directions maximize, minimize; {name!r} has {got}.")
+    study, is_mine = patiently(_create, storage, name, direction or "maximize")
     if not is_mine:
         _wait_for_space(study)
+    own = direction_of(study) if "space" in study.user_attrs else None
+    wanted = _DIRECTIONS[direction or own or "maximize"]
+    if study.directions != wanted:
+        needed, got = (", ".join(each.name.lower() for each in ways) for ways in (wanted, study.directions))
+        raise ValueError(f"`name` must be that of a study with directions {needed}; {name!r} has {got}.")
     if "space" not in study.user_attrs:
         if not adopt and patiently(study.get_trials, deepcopy=False):
             raise ValueError(
@@ -83,7 +89,7 @@ def create(
             patiently(study.set_metric_names, ["score", "cost"])
         seed = int(seed or 0)
         _write(study, {"format": FORMAT, "seed": seed, **_kept(options, {}), "space": described})
-        return Header(study, space, seed, options, {})
+        return Header(study, space, seed, {**options, "direction": direction_of(study)}, {})
     _check_format(study)
     before = read(study)
     merged = {**before.options, **options}
@@ -126,8 +132,14 @@ def read(study: optuna.Study) -> Header:
         options["strategy"] = STRATEGIES[strategy["name"]](**strategy["fields"])
     elif strategy in STRATEGIES:
         options["strategy"] = STRATEGIES[strategy]()
+    options["direction"] = direction_of(study)
     space = spaces.from_dict(attrs["space"])
     return Header(study, space, attrs["seed"], options, attrs.get("defaults", {}))
+
+
+def direction_of(study: optuna.Study) -> str:
+    """Return whether scores of a study are to "maximize" or to "minimize"."""
+    return study.directions[0].name.lower()
 
 
 def missing_options(header: Header, options: Mapping[str, Any]) -> list[str]:
@@ -136,12 +148,12 @@ def missing_options(header: Header, options: Mapping[str, Any]) -> list[str]:
     return [name for name in unkept if name not in options]
 
 
-def _create(storage: BaseStorage, name: str) -> tuple[optuna.Study, bool]:
+def _create(storage: BaseStorage, name: str, direction: str) -> tuple[optuna.Study, bool]:
     """The study, and whether it was made here."""
     if name in optuna.get_all_study_names(storage):
         return optuna.load_study(study_name=name, storage=storage), False
     try:
-        return optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS), True
+        return optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS[direction]), True
     except optuna.exceptions.DuplicatedStudyError:
         return optuna.load_study(study_name=name, storage=storage), False
 

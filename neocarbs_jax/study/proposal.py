@@ -81,10 +81,10 @@ def propose(
     values = _values(config.space, np.asarray(unit), trials, memory, defaults)
     fewest = max(_FEWEST_COMPLETED, config.strategy.num_initial)
     if suggestion is None or sum(t.status == "completed" for t in trials) < fewest:
-        return Trial(number=n, values=values, status="running")
+        return Trial(number=n, values=values, status="running", direction=config.direction)
     predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
     known: dict[str, Any] = {k: v for k, v in predictions.items() if math.isfinite(v)}
-    return Trial(number=n, values=values, status="running", **known)
+    return Trial(number=n, values=values, status="running", direction=config.direction, **known)
 
 
 def _values(

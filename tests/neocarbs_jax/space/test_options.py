@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neocarbs_jax import Choice, Ordinal, SearchSpace, Study, sweep
+from neocarbs_jax import Choice, Ordinal, SearchSpace, Study
 from neocarbs_jax import space as spaces
 from neocarbs_jax.adapters.csv_file import import_csv
 from neocarbs_jax.report.report import write_csv
@@ -61,20 +61,6 @@ def test_a_space_with_an_order_is_described_in_toml(tmp_path):
     file.write_text('[batch]\ntype = "ordinal"\noptions = [32, 64, 128]\ncenter = 128\n')
     assert spaces.from_toml(file) == SearchSpace(batch=Ordinal(SIZES, center=128))
     assert spaces.from_dict(spaces.to_dict(SPACE)) == SPACE
-
-
-def test_an_order_is_learnt_with_a_single_coordinate():
-    """The best of seven ordered options is found although few were tried."""
-    space = SearchSpace(width=Ordinal(tuple(2**k for k in range(7))))
-    config = sweep.Config(space, capacity=16)
-
-    def objective(values, key):
-        del key
-        level = jnp.log2(jnp.asarray(values["width"], float))
-        return -((level - 5) ** 2), 1.0 + 0 * level
-
-    _, trace = jax.jit(sweep.run, static_argnums=(0, 1, 3))(config, objective, jax.random.key(0), 10)
-    assert float(jnp.max(trace.score)) == 0.0
 
 
 @pytest.mark.parametrize("options", [(), (1,), (1, 1), "ab", ([{}], 2)])
