@@ -77,6 +77,11 @@ class Config:
         ordered = [name for name, axis in self.space.axes if not isinstance(axis, Options)]
         if self.budget is not None and self.budget not in ordered:
             raise ValueError(f"`budget` must be one of {', '.join(ordered)}; got {self.budget!r}.")
+        if self.budget is not None and (
+            self.space.axis_of[self.budget].when or any(self.budget in dict(w) for w in self.space.conditions.values())
+        ):
+            raise ValueError(f"`budget` must be an axis that no condition joins to others; got {self.budget!r}.")
+        _ = self.space.center  # says now where constraints leave nothing
         if self.trial_cap is not None and not _is_positive(self.trial_cap):
             raise ValueError(f"`trial_cap` must be positive and finite, or None; got {self.trial_cap!r}.")
         if self.direction not in DIRECTIONS:

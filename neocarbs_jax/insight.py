@@ -147,7 +147,8 @@ def _moved(config: Config, unit: Float[Array, "k d"], name: str) -> Float[Array,
         levels = jnp.eye(axis.size, dtype=unit.dtype)
     else:
         levels = jnp.linspace(0, 1, _NUM_LEVELS, dtype=unit.dtype)[:, None]
-    return jax.vmap(lambda level: unit.at[:, columns].set(level[None, :]))(levels)
+    moved = jax.vmap(lambda level: unit.at[:, columns].set(level[None, :]))(levels)
+    return config.space.snap(moved) if config.space.conditions else moved
 
 
 def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]:
@@ -159,7 +160,7 @@ def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]
     """
     rises = jnp.concatenate([jnp.ones(1, bool), jnp.any(front.unit[1:] != front.unit[:-1], axis=1)])
     values = config.space.from_unit(front.unit)
-    laws = {}
+    active, laws = config.space.activity(front.unit), {}
     for name, axis in config.space.axes:
         if isinstance(axis, Options):
             continue
@@ -168,7 +169,7 @@ def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]
             value = jnp.log(value)
         elif isinstance(axis, Logit):
             value = jnp.log1p(-value)
-        laws[name] = fit_line(jnp.log(front.cost), value, rises)
+        laws[name] = fit_line(jnp.log(front.cost), value, rises & active[name] if name in active else rises)
     positive = rises & (front.score > 0)
     laws["score"] = fit_line(jnp.log(front.cost), jnp.log(jnp.where(positive, front.score, 1)), positive)
     return laws

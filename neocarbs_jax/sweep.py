@@ -35,6 +35,7 @@ from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.config import Config
 from neocarbs_jax.observations import Observations, Status
 from neocarbs_jax.space import Options
+from neocarbs_jax.space.feasibility import settle
 from neocarbs_jax.strategies import Situation
 
 __all__ = [
@@ -66,7 +67,8 @@ class Suggestion(NamedTuple):
     Attributes:
         index: number of its row among all that were ever entered, `Observations.turn`.
         unit: the point.
-        values: name -> value, traced, without fixed strings; exact Python values: `space.from_unit(np.asarray(unit))`.
+        values: name -> value, traced, without fixed strings; the middle of an axis that is not active. Exact Python
+            values: `space.from_unit(np.asarray(unit))`.
         predicted_score: predictive median of the measured score, in its own units.
         predicted_score_std: half the width of the central 68% of that prediction, noise included: the standard
             deviation of a normal one.
@@ -135,6 +137,8 @@ def propose(
     """
     seen = _situation(config, state, remaining)
     unit = config.strategy.propose(seen, key)
+    if config.space.constraints:  # a told point that broke them may have been chosen again
+        unit = settle(config.space, unit)
     center = jnp.asarray(config.space.center, unit.dtype)
     return _enter(config, state, jnp.where(state.count == 0, config.space.snap(center), unit), seen)
 

@@ -53,7 +53,8 @@ def import_csv(study: Study, file: Path, *, score: str = "score", cost: str = "c
             twice = sorted({name for name in columns if columns.count(name) > 1})
             if twice:
                 raise ValueError(f"`file` must have columns of different names; got {', '.join(twice)} twice.")
-            missing = [name for name in wanted if name not in columns and name not in study.defaults]
+            given = {*study.defaults, *study.space.conditions}
+            missing = [name for name in wanted if name not in columns and name not in given]
             if missing:
                 raise ValueError(f"`file` must have the columns {', '.join(wanted)}; {', '.join(missing)} is missing.")
             rows = [(reader.line_num, row) for row in reader]

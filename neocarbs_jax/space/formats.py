@@ -11,8 +11,16 @@ type = "integer"
 low = 1
 high = 8
 
+[momentum]
+type = "linear"
+low = 0.5
+high = 0.99
+when = { optimizer = "sgd" } # active where the choice "optimizer" is sgd; lists of values, and several names, may stand
+
 [train]
 seed = 7                     # anything else is a fixed value
+
+Above all tables may stand constraints = ["train.epochs * 2 <= patience"]: see `neocarbs_jax.space.constraints`.
 """
 
 import dataclasses
@@ -25,7 +33,9 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from neocarbs_jax.space import conditions
 from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Log, Logit, Options, Ordinal, Pow2
+from neocarbs_jax.space.constraints import Expression, text_of
 from neocarbs_jax.space.space import SearchSpace
 
 _TYPES: dict[str, type] = {
@@ -56,17 +66,22 @@ def from_toml(path: str | os.PathLike[str]) -> SearchSpace:
 def to_dict(space: SearchSpace) -> dict[str, Any]:
     """The flat dictionary, plain enough for JSON, from which `from_dict` makes the same space.
 
+    Constraints that are functions have no such form, and are left out.
+
     Raises:
         ValueError: when an option has no JSON form.
     """
     names = {axis_type: name for name, axis_type in _TYPES.items()}
     tree: dict[str, Any] = {}
     for name, axis in space.axes:
-        fields = {key: value for key, value in dataclasses.asdict(axis).items() if value is not None}
+        fields = {field.name: getattr(axis, field.name) for field in dataclasses.fields(axis)}
+        fields = {key: value for key, value in fields.items() if value is not None}
+        when = {"when": conditions.plain(fields.pop("when"))} if "when" in fields else {}
         if isinstance(axis, Options):
             fields = {key: _plain_option(name, value) for key, value in fields.items()}
-        tree[name] = {"type": names[type(axis)], **fields}
-    return tree | dict(space.fixed)
+        tree[name] = {"type": names[type(axis)], **fields, **when}
+    texts = [text_of(one) for one in space.constraints if isinstance(one, Expression)]
+    return tree | dict(space.fixed) | ({"constraints": texts} if texts else {})
 
 
 def from_optuna(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:

@@ -66,6 +66,10 @@ class Integer(Bounded):
             return self.low + self.step * level
         return self.low + self.step * level.astype(integer)
 
+    def level(self, unit: Any) -> Any:
+        """Value of each unit coordinate, as conditions compare it."""
+        return self.from_unit(unit)
+
     def to_python(self, value: Any) -> int:
         return int(value)
 
@@ -108,6 +112,10 @@ class Pow2(Bounded):
         if xp is not np and self.high > LARGEST_INT32:
             return xp.ldexp(float(self.low) * xp.ones_like(unit), level.astype(xp.int32))
         return xp.left_shift(self.low, level.astype(xp.int64 if xp is np else xp.int32))
+
+    def level(self, unit: Any) -> Any:
+        """Value of each unit coordinate, as conditions compare it."""
+        return self.from_unit(unit)
 
     def to_python(self, value: Any) -> int:
         return int(value)

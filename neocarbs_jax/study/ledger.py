@@ -65,6 +65,8 @@ def enter(study: optuna.Study, row: Row, space: SearchSpace, suggestion: Trial) 
     """Write the values and their predictions into a running row."""
     apart = {}
     for name, distribution in to_optuna(space).items():
+        if name not in suggestion.values:
+            continue
         value = to_parameter(dict(space.axes)[name], suggestion.values[name])
         try:
             internal = distribution.to_internal_repr(value)

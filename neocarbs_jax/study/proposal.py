@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 from neocarbs_jax import sweep
 from neocarbs_jax.precision import double_precision
 from neocarbs_jax.space import SearchSpace
+from neocarbs_jax.space.feasibility import exact
 from neocarbs_jax.study import ledger, programs
 from neocarbs_jax.study.rows import Memory, collect, compile_ahead, fitted, restore, with_room
 from neocarbs_jax.study.trials import Trial
@@ -95,8 +96,10 @@ def _values(
         place = memory.place(space, trial, defaults) if trial.status == "completed" else None
         if place is not None and np.array_equal(place, unit):
             known = {**defaults, **trial.values}
-            return {name: known[name] for name in (*space.names, *dict(space.fixed))}
-    return space.from_unit(unit)
+            kept = {name: known[name] for name in (*space.names, *dict(space.fixed)) if name in known}
+            if not space.broken(kept):
+                return space.active(kept)
+    return space.from_unit(exact(space, unit))
 
 
 def _is_initial(config: sweep.Config, trials: Sequence[Trial]) -> bool:

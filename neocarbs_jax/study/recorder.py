@@ -11,6 +11,8 @@ from optuna.trial import TrialState
 
 from neocarbs_jax import sweep
 from neocarbs_jax.space import to_parameter
+from neocarbs_jax.space.constraints import text_of
+from neocarbs_jax.space.feasibility import complete
 from neocarbs_jax.study import ledger
 from neocarbs_jax.study.liveness import Pulse
 from neocarbs_jax.study.results import Result, is_cost, plain
@@ -116,6 +118,9 @@ class Recorder:
     def enqueue(self, values: Mapping[str, Any], attrs: Mapping[str, Any]) -> None:
         """Put a trial into the queue."""
         self.check_values(values)
+        if self._space.constraints and complete(self._space, values, self._space.center) is None:
+            texts = " and ".join(map(text_of, self._space.constraints))
+            raise ValueError(f"`values` must satisfy the constraints ({texts}); got {dict(values)}.")
         kept, complaints = plain(attrs)
         patiently(self._study.enqueue_trial, self._parameters(values), user_attrs=their_attrs(kept))
         _complain(complaints)
@@ -131,6 +136,7 @@ class Recorder:
     def _add(self, values: Mapping[str, Any], result: Result, attrs: Mapping[str, Any]) -> Trial:
         row = Result(result.score, result.cost, attrs)
         numbers = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+        numbers = self._space.active(numbers)
         return self.read(ledger.add_row(self._study, self._space, numbers, row))
 
     def check_values(self, values: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 from neocarbs_jax import sweep
 from neocarbs_jax.report import plots
 from neocarbs_jax.space import SearchSpace
+from neocarbs_jax.space.feasibility import complete
 from neocarbs_jax.study import curves, header, ledger, programs
 from neocarbs_jax.study.display import study_html
 from neocarbs_jax.study.effects import Importance, importances
@@ -262,7 +263,9 @@ class Study:
                 suggestion = propose(self._config, earlier, self._seed, self._memory, self._defaults, left)
                 queued = ledger.queued_values(row, self.space)
                 if queued:
-                    suggestion = Trial(row.number, {**suggestion.values, **queued}, "running", direction=self.direction)
+                    suggestion = Trial(
+                        row.number, self._completed(queued, suggestion), "running", direction=self.direction
+                    )
                 same = sum(trial.values == suggestion.values for trial in earlier)
                 suggestion = dataclasses.replace(suggestion, number=row.number, replicate=same, watcher=self._watcher)
                 ledger.enter(self._ledger, row, self.space, suggestion)
@@ -273,6 +276,14 @@ class Study:
             except BaseException:  # Ctrl-C too: the row must not stay running
                 self._recorder.end(row.number, row.trial_id)
                 raise
+
+    def _completed(self, queued: Mapping[str, Any], suggestion: Trial) -> dict[str, Any]:
+        """Return the values of a queued trial, those that it leaves open as suggested or near that."""
+        space = self.space
+        if not (space.conditions or space.constraints):
+            return {**suggestion.values, **queued}
+        whole = complete(space, queued, space.to_unit(suggestion.values))
+        return {**suggestion.values, **queued} if whole is None else whole
 
     def tell(
         self,
@@ -350,11 +361,13 @@ class Study:
         """Put a trial into the queue that `ask` and `run` take from before they suggest.
 
         Args:
-            values: of some axes or all; the others are suggested when its turn comes. They may lie beyond the bounds.
+            values: of some axes or all; the others are suggested when its turn comes. They may lie beyond the bounds. A
+                value of an axis with conditions activates it, where the values that it depends on are left open.
             **attrs: recorded with the trial.
 
         Raises:
-            ValueError: if a name is not an axis of the space, or a value cannot be one of its axis.
+            ValueError: if a name is not an axis of the space, a value cannot be one of its axis, or constraints forbid
+                them.
         """
         self._recorder.enqueue(values, attrs)
 
@@ -370,7 +383,8 @@ class Study:
         """Record a trial that was run elsewhere, such as before the sweep.
 
         Args:
-            values: of all axes; they may lie beyond the bounds.
+            values: of all axes that are active; they may lie beyond the bounds, and break constraints: what was
+                measured is data.
             score: in its own sign; NaN for a configuration that does not work.
             cost: > 0, in the unit of all costs of the study; NaN if unknown, of a failure.
             attrs: recorded with the trial, as far as they have a JSON form; `reason` says why it failed.
@@ -381,7 +395,7 @@ class Study:
             TypeError: if score or cost is no number.
         """
         self._recorder.check_values(values)
-        missing = [name for name in self.space.names if name not in {**self._defaults, **values}]
+        missing = self.space.missing({**self._defaults, **values})
         if missing:
             raise ValueError(f"`values` must hold all axes; {', '.join(missing)} is missing.")
         result = Result(to_float("score", score), to_float("cost", cost), {})
