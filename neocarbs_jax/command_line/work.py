@@ -1,4 +1,4 @@
-"""Commands that run trials: `new` begins a space, `run` a study, `worker` joins one, `confirm` checks its front."""
+"""Commands that run trials: `run` begins a study, `worker` joins one, `confirm` checks its front."""
 
 import dataclasses
 import os
@@ -24,44 +24,6 @@ from neocarbs_jax.study.results import plain
 
 ENDS = "ends"
 """Attribute of a study: when its trials end, so that a worker need not be told."""
-
-TEMPLATE = """\
-# What is searched. A table with `type` is an axis; anything else is a value that every trial gets.
-# Types: log (positive numbers), linear, logit (between 0 and 1), integer, pow2 (powers of two), choice, ordinal (a
-# choice whose options have an order).
-# Then: neocarbs run --space {file} --command "python train.py --lr {{lr}} --steps {{steps}}" --trials 50
-
-[lr]
-type = "log"
-low = 1e-5
-high = 1e-1
-center = 1e-3     # optional: where the search starts
-
-[steps]           # one axis should decide what a trial costs
-type = "log"
-low = 1e3
-high = 1e6
-center = 1e4
-
-# [optimizer]
-# type = "choice"
-# options = ["adam", "sgd"]
-"""
-
-
-@dataclasses.dataclass
-class New:
-    """Write a file that describes a search space, to be edited."""
-
-    file: Annotated[Path, tyro.conf.Positional] = Path("space.toml")
-    """Where to write it; nothing is overwritten."""
-
-    def run(self, console: Console) -> None:
-        if self.file.exists():
-            raise ValueError(f"`file` must not exist yet; got {str(self.file)!r}.")
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(TEMPLATE.format(file=self.file), encoding="utf-8")
-        say(console)(f"Wrote {self.file}. Edit it; its first lines say how to go on.")
 
 
 @dataclasses.dataclass(kw_only=True)

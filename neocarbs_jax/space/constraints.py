@@ -93,8 +93,8 @@ class Settings(Mapping[str, Any]):
 class Expression:
     """A constraint as text: comparisons of names and numbers, joined by and, or, not.
 
-    It may calculate by + - * / // % **, abs, log, sqrt, min and max; a name with slashes is written with dots, as in
-    train.batch. Nothing else is evaluated.
+    It may calculate by + - * / // % **, abs, log, sqrt, min and max. A name with slashes is written with dots, as in
+    train.batch; any other that Python has no word for as in values["svm:C"]. Nothing else is evaluated.
 
     Attributes:
         text: the expression.
@@ -172,7 +172,7 @@ def _check(node: ast.expr) -> None:
             children: list[ast.expr] = []
         case ast.Name():
             children = []
-        case ast.Attribute():
+        case ast.Attribute() | ast.Subscript():
             _name_of(node)
             children = []
         case ast.BoolOp(values=values):
@@ -199,6 +199,8 @@ def _name_of(node: ast.expr) -> str:
             return name
         case ast.Attribute(value=value, attr=name):
             return f"{_name_of(value)}/{name}"
+        case ast.Subscript(value=ast.Name(id="values"), slice=ast.Constant(value=str() as name)):
+            return name
     raise ValueError(f"{ast.unparse(node)} is no name")
 
 
@@ -207,7 +209,7 @@ def _evaluate(node: ast.expr, values: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=value):
             return value
-        case ast.Name() | ast.Attribute():
+        case ast.Name() | ast.Attribute() | ast.Subscript():
             return values[_name_of(node)]
         case ast.BoolOp(op=op, values=parts):
             join = operator.and_ if isinstance(op, ast.And) else operator.or_

@@ -26,6 +26,7 @@ Above all tables may stand constraints = ["train.epochs * 2 <= patience"]: see `
 import dataclasses
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any
@@ -42,6 +43,8 @@ _TYPES: dict[str, type] = {
     "linear": Linear, "log": Log, "logit": Logit, "integer": Integer, "pow2": Pow2, "choice": Choice,
     "ordinal": Ordinal,
 }  # fmt: skip
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # of TOML; a dot would make a table
 
 
 def from_dict(tree: Mapping[str, Any]) -> SearchSpace:
@@ -82,6 +85,38 @@ def to_dict(space: SearchSpace) -> dict[str, Any]:
         tree[name] = {"type": names[type(axis)], **fields, **when}
     texts = [text_of(one) for one in space.constraints if isinstance(one, Expression)]
     return tree | dict(space.fixed) | ({"constraints": texts} if texts else {})
+
+
+def to_toml(space: SearchSpace) -> str:
+    """The text of a TOML file from which `from_toml` makes the same space; see `to_dict`.
+
+    Raises:
+        ValueError: when an option is None, which TOML has no word for.
+    """
+    tree = to_dict(space)
+    lines = [f"{_key(name)} = {_toml(name, value)}" for name, value in tree.items() if not isinstance(value, dict)]
+    for name, fields in tree.items():
+        if isinstance(fields, dict):
+            lines += ["", f"[{_key(name)}]"]
+            lines += [f"{key} = {_toml(name, value)}" for key, value in fields.items()]
+    return "\n".join(lines).lstrip() + "\n"
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name)
+
+
+def _toml(name: str, value: Any) -> str:
+    match value:
+        case bool() | str():
+            return json.dumps(value)
+        case int() | float():
+            return repr(value)
+        case list() | tuple():
+            return f"[{', '.join(_toml(name, entry) for entry in value)}]"
+        case dict():
+            return "{ " + ", ".join(f"{_key(key)} = {_toml(name, entry)}" for key, entry in value.items()) + " }"
+    raise ValueError(f"Options of `{name}` must be numbers, texts, booleans or lists, for TOML; got {value!r}.")
 
 
 def from_optuna(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
