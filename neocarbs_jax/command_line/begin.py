@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 
 from neocarbs_jax.adapters.spaces import ImportedSpace, from_configspace, from_optuna, from_wandb
+from neocarbs_jax.adapters.spaces.wandb_sweep import load_yaml
 from neocarbs_jax.command_line.common import say
 from neocarbs_jax.report.lookup import storage_url, study_names
 from neocarbs_jax.space import to_toml
@@ -85,8 +86,9 @@ def read(source: str) -> ImportedSpace:
     if Path(source).suffix.lower() not in (".yaml", ".yml", ".json"):
         return _of_study(source)
     try:
-        content = yaml.safe_load(Path(source).read_text(encoding="utf-8"))  # JSON is YAML
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        text = Path(source).read_text(encoding="utf-8")
+        content = json.loads(text) if source.lower().endswith(".json") else load_yaml(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         cause = str(error).splitlines()[0]
         raise ValueError(f"`from` must be a YAML or JSON file that can be read; got {source!r} ({cause}).") from error
     if isinstance(content, Mapping) and "parameters" in content:
@@ -102,7 +104,7 @@ def _of_configspace(content: Mapping[str, Any]) -> ImportedSpace:
         from ConfigSpace import ConfigurationSpace
     except ImportError as error:
         raise ValueError("`from` may be a ConfigSpace where that is installed: pip install ConfigSpace.") from error
-    return from_configspace(ConfigurationSpace.from_serialized_dict(json.loads(json.dumps(content))))
+    return from_configspace(ConfigurationSpace.from_serialized_dict(dict(content)))
 
 
 def _of_study(source: str) -> ImportedSpace:

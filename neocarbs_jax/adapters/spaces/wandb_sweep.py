@@ -6,6 +6,7 @@ distribution becomes a bounded axis of six standard deviations with that centre 
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ def from_wandb(sweep: str | os.PathLike[str] | Mapping[str, Any]) -> ImportedSpa
     """
     if not isinstance(sweep, Mapping):
         with open(sweep, encoding="utf-8") as file:
-            sweep = yaml.safe_load(file)
+            sweep = load_yaml(file.read())
     if not isinstance(sweep, Mapping) or not isinstance(sweep.get("parameters"), Mapping):
         raise ValueError(f"`sweep` must be a W&B sweep with parameters; got {str(sweep)[:80]!r}.")
     notes: list[str] = []
@@ -40,6 +41,27 @@ def from_wandb(sweep: str | os.PathLike[str] | Mapping[str, Any]) -> ImportedSpa
     if not metric:
         notes.append("The sweep names no metric: its score is maximised here.")
     return ImportedSpace(space, tuple(notes), metric.get("name"), direction if metric else "maximize")
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-5 as a number, as YAML 1.2 does and 1.1 does not; and the tuples that ConfigSpace writes, as lists."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node))
+
+
+def load_yaml(text: str) -> Any:
+    """Return the content of a YAML file.
+
+    Raises:
+        yaml.YAMLError: if it is none.
+    """
+    return yaml.load(text, _Loader)
 
 
 def _tree(parameters: Mapping[str, Any], prefix: str, notes: list[str]) -> dict[str, Any]:
