@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from envs import agar, boids, breakout, connect4, drive, drive_motion, foraging, maze, pong, snake
+from envs import agar, boids, boids_rules, breakout, connect4, drive, drive_motion, foraging, maze, pong, snake
 from envs import breakout_contacts as field
 
 Policy = Callable[[PRNGKeyArray, Any, Any], Shaped[Array, "..."]]
@@ -116,14 +116,9 @@ def play_maze(env: maze.Maze, key: PRNGKeyArray, state: maze.EnvState, params: A
 
 
 def play_boids(env: boids.Boids, key: PRNGKeyArray, state: boids.EnvState, params: Any) -> Shaped[Array, "..."]:
-    """Send every boid to its place in a square formation at the centre."""
-    del key
-    side = int(np.ceil(np.sqrt(env.num_boids)))
-    places = np.stack(np.divmod(np.arange(env.num_boids), side), axis=1) - (side - 1) / 2
-    centre = jnp.array([boids.WIDTH / 2, boids.HEIGHT / 2])[None]
-    goal = centre + 1.2 * params.protected_range * jnp.asarray(places, jnp.float32)
-    wanted = jnp.clip((goal - state.position) / 4, -boids.MAX_SPEED, boids.MAX_SPEED)
-    return jnp.clip((wanted - state.velocity) / boids.ACCELERATION, -1.0, 1.0)
+    """Flock by Reynolds's rules."""
+    del env
+    return boids_rules.flock(key, state.position, state.velocity, params)
 
 
 def play_agar(env: agar.Agar, key: PRNGKeyArray, state: agar.EnvState, params: Any) -> Shaped[Array, "..."]:
@@ -139,8 +134,10 @@ def play_agar(env: agar.Agar, key: PRNGKeyArray, state: agar.EnvState, params: A
     goal = jnp.where(jnp.any(danger, axis=1)[:, None], flight, goal)
     angle = jnp.arctan2(goal[:, 1], goal[:, 0])
     if env.continuous:
-        return jnp.stack([angle / jnp.pi, jnp.ones_like(angle)], axis=1)
-    return 1 + jnp.round(angle / (jnp.pi / 4)).astype(jnp.int32) % 8
+        action = jnp.stack([angle / jnp.pi, jnp.ones_like(angle)], axis=1)
+    else:
+        action = 1 + jnp.round(angle / (jnp.pi / 4)).astype(jnp.int32) % 8
+    return action if env.num_players > 1 else action[0]
 
 
 def play_drive(env: drive.Drive, key: PRNGKeyArray, state: drive.EnvState, params: Any) -> Shaped[Array, "..."]:
