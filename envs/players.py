@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from envs import agar, boids, boids_rules, breakout, connect4, drive, drive_motion, foraging, maze, pong, snake
+from envs import agar, boids, boids_rules, breakout, chambers, connect4, drive, drive_motion, foraging, maze, pong, snake
 from envs import breakout_contacts as field
 
 Policy = Callable[[PRNGKeyArray, Any, Any], Shaped[Array, "..."]]
@@ -140,6 +140,19 @@ def play_agar(env: agar.Agar, key: PRNGKeyArray, state: agar.EnvState, params: A
     return action if env.num_players > 1 else action[0]
 
 
+def play_chambers(
+    env: chambers.Chambers, key: PRNGKeyArray, state: chambers.EnvState, params: Any
+) -> Shaped[Array, "..."]:
+    """Go to the height of the next door, then through it; in the last chamber go to the goal."""
+    del key
+    offset = env.target(state) - state.position
+    is_last = env.chamber(state) == env.num_chambers - 1
+    aligned = is_last | (jnp.abs(offset[1]) < params.door / 4)
+    along = jnp.where(is_last, offset[0], jnp.where(aligned, 0.5, offset[0] - 0.1))
+    wanted = 0.15 * jnp.stack([along, offset[1]])
+    return jnp.clip((wanted - params.damping * state.velocity) / params.push, -1.0, 1.0)
+
+
 def play_drive(env: drive.Drive, key: PRNGKeyArray, state: drive.EnvState, params: Any) -> Shaped[Array, "..."]:
     """Follow the route by rules, which see everybody and the whole way."""
     del key
@@ -188,6 +201,7 @@ _PLAYERS: dict[type, Callable[..., Shaped[Array, "..."]]] = {
     maze.Maze: play_maze,
     boids.Boids: play_boids,
     agar.Agar: play_agar,
+    chambers.Chambers: play_chambers,
     drive.Drive: play_drive,
     foraging.Foraging: play_foraging,
 }

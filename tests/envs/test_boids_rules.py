@@ -58,6 +58,7 @@ def test_the_flock_moves_at_its_speed_and_stays_inside_the_field(flocks):
     assert (position[:, SETTLED:] < np.array([WIDTH, HEIGHT]) - BOID).all()
 
 
+@pytest.mark.slow  # compiles two more rollouts
 def test_flocking_pays_more_than_standing_still_and_than_random_actions(flocks):
     still = played(lambda key, state, params: jnp.zeros((64, 2)))[0]
     random = played(lambda key, state, params: jax.random.uniform(key, (64, 2), minval=-1.0))[0]
