@@ -118,9 +118,7 @@ class Agar(Environment):
 
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Shaped[Array, "..."], params: EnvParams
-    ) -> tuple[
-        Float[Array, "*players k"], EnvState, Float[Array, "*players"], Bool[Array, "*players"], dict[str, Any]
-    ]:
+    ) -> tuple[Float[Array, "*players k"], EnvState, Float[Array, "*players"], Bool[Array, "*players"], dict[str, Any]]:
         action = self.as_action(action, params)
         action = action if self.num_players > 1 else action[None]
         after, reward, eaten = self.transition(state, action, self.draw(key), params)

@@ -10,7 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from envs import agar, boids, boids_rules, breakout, chambers, connect4, drive, drive_motion, foraging, maze, pong, snake
+from envs import (
+    agar,
+    boids,
+    boids_rules,
+    breakout,
+    chambers,
+    connect4,
+    drive,
+    drive_motion,
+    foraging,
+    maze,
+    pong,
+    snake,
+)
 from envs import breakout_contacts as field
 
 Policy = Callable[[PRNGKeyArray, Any, Any], Shaped[Array, "..."]]

@@ -227,7 +227,7 @@ def _drive(env: drive.Drive, state: drive.EnvState, params: Any) -> tuple[Frame,
     numbers = np.arange(env.num_vehicles)
     palette = np.array([BLUE, YELLOW, PURPLE, ORANGE, GREEN], np.uint8)[numbers % 5]
     colours = np.where((numbers < env.num_controlled)[:, None], palette, np.array([INK], np.uint8))
-    goals = np.asarray(params.scenes.route)[state.scene][:, -1]
+    goals = np.asarray(params.scenes.route)[state.scene, state.trip, -1]
     for (gx, gy), colour, there in zip(goals, colours, state.there, strict=True):
         if there:
             _disc(picture, scale * gx, size - scale * gy, 2.2, colour)

@@ -112,7 +112,15 @@ def measure(num_boids: int, where: str, arguments: Any, ranges: str, settings: S
     timings = harness.time_in_turns(calls, settings.rounds)
     error = np.abs(np.asarray(timings["pairs"].results[0]) - np.asarray(timings["grid"].results[0])).max()
     micro = [1e6 * timings[name].wall.min() / 5 / settings.copies for name in calls]
-    return num_boids, ranges, where, capacity, *(f"{x:.0f}" for x in micro), f"{micro[1] / micro[0]:.1f}", f"{error:.0e}"
+    return (
+        num_boids,
+        ranges,
+        where,
+        capacity,
+        *(f"{x:.0f}" for x in micro),
+        f"{micro[1] / micro[0]:.1f}",
+        f"{error:.0e}",
+    )
 
 
 def main() -> None:
@@ -125,7 +133,9 @@ def main() -> None:
         for where, arguments in states(num_boids, settings.copies).items()
         for ranges in RANGES
     ]
-    columns = "boids, ranges, state, fullest cell, all pairs us, grid us, observation us, grid / pairs, largest difference"
+    columns = (
+        "boids, ranges, state, fullest cell, all pairs us, grid us, observation us, grid / pairs, largest difference"
+    )
     about = (
         "Time of the reward of one flock, by all pairs and by a grid, and of the observation, which is of all pairs in "
         f"either case. {settings.copies} flocks at once, fastest of {settings.rounds} rounds."
