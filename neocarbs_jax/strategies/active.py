@@ -101,15 +101,15 @@ def _steps(
 ) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
     """Return where the staircase rises within a range, by ascending log cost, and to which scores.
 
-    The costs are those of the points themselves. On a fixed grid of costs, whatever lies a little to the left of a front
-    point would seem to gain the rest of a cell. Where there are fewer steps than rows, the others are at the end of the
-    range, without width.
-    """  # fmt: skip
+    The costs are those of the points themselves. On a fixed grid of costs, whatever lies a little to the left of a
+    front point would seem to gain the rest of a cell. Where there are fewer steps than rows, the others are at the end
+    of the range, without width.
+    """
     inside = on_front & (believed.log_cost < last)
     order = jnp.argsort(jnp.where(inside, believed.log_cost, jnp.inf))
     inside = inside[order]
     costs = jnp.where(inside, jnp.clip(believed.log_cost[order], start, last), last)
-    scores = jnp.where(inside, believed.score[order], begins)
+    scores = jax.lax.cummax(jnp.where(inside, believed.score[order], begins))  # padding continues the last step
     if costs.shape[0] > _MOST_STEPS:
         rise = scores - jnp.concatenate([begins, scores[:-1]])
         area = jnp.where(inside, rise * (jnp.concatenate([costs[1:], last[None]]) - costs), -1)
