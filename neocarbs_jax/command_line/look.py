@@ -24,6 +24,7 @@ from neocarbs_jax.report.outputs import check_folder
 from neocarbs_jax.report.progress import front_details
 from neocarbs_jax.study import Study, ledger
 from neocarbs_jax.study.expectation import ExpectedPoint
+from neocarbs_jax.study.trials import merit
 
 LARGEST_PORT = 65535
 NUM_COSTS = 7
@@ -66,8 +67,9 @@ def _summary(study: optuna.Study) -> dict[str, Any]:
         return {"study": study.study_name}
     trials = ledger.read(study)
     counts = {status: sum(t.status == status for t in trials) for status in ("completed", "failed", "running")}
-    best = max((t.score for t in trials if t.score is not None), default=None)
-    return {"study": study.study_name, **counts, "best_score": best, "cost": sum(t.cost or 0.0 for t in trials)}
+    best = max((t for t in trials if t.score is not None), key=merit, default=None)
+    spent = sum(t.cost or 0.0 for t in trials)
+    return {"study": study.study_name, **counts, "best_score": best.score if best else None, "cost": spent}
 
 
 @dataclasses.dataclass
@@ -193,6 +195,10 @@ class Compare:
 
     def run(self, console: Console) -> None:
         studies = [_named(text) for text in (self.first, self.second)]
+        if len({study.direction for study in studies}) > 1:
+            ways = " and ".join(f"{study.name!r} to {study.direction}" for study in studies)
+            raise ValueError(f"`first` and `second` must have scores of the same direction; got {ways}.")
+        minimize = studies[0].direction == "minimize"
         fronts = [study.expected_front for study in studies]
         for study, front in zip(studies, fronts, strict=True):
             if not front:
@@ -206,11 +212,12 @@ class Compare:
         for column in ("up to cost", *(escape(study.name) for study in studies)):
             table.add_column(column, justify="right")
         for cost, *scores in zip(costs, *reached, strict=True):
-            best = max((s for s in scores if s is not None), default=None)
+            known = [s for s in scores if s is not None]
+            best = (min if minimize else max)(known, default=None)
             cells = ["" if s is None else f"[bold]{s:.4g}[/bold]" if s == best else f"{s:.4g}" for s in scores]
             table.add_row(f"{cost:.4g}", *cells)
         console.print(table)
-        wins = [sum(_beats(a, b) for a, b in zip(*order, strict=True)) for order in (reached, reached[::-1])]
+        wins = [sum(_beats(a, b, minimize) for a, b in zip(*order, strict=True)) for order in (reached, reached[::-1])]
         (first, second), (ahead, behind) = (study.name for study in studies), wins
         say(console)(f"Of {NUM_COSTS} costs, {first!r} is ahead at {ahead}, {second!r} at {behind}.")
 
@@ -221,11 +228,12 @@ def _named(text: str) -> Study:
 
 
 def _reached(front: list[ExpectedPoint], cost: float) -> float | None:
-    return max((point.score for point in front if point.cost <= cost * (1 + 1e-9)), default=None)
+    """Return the score of the dearest point of a front that a cost pays for: its best one."""
+    return next((point.score for point in reversed(front) if point.cost <= cost * (1 + 1e-9)), None)
 
 
-def _beats(score: float | None, other: float | None) -> bool:
-    return score is not None and (other is None or score > other)
+def _beats(score: float | None, other: float | None, minimize: bool) -> bool:
+    return score is not None and (other is None or (score < other if minimize else score > other))
 
 
 @dataclasses.dataclass

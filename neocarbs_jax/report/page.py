@@ -110,7 +110,7 @@ def page(
         "<h2>Progress</h2><p>The rating falls as the front fills; the hypervolume levels off.</p>",
         _grid(progress_panels(study, **names)),
         "<h2>Score against each hyperparameter</h2><p>Colour: cost, light is expensive. Ringed: on the measured front."
-        " Crosses below: failed.</p>",
+        " Crosses: failed.</p>",
         _grid(hyperparameter_panels(study, **names), three=True),
         "<h2>Values over time</h2><p>Colour: score, light is high. A cloud that narrows says that the sweep has "
         "found its values.</p>",

@@ -16,7 +16,7 @@ from neocarbs_jax.study.trials import Trial, completed, pareto_front
 def front(study: Pictured, *, score_name: str = "score", cost_name: str = "cost") -> go.Figure:
     """Score against cost of every trial, coloured by age, with the measured and the expected front.
 
-    A setting that was run several times has larger dots. Failed trials are crosses below the lowest score, at what
+    A setting that was run several times has larger dots. Failed trials are crosses beyond the worst score, at what
     they cost, or at what they were expected to cost where that is not known.
     """
     trials = study.trials
@@ -28,7 +28,7 @@ def front(study: Pictured, *, score_name: str = "score", cost_name: str = "cost"
         x=[t.cost for t in best], y=[t.score for t in best], mode="lines", name="measured front", hoverinfo="skip",
         line={"shape": "hv", "color": style.MUTED, "width": 1.5, "dash": "dot"},
     )  # fmt: skip
-    _add_failures(figure, trials, [t.score or 0.0 for t in done])
+    _add_failures(figure, trials)
     if not done:
         style.empty(figure, "No trial has completed yet.")
     return style.styled(figure, "Front: score against cost", cost_name, score_name, log_x=True)
@@ -65,17 +65,15 @@ def _add_trials(figure: go.Figure, done: Sequence[Trial]) -> None:
     )  # fmt: skip
 
 
-def _add_failures(figure: go.Figure, trials: Sequence[Trial], scores: Sequence[float]) -> None:
+def _add_failures(figure: go.Figure, trials: Sequence[Trial]) -> None:
     failed = [t for t in trials if t.status == "failed"]
     known = [(t, cost) for t in failed if (cost := t.cost or t.predicted_cost)]
     if not failed:
         return
-    low, high = min(scores, default=0.0), max(scores, default=1.0)
     unknown = len(failed) - len(known)
     name = f"failed ({len(failed)}" + (f", {unknown} of unknown cost not drawn)" if unknown else ")")
-    bottom = low - 0.08 * ((high - low) or 1.0)
     figure.add_scatter(
-        y=[bottom] * max(len(known), 1),
+        y=[style.beyond_worst(trials)] * max(len(known), 1),
         x=[cost for _, cost in known] or [None], mode="markers", name=name,
         marker=style.crosses(len(failed)),
         hovertext=[style.described(t) for t, _ in known], hoverinfo="text",

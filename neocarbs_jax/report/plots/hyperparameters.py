@@ -50,11 +50,9 @@ def _panel(trials: Sequence[Trial], best: Set[int], name: str, scale: Scale) -> 
         "<extra></extra>",
     )  # fmt: skip
     failed = [t for t in trials if t.status == "failed" and name in t.values]
-    scores = [t.score or 0.0 for t in done] or [0.0, 1.0]
-    bottom = min(scores) - 0.08 * ((max(scores) - min(scores)) or 1.0)
     figure.add_scatter(
-        x=[scale.place(t.values[name]) for t in failed], y=[bottom] * len(failed), mode="markers", name="failed",
-        showlegend=False, marker=style.crosses(len(failed)),
+        x=[scale.place(t.values[name]) for t in failed], y=[style.beyond_worst(done)] * len(failed), mode="markers",
+        name="failed", showlegend=False, marker=style.crosses(len(failed)),
         customdata=[[t.number, style.number(t.values[name])] for t in failed],
         hovertemplate="trial %{customdata[0]} failed: %{customdata[1]}<extra></extra>",
     )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from neocarbs_jax.study.trials import Trial
+from neocarbs_jax.study.trials import Trial, completed
 
 INK, MUTED = "#1f2937", "#7b8494"
 BLUE, BAND, RED, GREEN, ORANGE = "#0072b2", "rgba(0, 114, 178, 0.18)", "#d55e00", "#009e73", "#e69f00"
@@ -112,6 +112,14 @@ def dots(color: Sequence[Any], count: int, **more: Any) -> dict[str, Any]:
     """Return the marker of dots that are coloured by a number each."""
     opacity = 0.9 if count <= _MANY else 0.6
     return {"size": dot_size(count), "color": list(color), "colorscale": SCALE, "opacity": opacity, **more}
+
+
+def beyond_worst(trials: Sequence[Trial]) -> float:
+    """Return the score at which failed trials are drawn: a little worse than the worst of the completed ones."""
+    done = completed(trials)
+    scores = [t.score or 0.0 for t in done] or [0.0, 1.0]
+    margin = 0.08 * ((max(scores) - min(scores)) or 1.0)
+    return max(scores) + margin if done and done[0].direction == "minimize" else min(scores) - margin
 
 
 def crosses(count: int) -> dict[str, Any]:
