@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
-import plotly.io
 from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
 
 from neocarbs_jax.report import tables
 from neocarbs_jax.report.plots import front, importances, parallel, spend
@@ -136,7 +136,7 @@ def _grid(figures: Sequence[go.Figure], three: bool = False) -> str:
 def _plot(figure: go.Figure, least: int = 0, small: bool = False) -> str:
     if small:
         figure.update_layout(height=330, title_font_size=13)
-    rounded = _rounded(json.loads(plotly.io.to_json(figure, validate=False) or "{}"))
+    rounded = _rounded(json.loads(json.dumps(figure.to_plotly_json(), cls=PlotlyJSONEncoder)))
     content = json.dumps(rounded, separators=(",", ":")).replace("<", "\\u003c")
     style = f"height:{figure.layout.height}px" + (f";min-width:{least}px" if least else "")
     return f"<div class='plot' style='{style}'><script type='application/json'>{content}</script></div>"
