@@ -14,6 +14,7 @@ from neocarbs_jax.dashboard.views import VIEWS, Figures, rings
 from neocarbs_jax.report.summary import account
 from neocarbs_jax.study.trials import Trial
 
+
 def connect(app: Dash, source: Source, agents: Path | None) -> None:
     """Register all callbacks.
 
@@ -54,6 +55,13 @@ def _in_the_browser(app: Dash) -> None:
     app.clientside_callback(
         ClientsideFunction("dashboard", "copy"), Output("copied", "children"), Input("copy", "n_clicks"),
         Input("text", "children"),
+    )  # fmt: skip
+    app.clientside_callback(
+        ClientsideFunction("dashboard", "table"), Output("table", "data-drawn"), Input("rows", "data")
+    )
+    app.clientside_callback(
+        ClientsideFunction("dashboard", "first_page"), Output("table-state", "data"), Input("filter", "data"),
+        State("table-state", "data"), prevent_initial_call=True,
     )  # fmt: skip
     app.clientside_callback(
         ClientsideFunction("dashboard", "fold"), Output("filter-box", "open"), Input("url", "pathname")
@@ -137,7 +145,7 @@ def _connect_figures(app: Dash, source: Source, figures: Figures) -> None:
         return patches + [no_update] * (count - len(patches))
 
     @app.callback(
-        Output("table", "children"), Input("moment", "data"), Input("filter", "data"), Input("table-state", "data")
+        Output("rows", "data"), Input("moment", "data"), Input("filter", "data"), Input("table-state", "data")
     )
     def list_trials(now: Any, given: Any, state: dict[str, Any]) -> Any:
         if not now:
@@ -150,7 +158,8 @@ def _connect_figures(app: Dash, source: Source, figures: Figures) -> None:
 def _connect_choices(app: Dash) -> None:
     @app.callback(
         Output("chosen", "data", allow_duplicate=True),
-        Input({"type": "graph", "view": ALL, "index": ALL}, "clickData"), Input({"type": "pick", "trial": ALL, "at": ALL}, "n_clicks"),
+        Input({"type": "graph", "view": ALL, "index": ALL}, "clickData"),
+        Input({"type": "pick", "trial": ALL, "at": ALL}, "n_clicks"),
         Input({"type": "close", "trial": ALL}, "n_clicks"), prevent_initial_call=True,
     )  # fmt: skip
     def choose(*_: Any) -> Any:
@@ -172,21 +181,6 @@ def _connect_choices(app: Dash) -> None:
             return no_update
         number = ctx.triggered_id["trial"]
         return [p for p in pins if p != number] if number in pins else [*pins, number][-MOST_PINS:]
-
-    @app.callback(
-        Output("table-state", "data"), Input({"type": "sort", "of": ALL}, "n_clicks"),
-        Input({"type": "turn", "by": ALL}, "n_clicks"), Input("filter", "data"), State("table-state", "data"),
-        prevent_initial_call=True,
-    )  # fmt: skip
-    def turn(_: Any, __: Any, ___: Any, state: dict[str, Any]) -> Any:
-        if ctx.triggered_id == "filter":
-            return {**state, "page": 0}
-        if not ctx.triggered[0]["value"]:
-            return no_update
-        if ctx.triggered_id["type"] == "turn":
-            return {**state, "page": max(state["page"] + ctx.triggered_id["by"], 0)}
-        of = ctx.triggered_id["of"]
-        return {"sort": of, "down": not state["down"] if of == state["sort"] else True, "page": 0}
 
 
 def _connect_trials(app: Dash, source: Source, agents: Path | None) -> None:
@@ -213,9 +207,7 @@ def _connect_trials(app: Dash, source: Source, agents: Path | None) -> None:
         form = form if form in forms else next(iter(forms))
         return text_of(trial, form, agent), [{"label": said, "value": name} for name, said in forms.items()], form
 
-    @app.callback(
-        Output("pinned", "children"), Input("pins", "data"), Input("moment", "data"), Input("theme", "data")
-    )
+    @app.callback(Output("pinned", "children"), Input("pins", "data"), Input("moment", "data"), Input("theme", "data"))
     def compare(pins: list[int], now: Any, theme: Any) -> list[Any]:
         found = [trial for number in pins if (trial := _trial(source, now, number)[1]) is not None]
         return comparison(found, theme)

@@ -38,8 +38,9 @@ def details(snapshot: Snapshot, trial: Trial, pinned: bool, theme: Theme) -> lis
         ("cost", shown(trial.cost), predicted(trial, "cost")),
     ]
     expected = next((p for p in snapshot.expected_front if p.trial.number == trial.number), None)
+    interval = f"{expected.score:.4g} [{expected.low:.4g}, {expected.high:.4g}]" if expected else ""
     facts = [
-        ("expected of fresh runs", f"{expected.score:.4g} [{expected.low:.4g}, {expected.high:.4g}]") if expected else (),
+        ("expected of fresh runs", interval) if expected else (),
         ("rating", shown(trial.rating)) if trial.rating is not None else (),
         ("earlier runs of these settings", trial.replicate) if trial.replicate else (),
         ("reason", trial.reason) if trial.reason else (),

@@ -30,10 +30,15 @@ class Bound:
 
     def admits(self, trial: Trial) -> bool:
         """Return whether a trial is kept; one that lacks the number is not."""
-        value = trial.values.get(self.of.removeprefix(PREFIX)) if self.of.startswith(PREFIX) else getattr(trial, self.of)
+        value = value_of(trial, self.of)
         if self.options is not None:
             return str(value) in self.options
         return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+def value_of(trial: Trial, of: str) -> Any:
+    """Return a number of a trial, or a hyperparameter whose name stands behind `PREFIX`; None where it has none."""
+    return trial.values.get(of.removeprefix(PREFIX)) if of.startswith(PREFIX) else getattr(trial, of)
 
 
 Filter = tuple[Bound, ...]

@@ -27,7 +27,7 @@ def layout(names: Sequence[str], study: str) -> html.Div:
             dcc.Interval(id="tick", interval=round(1000 * POLL_SECONDS)),
             dcc.Store(id="theme", data="light"),
             dcc.Store(id="filter", data={}),
-            *(dcc.Store(id=name) for name in ("moment", "chosen")),
+            *(dcc.Store(id=name) for name in ("moment", "chosen", "rows")),
             dcc.Store(id="pins", data=[]),
             dcc.Store(id="table-state", data={"sort": "number", "down": True, "page": 0}),
             html.A("Skip to the figures", href="#main", className="skip"),
@@ -87,7 +87,7 @@ def _header(names: Sequence[str], study: str) -> html.Header:
 
 def choices(names: Sequence[str]) -> list[Any]:
     """Return studies as options of a chooser."""
-    return [{"label": name, "value": name} for name in names]
+    return [{"label": name, "value": name} for name in sorted(names)]
 
 
 def _figures() -> html.Section:
@@ -135,7 +135,7 @@ def _range(index: int, of: str, name: str, given: Mapping[str, Any], axis: Any =
 
 def _number(end: str, index: int, value: float | None, hint: str, of: str, label: str) -> html.Label:
     field = dcc.Input(
-        id={"type": end, "index": index}, type="number", step="any", value=value, placeholder=hint, debounce=0.25,
+        id={"type": end, "index": index}, type="number", step="any", value=value, placeholder=hint, debounce=0.15,
         name=of,
     )  # fmt: skip
     return html.Label([html.Span(label, className="unseen"), field])

@@ -17,12 +17,14 @@ from neocarbs_jax.dashboard.storage import open_read_only
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def make(storage: str | BaseStorage, study: str | None = None, agents: Path | None = None, *, fits: bool = True) -> Dash:
+def make(
+    storage: str | BaseStorage, study: str | None = None, agents: Path | None = None, *, fits: bool = True
+) -> Dash:
     """Return the page.
 
     Args:
         storage: path or URL, opened such that nothing can be written; or an Optuna storage, taken as it is.
-        study: that is shown first; by default the first by name.
+        study: that is shown first; by default the newest.
         agents: folder of the sweep that kept agents of trials; by default runs/NAME.
         fits: whether surrogates are fitted, for the expected front and the importances.
 
@@ -35,7 +37,7 @@ def make(storage: str | BaseStorage, study: str | None = None, agents: Path | No
         raise ValueError(f"`storage` must hold a study; got {storage!r}, which holds none.")
     if study is not None and study not in names:
         raise ValueError(f"`study` must be a study of the storage ({', '.join(names)}); got {study!r}.")
-    first = study or names[0]
+    first = study or names[-1]
     source.moment(first)  # says now what is wrong with it
     app = Dash(
         __name__, title="NeoCARBS", update_title="", suppress_callback_exceptions=True, add_log_handler=False,

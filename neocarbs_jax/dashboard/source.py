@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import optuna
 from optuna.storages import BaseStorage
 
 from neocarbs_jax import sweep
@@ -145,8 +144,9 @@ class Source:
         self._watched: dict[str, Watched] = {}
 
     def names(self) -> list[str]:
-        """Return the names of the studies."""
-        return sorted(patiently(optuna.get_all_study_names, self._storage))
+        """Return the names of the studies that NeoCARBS made, oldest first."""
+        studies = patiently(self._storage.get_all_studies)
+        return [study.study_name for study in studies if "space" in study.user_attrs]
 
     def moment(self, name: str) -> Moment:
         """Return a study as it is now.

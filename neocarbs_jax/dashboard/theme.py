@@ -17,7 +17,8 @@ _DARK = {
     style.GREEN: "#2fc69a",
 }
 _COLORS = ("color", "fillcolor")
-_SCALE = [[i / 10, color] for i, color in enumerate(sample_colorscale("Cividis", [0.25 + 0.075 * i for i in range(11)]))]
+_PLACES = [i / 10 for i in range(11)]
+_SCALE = [*zip(_PLACES, sample_colorscale(style.SCALE, [0.25 + 0.75 * place for place in _PLACES]), strict=True)]
 """Cividis without its end that is as dark as the page."""
 
 

@@ -5,6 +5,7 @@ selected from them, by the numbers of trials that traces carry as `ids`.
 """
 
 import dataclasses
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -59,8 +60,9 @@ VIEWS: Mapping[str, View] = {
         hyperparameter_panels, dots_only=True, small=True,
     ),
     "predictions": View(
-        "Predictions", "Nine of ten bars should reach the dashed line, early and late alike.", prediction_panels,
-        small=True,
+        "Predictions",
+        "Nine of ten bars should reach the dashed line, early and late alike. The share in the title is of all trials.",
+        prediction_panels, dots_only=True, small=True,
     ),
     "order": View(
         "Over time", "Light is a high score. A cloud that narrows: the sweep has found its values.", order_panels,
@@ -169,7 +171,7 @@ def _masked(node: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
         if isinstance(value, dict):
             value = _masked(value, mask)
         elif name != "colorscale" and isinstance(value, list | tuple | np.ndarray) and len(value) == len(mask):
-            value = value[mask] if isinstance(value, np.ndarray) else [v for v, keep in zip(value, mask, strict=True) if keep]
+            value = value[mask] if isinstance(value, np.ndarray) else [*itertools.compress(value, mask)]
         found[name] = value
     return found
 

@@ -7,6 +7,42 @@ const LINK = (study, view, filter) => {
   return "?" + parts;
 };
 
+// A DOM element; texts are set as texts, whatever markup they look like.
+const element = (tag, properties, ...children) => {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    name in made ? (made[name] = value) : made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+};
+
+const set = (id, data) => window.dash_clientside.set_props(id, {data});
+
+const heading = (column, state) => {
+  const here = column.of === state.sort;
+  const text = column.name + (here ? (state.down ? " ▼" : " ▲") : "");
+  const sort = () => set("table-state", {sort: column.of, down: here ? !state.down : true, page: 0});
+  const button = element("button", {className: "plain", onclick: sort, "data-key": "sort " + column.of}, text);
+  return element("th", {scope: "col", "aria-sort": here ? (state.down ? "descending" : "ascending") : "none"}, button);
+};
+
+const line = ({number, status, cells}) => {
+  const button = element("button", {onclick: () => set("chosen", number), "aria-label": "Trial " + number,
+                                    "data-key": "trial " + number}, String(number));
+  const others = cells.slice(1).map((text, index) =>
+    element("td", {className: index === 0 || index === cells.length - 2 ? "text" : ""}, text));
+  return element("tr", {className: status}, element("td", {}, button), ...others);
+};
+
+const pager = ({said, state, pages}) => {
+  const turn = (text, by, off) => element("button", {disabled: off, "data-key": text,
+    onclick: () => set("table-state", {...state, page: state.page + by})}, text);
+  return element("div", {className: "bar"}, element("span", {id: "count", role: "status"}, said),
+    turn("Back", -1, state.page === 0), element("span", {}, `page ${state.page + 1} of ${pages}`),
+    turn("Next", 1, state.page === pages - 1));
+};
+
 const dressed = theme => {
   document.documentElement.dataset.theme = theme;
   return [theme, theme === "dark" ? "Light" : "Dark"];
@@ -41,6 +77,21 @@ window.dash_clientside = {
       localStorage.setItem("neocarbs-theme", next);
       return dressed(next);
     },
+    table: shown => {
+      const place = document.getElementById("table");
+      if (!shown) return "";
+      const held = document.activeElement?.dataset?.key;  // whoever goes by keys stays where they are
+      const scrolled = place.querySelector(".scroll")?.scrollLeft ?? 0;
+      const box = element("div", {className: "scroll", tabIndex: 0, role: "region", "aria-label": "Table of trials"},
+        element("table", {},
+          element("thead", {}, element("tr", {}, ...shown.columns.map(column => heading(column, shown.state)))),
+          element("tbody", {}, ...shown.rows.map(line))));
+      place.replaceChildren(element("h2", {}, "Trials"), pager(shown), box);
+      box.scrollLeft = scrolled;
+      if (held) [...place.querySelectorAll("button")].find(button => button.dataset.key === held)?.focus();
+      return "yes";
+    },
+    first_page: (filter, state) => ({...state, page: 0}),
     copy: async (clicks, text) => {
       if (!clicks) return "";
       try {
@@ -51,9 +102,6 @@ window.dash_clientside = {
         return "Press Ctrl-C to copy the marked text.";
       }
     },
-    fold: () => {  // in a narrow window the figures come first
-      const narrow = matchMedia("(max-width: 800px)").matches;
-      return [!narrow];
-    },
+    fold: () => !matchMedia("(max-width: 800px)").matches,  // in a narrow window the figures come first
   },
 };
