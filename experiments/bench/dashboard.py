@@ -87,8 +87,12 @@ def made_up(number: int) -> BaseStorage:
         cost = values["total_steps"] / 1e6 * rng.lognormal(0, 0.1)
         quality = math.exp(-((math.log10(values["learning_rate"]) + 3) ** 2) / 2)
         score = 400 * quality * math.log10(values["total_steps"] / 1e4) / 4 + 5 * rng.normal()
-        attrs = {"predicted_score": score + 15 * rng.normal(), "predicted_score_std": 15.0, "predicted_cost": 1.1 * cost,
-                 "predicted_cost_std": 0.1 * cost, "rating": 0.1 * rng.uniform()}  # fmt: skip
+        score_std, cost_std = 15.0, 0.1 * cost
+        attrs = {
+            "predicted_score": score + score_std * rng.normal(), "predicted_score_std": score_std,
+            "predicted_cost": cost + cost_std * rng.normal(), "predicted_cost_std": cost_std,
+            "rating": 0.1 * rng.uniform(),
+        }  # fmt: skip
         fails = rng.uniform() < 0.05
         row = create_trial(
             state=TrialState.FAIL if fails else TrialState.COMPLETE, params=values, distributions=distributions,

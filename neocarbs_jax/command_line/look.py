@@ -256,15 +256,15 @@ class Dashboard:
     def run(self, console: Console) -> None:
         check_address(self.host, self.port)
         try:
-            from neocarbs_jax import dashboard
+            from neocarbs_jax.dashboard import make, serve
         except ImportError as error:
             raise ValueError("`dashboard` needs an extra: pip install 'neocarbs-p3o[dashboard]'.") from error
-        page = dashboard.make(self.storage, self.study, self.agents)
+        page = make(self.storage, self.study, self.agents)
 
         def ready(port: int) -> None:
             console.print(f"http://{self.host}:{port} (Ctrl-C ends it)", soft_wrap=True, highlight=False)
 
-        dashboard.serve(page, self.host, self.port, ready)
+        serve(page, self.host, self.port, ready)
 
 
 def check_address(host: str, port: int) -> None:

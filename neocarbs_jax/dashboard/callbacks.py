@@ -43,9 +43,7 @@ def _in_the_browser(app: Dash) -> None:
     )  # fmt: skip
     app.clientside_callback(
         ClientsideFunction("dashboard", "clear"),
-        Output(lows, "value"), Output(highs, "value"), Output(options, "value"),
-        Input("clear", "n_clicks"), State(lows, "value"), State(highs, "value"), State(options, "options"),
-        prevent_initial_call=True,
+        Output(options, "value"), Input("clear", "n_clicks"), State(options, "options"), prevent_initial_call=True,
     )  # fmt: skip
     app.clientside_callback(
         ClientsideFunction("dashboard", "theme"),
@@ -121,12 +119,14 @@ def _connect_figures(app: Dash, source: Source, figures: Figures) -> None:
         if not now:
             return no_update, no_update, no_update, no_update
         about, graphs = VIEWS[view], []
+        axes = _moment(source, now["study"]).snapshot.log_axes
         for index, figure in enumerate(made(now["study"], given, view, theme, other)):
             figure["layout"]["uirevision"] = f"{now['study']} {view} {given}"  # a zoom stays while the study grows
             if any("ids" in trace for trace in figure["data"]):
                 figure["data"] = [*figure["data"][:-1], rings(figure, _marked(chosen, pins), theme)]
             graph = dcc.Graph(id={"type": "graph", "view": view, "index": index}, figure=figure, config=GRAPH)
-            style = {"minWidth": about.least, "height": figure["layout"].get("height", 420)}
+            least = about.least + about.least_per_axis * len(axes)
+            style = {"minWidth": least, "height": figure["layout"].get("height", 420)}
             graphs.append(html.Div(html.Div(graph, style=style), className="figure scroll"))
         return graphs, "grid three" if about.small else "grid", about.said, view != "compare"
 

@@ -17,8 +17,13 @@ from neocarbs_jax.report.plots.curves import of_trials
 from neocarbs_jax.report.plots.snapshot import Snapshot
 from neocarbs_jax.study.trials import Trial
 
-GRAPH = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
-"""Options of every figure."""
+GRAPH = {
+    "displaylogo": False,
+    "responsive": True,
+    "plotlyServerURL": "",
+    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+}
+"""Options of every figure; none has a button that would upload it."""
 
 MOST_PINS = 6
 _AGENT = "settings.json"  # the file of an agent's folder that `p3o train` and `p3o sweep` write last

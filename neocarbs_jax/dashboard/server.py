@@ -58,14 +58,14 @@ def serve(app: Dash, host: str, port: int, ready: Callable[[int], None] = lambda
         port: to listen on; 0 takes a free one.
         ready: called with the port once it listens.
     """
-    _guard(app, host)
+    guard(app, host)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server(host, port, app.server, threaded=True)
     ready(server.server_port)
     server.serve_forever()
 
 
-def _guard(app: Dash, host: str) -> None:
+def guard(app: Dash, host: str) -> None:
     """Answer only those who ask for this machine by its own name, so that no other site's page can read this one."""
     server: Flask = app.server
     policy = (

@@ -5,6 +5,7 @@ which take seconds to fit; the page shows those of a moment ago until the next o
 """
 
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from neocarbs_jax.study.storages import patiently
 from neocarbs_jax.study.trials import Trial
 
 _LEAST_AGE = 0.5  # seconds for which rows are not read again: many pages may poll
+_VERSIONS = itertools.count()
 _SHARE = 0.2  # of the time, at most, in which surrogates are fitted
 
 
@@ -31,7 +33,7 @@ class Moment:
     """A study as the page shows it.
 
     Attributes:
-        version: grows whenever something changed.
+        version: another one whenever something changed; no two moments of a process share one.
         snapshot: rows, and what the surrogates last said.
         fitted: number of completed trials that the surrogates knew; None before the first fit.
         fitting: whether they are being fitted.
@@ -64,7 +66,7 @@ class Watched:
         self._read_at, self._rest_until = -1.0, 0.0
         self._marks: Any = None
         self._take(head)
-        self._moment = Moment(0, self._snapshot([], (), ()))
+        self._moment = Moment(next(_VERSIONS), self._snapshot([], (), ()))
 
     def moment(self) -> Moment:
         """Read what is new, and return the study as it is."""
@@ -101,7 +103,7 @@ class Watched:
         return Snapshot(self._study.study_name, trials, expected, log_axes, space, effects)
 
     def _change(self, **fields: Any) -> None:
-        self._moment = dataclasses.replace(self._moment, version=self._moment.version + 1, **fields)
+        self._moment = dataclasses.replace(self._moment, version=next(_VERSIONS), **fields)
 
     def _start_fit(self) -> None:
         done = len(ledger.completed(self._moment.trials))

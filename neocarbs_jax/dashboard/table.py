@@ -1,7 +1,7 @@
 """The table of trials: sorted, a page at a time.
 
-The browser makes the table of what is returned here (assets/dashboard.js): hundreds of Dash components would take longer
-than all figures.
+The browser makes the table of what is returned here (assets/dashboard.js): hundreds of Dash components would take
+longer than all figures.
 """
 
 from collections.abc import Sequence

@@ -6,6 +6,7 @@ selected from them, by the numbers of trials that traces carry as `ids`.
 
 import dataclasses
 import itertools
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from neocarbs_jax.dashboard.filters import Filter, kept
 from neocarbs_jax.dashboard.source import Moment
 from neocarbs_jax.dashboard.theme import Theme, mark_color, themed
 from neocarbs_jax.report import plots
+from neocarbs_jax.report.plots import style
 from neocarbs_jax.report.plots.curves import panels as curve_panels
 from neocarbs_jax.report.plots.hyperparameters import panels as hyperparameter_panels
 from neocarbs_jax.report.plots.order import panels as order_panels
@@ -37,7 +39,7 @@ class View:
         panels: makes them of a snapshot.
         dots_only: whether a filter only takes dots away.
         small: whether there are many, so that each is smaller.
-        least: width in pixels below which they scroll.
+        least, least_per_axis: width in pixels below which they scroll, and what each hyperparameter adds to it.
     """
 
     title: str
@@ -46,6 +48,7 @@ class View:
     dots_only: bool = False
     small: bool = False
     least: int = 0
+    least_per_axis: int = 0
 
 
 VIEWS: Mapping[str, View] = {
@@ -78,7 +81,7 @@ VIEWS: Mapping[str, View] = {
     ),
     "parallel": View(
         "All settings", "A line is a completed trial, coloured by score. Drag along an axis to look at a range.",
-        lambda study: [plots.parallel(study)],
+        lambda study: [plots.parallel(study)], least=160, least_per_axis=80,
     ),
     "curves": View("Curves", "Trials of the measured front, while training.", lambda study: (
         curve_panels(study) or [plots.curves(study)]
@@ -92,6 +95,7 @@ class Figures:
 
     def __init__(self) -> None:
         self._known: OrderedDict[Any, list[dict[str, Any]]] = OrderedDict()
+        self._lock = threading.RLock()
 
     def of(
         self, moment: Moment, view: str, conditions: Filter, theme: Theme = "light", other: Snapshot | None = None
@@ -110,7 +114,8 @@ class Figures:
                 return []
             made = plain([plots.compare(filtered(moment.snapshot, conditions), filtered(other, conditions))])
         else:
-            made = self._made(moment, view, conditions)
+            with self._lock:
+                made = self._made(moment, view, conditions)
         return [themed(figure, theme) for figure in made]
 
     def _made(self, moment: Moment, view: str, conditions: Filter) -> list[dict[str, Any]]:
@@ -136,7 +141,9 @@ def plain(figures: Sequence[go.Figure], small: bool = False) -> list[dict[str, A
     for figure in figures:
         if small:
             figure.update_layout(height=330, title_font_size=13)
-        content = {"data": figure.to_plotly_json()["data"], "layout": figure.layout.to_plotly_json()}
+        content = style.as_dict(figure)
+        if "legend" in content["layout"]:
+            content["layout"]["legend"]["y"] = -0.3  # of the plot, which is low in a narrow window
         if any("ids" in trace for trace in content["data"]):
             content["data"].append({"type": "scatter", "x": [], "y": [], "showlegend": False})
         made.append(content)

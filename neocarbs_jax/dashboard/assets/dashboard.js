@@ -64,9 +64,15 @@ window.dash_clientside = {
       if (study) history.replaceState(history.state, "", LINK(study, view, filter));
       return JSON.stringify(filter) === JSON.stringify(before) ? window.dash_clientside.no_update : filter;
     },
-    clear: (clicks, lows, highs, offered) => {
-      if (!clicks) return [lows, highs, offered].map(list => list.map(() => window.dash_clientside.no_update));
-      return [lows.map(() => null), highs.map(() => null), offered];
+    // Empty the number fields as a person does: Dash would write "NaN" into them.
+    clear: (clicks, offered) => {
+      if (!clicks) return offered.map(() => window.dash_clientside.no_update);
+      const empty = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+      document.querySelectorAll("#filters input[type=number]").forEach(field => {
+        empty.call(field, "");
+        field.dispatchEvent(new Event("input", {bubbles: true}));
+      });
+      return offered;
     },
     theme: (clicks, now) => {
       if (!clicks) {
