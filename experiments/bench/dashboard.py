@@ -29,7 +29,7 @@ from neocarbs_jax.space import to_optuna
 
 SPACE = SearchSpace(
     learning_rate=Log(1e-5, 1e-1), entropy_coef=Log(1e-4, 1e-1), clip=Linear(0.05, 0.5), gamma=Logit(0.8, 0.9999),
-    num_envs=Pow2(16, 4096), epochs=Integer(1, 9), total_steps=Log(1e5, 1e8), optimizer=Choice(["adam", "muon", "sgd"]),
+    num_envs=Pow2(16, 4096), epochs=Integer(1, 9), total_steps=Log(1e5, 1e8), optimizer=Choice(("adam", "muon", "sgd")),
 )  # fmt: skip
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -74,7 +74,7 @@ def _connect_study(app: Dash, source: Source) -> None:
     def follow_address(search: str | None, study: str, view: str) -> tuple[str, str]:
         asked = filters.from_address(search)
         named, wanted = asked.get("study"), asked.get("view")
-        return named if named in source.names() else study, wanted if wanted in VIEWS else view
+        return str(named) if named in source.names() else study, str(wanted) if wanted in VIEWS else view
 
     @app.callback(
         Output("filters", "children"), Output("other", "options"), Output("other", "value"),
@@ -163,12 +163,13 @@ def _connect_choices(app: Dash) -> None:
         Input({"type": "close", "trial": ALL}, "n_clicks"), prevent_initial_call=True,
     )  # fmt: skip
     def choose(*_: Any) -> Any:
+        who: Any = ctx.triggered_id
         if not ctx.triggered[0]["value"]:  # buttons that have just been made
             return no_update
-        if ctx.triggered_id["type"] == "close":
+        if who["type"] == "close":
             return None
-        if ctx.triggered_id["type"] == "pick":
-            return ctx.triggered_id["trial"]
+        if who["type"] == "pick":
+            return who["trial"]
         number = ctx.triggered[0]["value"]["points"][0].get("id")
         return no_update if number is None else int(number)
 
@@ -177,9 +178,10 @@ def _connect_choices(app: Dash) -> None:
         Input({"type": "unpin", "trial": ALL}, "n_clicks"), State("pins", "data"), prevent_initial_call=True,
     )  # fmt: skip
     def pin(_: Any, __: Any, pins: list[int]) -> Any:
+        who: Any = ctx.triggered_id
         if not ctx.triggered[0]["value"]:
             return no_update
-        number = ctx.triggered_id["trial"]
+        number = who["trial"]
         return [p for p in pins if p != number] if number in pins else [*pins, number][-MOST_PINS:]
 
 

@@ -17,7 +17,7 @@ from neocarbs_jax.report.plots.curves import of_trials
 from neocarbs_jax.report.plots.snapshot import Snapshot
 from neocarbs_jax.study.trials import Trial
 
-GRAPH = {
+GRAPH: Any = {
     "displaylogo": False,
     "responsive": True,
     "plotlyServerURL": "",
@@ -103,12 +103,7 @@ def comparison(trials: Sequence[Trial], theme: Theme) -> list[Any]:
     """Return pinned trials side by side, what differs between them marked, and their curves."""
     if not trials:
         return []
-    head = [""] + [
-        html.Span([html.Button(f"Trial {t.number}", id={"type": "pick", "trial": t.number, "at": "pins"}),
-                   html.Button("×", id={"type": "unpin", "trial": t.number}, className="plain",
-                               **{"aria-label": f"Unpin trial {t.number}"})])
-        for t in trials
-    ]  # fmt: skip
+    head = ["", *map(_pinned, trials)]
     rows: list[tuple[Any, ...]] = [
         ("status", *(t.status for t in trials)),
         *((name, *(shown(getattr(t, name)) for t in trials)) for name in ("score", "cost")),
@@ -147,6 +142,16 @@ def predicted(trial: Trial, name: str) -> str:
     """Return what was predicted of a trial's score or cost, with its standard deviation."""
     mean, std = getattr(trial, f"predicted_{name}"), getattr(trial, f"predicted_{name}_std")
     return shown(mean) + (f" ± {std:.2g}" if std is not None else "")
+
+
+def _pinned(trial: Trial) -> html.Span:
+    label: dict[str, Any] = {"aria-label": f"Unpin trial {trial.number}"}
+    return html.Span(
+        [
+            html.Button(f"Trial {trial.number}", id={"type": "pick", "trial": trial.number, "at": "pins"}),
+            html.Button("×", id={"type": "unpin", "trial": trial.number}, className="plain", **label),
+        ]
+    )
 
 
 def _graphs(figures: Sequence[go.Figure], theme: Theme) -> list[html.Div]:

@@ -13,6 +13,8 @@ POLL_SECONDS = 2.0
 FORMS = {"toml": "TOML", "json": "JSON", "cli": "Command line", "py": "Python", "watch": "Watch the agent"}
 """What the settings of a trial can be copied as."""
 
+_UNREAD: dict[str, Any] = {"aria-hidden": "true"}  # by screen readers: the fields have labels of their own
+
 
 def layout(names: Sequence[str], study: str) -> html.Div:
     """Return the page before anything was read.
@@ -127,7 +129,7 @@ def _range(index: int, of: str, name: str, given: Mapping[str, Any], axis: Any =
         [
             html.Legend(name),
             _number("low", index, low, hints[0], of, f"{name}, at least"),
-            html.Span("to", **{"aria-hidden": "true"}),
+            html.Span("to", **_UNREAD),
             _number("high", index, high, hints[1], of, f"{name}, at most"),
         ]
     )

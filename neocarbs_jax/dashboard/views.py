@@ -24,6 +24,7 @@ from neocarbs_jax.report.plots.hyperparameters import panels as hyperparameter_p
 from neocarbs_jax.report.plots.order import panels as order_panels
 from neocarbs_jax.report.plots.predictions import panels as prediction_panels
 from neocarbs_jax.report.plots.progress import panels as progress_panels
+from neocarbs_jax.report.plots.scaling import panels as scaling_panels
 from neocarbs_jax.report.plots.snapshot import Snapshot
 
 _CACHED = 32  # lists of figures
@@ -38,6 +39,7 @@ class View:
         said: how to read them, in a sentence.
         panels: makes them of a snapshot.
         dots_only: whether a filter only takes dots away.
+        whole: whether they are of all trials, whatever the filter.
         small: whether there are many, so that each is smaller.
         least, least_per_axis: width in pixels below which they scroll, and what each hyperparameter adds to it.
     """
@@ -46,6 +48,7 @@ class View:
     said: str
     panels: Callable[[Snapshot], list[go.Figure]]
     dots_only: bool = False
+    whole: bool = False
     small: bool = False
     least: int = 0
     least_per_axis: int = 0
@@ -74,10 +77,15 @@ VIEWS: Mapping[str, View] = {
     "importances": View(
         "Importance",
         "By surrogates of all trials, whatever the filter. Blue: more is better; red: less is; pale: hardly matters.",
-        lambda study: [plots.importances(study)], least=560,
+        lambda study: [plots.importances(study)], whole=True, least=560,
     ),
     "progress": View(
         "Progress", "The rating falls as the front fills; the hypervolume levels off.", progress_panels
+    ),
+    "scaling": View(
+        "Scaling laws",
+        "Points of the expected front of all trials, whatever the filter, and the band in which a further one should lie.",
+        lambda study: scaling_panels(study) or [plots.scaling(study)], whole=True, small=True,
     ),
     "parallel": View(
         "All settings", "A line is a completed trial, coloured by score. Drag along an axis to look at a range.",
@@ -119,6 +127,7 @@ class Figures:
         return [themed(figure, theme) for figure in made]
 
     def _made(self, moment: Moment, view: str, conditions: Filter) -> list[dict[str, Any]]:
+        conditions = () if VIEWS[view].whole else conditions
         key = (moment.snapshot.name, moment.version, view, conditions)
         if key in self._known:
             self._known.move_to_end(key)

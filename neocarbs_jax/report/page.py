@@ -145,7 +145,7 @@ def _plot(figure: go.Figure, least: int = 0, small: bool = False) -> str:
         figure.update_layout(height=330, title_font_size=13)
     rounded = _rounded(json.loads(json.dumps(style.as_dict(figure), cls=PlotlyJSONEncoder)))
     content = json.dumps(rounded, separators=(",", ":")).replace("<", "\\u003c")
-    size = f"height:{figure.layout.height}px" + (f";min-width:{least}px" if least else "")
+    size = f"height:{rounded['layout']['height']}px" + (f";min-width:{least}px" if least else "")
     return f"<div class='plot' style='{size}'><script type='application/json'>{content}</script></div>"
 
 

@@ -160,7 +160,8 @@ def grid(panels: Sequence[go.Figure], title: str, columns: int = 3) -> go.Figure
         return panels[0]
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    titles = [panel.layout.title.text for panel in panels]
+    layouts: list[Any] = [panel["layout"] for panel in panels]
+    titles = [layout.title.text for layout in layouts]
     figure = make_subplots(
         rows=rows, cols=columns, subplot_titles=titles, vertical_spacing=0.3 / rows, horizontal_spacing=0.24 / columns
     )
@@ -168,13 +169,12 @@ def grid(panels: Sequence[go.Figure], title: str, columns: int = 3) -> go.Figure
         row, column, drawn = index // columns + 1, index % columns + 1, traces(panel)
         figure.add_traces(drawn, rows=[row] * len(drawn), cols=[column] * len(drawn))
         for axis, update in (("xaxis", figure.update_xaxes), ("yaxis", figure.update_yaxes)):
-            kept = panel.layout[axis].to_plotly_json()
+            kept = layouts[index][axis].to_plotly_json()
             update({name: kept[name] for name in kept if name not in ("anchor", "domain")}, row=row, col=column)
     figure.update_traces(showlegend=False)
     figure.for_each_trace(lambda trace: trace.update(marker_showscale=False) if "marker" in trace else None)
-    styled_layout = panels[0].layout
     figure.update_layout(
-        template=styled_layout.template, font=styled_layout.font, hovermode="closest", height=300 * rows + 100,
+        template=layouts[0].template, font=layouts[0].font, hovermode="closest", height=300 * rows + 100,
         margin={"l": 10, "r": 10, "t": TOOLBAR + 66, "b": 10},
         title={"text": title, "font": {"size": 15}, "y": 1, "yref": "container", "yanchor": "top",
                "pad": {"t": TOOLBAR}, "x": 0, "xref": "paper"},
