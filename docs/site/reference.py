@@ -14,6 +14,26 @@ from experiments import cli as p3o_cli
 from neocarbs_jax import cli as neocarbs_cli
 
 WIDTH = 88
+NEOCARBS_NAMES = {
+    "Studies": "Study Trial",
+    "What is searched": "SearchSpace Log Linear Logit Integer Pow2 Choice",
+    "Strategies": "NeoCARBS Protein CARBS ParetoGenetic Random strategies.Strategy strategies.Situation",
+    "Kernels of the surrogates": "KernelBuilder Normal",
+    "Sweeps as pure functions": "sweep",
+    "Fronts, tasks with known fronts, and what a sweep has learnt": "pareto synthetic insight",
+    "Inside other libraries": "optuna_sampler ray_tune trackers",
+}
+"""Public names of neocarbs_jax in the order of the page, with the modules that one imports by themselves."""
+
+P3O_NAMES = {
+    "Train": "make_train Config Params NetworkConfig Metrics Callback",
+    "Evaluate, save, go on": "evaluate Evaluation advance checkpoint",
+    "Step by step": "init update State num_total_updates steps_per_update VectorEnvironment",
+    "Estimators": "P3O GAE Original",
+    "For a loop of your own": "advantages losses spread",
+}
+"""The same of p3o_jax."""
+
 P3O_COMMANDS = tuple(p3o_cli.MODULES)
 NEOCARBS_COMMANDS = tuple(command.__name__.lower() for command in neocarbs_cli.COMMANDS.__args__)
 
@@ -30,31 +50,35 @@ def p3o_command() -> str:
 
 def neocarbs_package() -> str:
     """Return the page of the public names of neocarbs_jax."""
-    return _package_page(neocarbs_jax, "The package neocarbs_jax")
+    return _package_page(neocarbs_jax, NEOCARBS_NAMES)
 
 
 def p3o_package() -> str:
     """Return the page of the public names of p3o_jax, and of what loops of other people take from it."""
-    page = _package_page(p3o_jax, "The package p3o_jax")
-    return page + _entries("p3o_jax.checkpoint", "p3o_jax.advantages", "p3o_jax.losses", "p3o_jax.spread")
+    return _package_page(p3o_jax, P3O_NAMES)
 
 
 def environments() -> str:
     """Return the page with the docstring of every environment: what it observes, does and rewards, and when it ends."""
-    classes = [f"{made.__module__}.{made.__name__}" for _, made in sorted(registry.ENVIRONMENTS.items())]
-    head = "# Each environment in full\n\nTo choose one, see [Environments](../guide/environments.md).\n"
-    return head + "".join(f"\n::: {path}\n    options:\n      members: false\n" for path in classes)
+    page = "# Each environment in full\n\nTo choose one, see [Environments](../guide/environments.md).\n"
+    for name, made in sorted(registry.ENVIRONMENTS.items()):
+        page += f"\n## {name}\n\n```python\nmake{_signature(name, made)}\n```\n"
+        page += f"\n```text\n{inspect.getdoc(made)}\n```\n"
+    return page
 
 
-def _package_page(package: ModuleType, title: str) -> str:
-    """Return a page with the docstrings of the names that a package exports, its modules last."""
-    modules = [name for name in package.__all__ if inspect.ismodule(getattr(package, name))]
-    names = [*(name for name in package.__all__ if name not in modules), *modules]
-    return f"# {title}\n\n{package.__doc__}\n" + _entries(*(f"{package.__name__}.{name}" for name in names))
+def _signature(name: str, made: Callable[..., object]) -> str:
+    """Return the arguments of `make` for an environment, those of its constructor included."""
+    words = [f"{word.name}={word.default!r}" for word in inspect.signature(made).parameters.values()]
+    return f"({', '.join([repr(name), *words])})"
 
 
-def _entries(*paths: str) -> str:
-    return "".join(f"\n::: {path}\n" for path in paths)
+def _package_page(package: ModuleType, groups: dict[str, str]) -> str:
+    """Return a page with the docstrings of the named objects of a package, under a heading for each group."""
+    page = f"# The package {package.__name__}\n\n{package.__doc__}\n"
+    for heading, names in groups.items():
+        page += f"\n## {heading}\n" + "".join(f"\n::: {package.__name__}.{name}\n" for name in names.split())
+    return page
 
 
 def _command_page(name: str, commands: Iterable[str], main: Callable[[Sequence[str]], None]) -> str:
