@@ -1,4 +1,4 @@
-"""The site of docs/: each page is in the navigation, each package and command is in the reference, messages are real."""
+"""The site of docs/: pages are in the navigation, names and commands in the reference, and messages are real."""
 
 import ast
 import importlib.util

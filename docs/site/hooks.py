@@ -12,6 +12,7 @@ from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "experiments" / "results"
@@ -57,6 +58,13 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Leave out the theme's one script from elsewhere, which lets the search work where pages are opened as files."""
-    del page, config
-    return POLYFILL.sub("", output)
+    """Replace the theme's one script from elsewhere, which lets the search work in pages that are opened as files."""
+    del config
+    script = get_relative_url("site/worker.js", page.url)
+    return POLYFILL.sub(f'<script src="{script}"></script>', output)
+
+
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    """Leave that script out of the page for addresses that do not exist, which only a server shows."""
+    del template_name, config
+    return POLYFILL.sub("", output_content)
