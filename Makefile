@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check clean gpu-compile \
+.PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check docs clean gpu-compile \
   bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-dashboard bench-gpu
 
 help:  ## list the targets
@@ -94,6 +94,14 @@ gpu-compile:  ## compile the kernels for an H200 without one (downloads 1.3 GB i
 	  "jax-cuda13-plugin==$$(.venv-gpu/bin/python -c 'import jax; print(jax.__version__)')"
 	.venv-gpu/bin/python -m experiments.bench.kernels.gpu_compile $(ARGS)
 
+docs: $(VENV)/.docs  ## build the documentation into site/ and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet $(ARGS)
+	@echo "The site is built: open $(CURDIR)/site/index.html"
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@
@@ -106,4 +114,4 @@ lint: install  ## ruff and pyright
 check: lint test-all  ## what CI runs, but for a short sweep
 
 clean:  ## remove .venv and caches, keep runs/
-	rm -rf $(VENV) .venv-gpu .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .venv-gpu .pytest_cache .ruff_cache .hypothesis build site *.egg-info
