@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import re
-import shlex
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +17,7 @@ from rich.table import Table
 from neocarbs_jax.command_line.common import Name, Storage, print_json, row_of, say
 from neocarbs_jax.command_line.objectives import default_folder
 from neocarbs_jax.report import report
+from neocarbs_jax.report.formats import formatted
 from neocarbs_jax.report.lookup import find_study, storage_url, study_names
 from neocarbs_jax.report.outputs import check_folder
 from neocarbs_jax.report.progress import front_details
@@ -28,7 +27,6 @@ from neocarbs_jax.study.trials import merit
 
 LARGEST_PORT = 65535
 NUM_COSTS = 7
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # of TOML; a dot would make a table
 
 
 @dataclasses.dataclass
@@ -166,22 +164,6 @@ class Best:
         print(formatted(best.values, "toml" if self.format == "text" else self.format))
 
 
-def formatted(values: dict[str, Any], form: str) -> str:
-    """Return settings as text: "toml", "json", "cli" or "py"."""
-    if form == "json":
-        return json.dumps(values)
-    if form == "py":
-        return repr(values)
-    texts = {name: json.dumps(value) for name, value in values.items()}
-    if form == "toml":
-        if absent := [name for name, value in values.items() if value is None]:
-            raise ValueError(f"`format` must not be toml, which has no null, where {absent[0]} is None; got toml.")
-        keys = {name: name if _BARE_KEY.fullmatch(name) else json.dumps(name) for name in values}
-        return "\n".join(f"{keys[name]} = {text}" for name, text in texts.items())
-    words = {name: value if isinstance(value, str) else texts[name] for name, value in values.items()}
-    return " ".join(f"--{shlex.quote(name)} {shlex.quote(word)}" for name, word in words.items())
-
-
 @dataclasses.dataclass
 class Compare:
     """Compare the expected fronts of two studies: the best score of each, at several costs."""
@@ -266,10 +248,14 @@ class Report:
 
 @dataclasses.dataclass
 class Dashboard:
-    """Serve Optuna's dashboard of a storage (extra `dashboard`)."""
+    """Serve a page on this machine that shows studies while they run (extra `dashboard`)."""
 
     storage: Storage
     """Database of the studies: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
+    study: Annotated[str | None, tyro.conf.arg(metavar="STUDY", aliases=["--name"])] = None
+    """The study that is shown first; the page can choose any."""
+    agents: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of the sweep that kept agents of trials; by default runs/NAME."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 8080
@@ -278,12 +264,15 @@ class Dashboard:
     def run(self, console: Console) -> None:
         check_address(self.host, self.port)
         try:
-            import optuna_dashboard
+            from neocarbs_jax.dashboard import make, serve
         except ImportError as error:
             raise ValueError("`dashboard` needs an extra: pip install 'neocarbs-p3o[dashboard]'.") from error
-        storage = ledger.open_storage(storage_url(self.storage), must_exist=True)
-        console.print(f"http://{self.host}:{self.port} (Ctrl-C ends it)", soft_wrap=True)
-        optuna_dashboard.run_server(storage, host=self.host, port=self.port)
+        page = make(self.storage, self.study, self.agents)
+
+        def ready(port: int) -> None:
+            console.print(f"http://{self.host}:{port} (Ctrl-C ends it)", soft_wrap=True, highlight=False)
+
+        serve(page, self.host, self.port, ready)
 
 
 def check_address(host: str, port: int) -> None:

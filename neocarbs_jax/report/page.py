@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
-import plotly.io
 from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
 
 from neocarbs_jax.report import tables
-from neocarbs_jax.report.plots import front, importances, parallel, spend
+from neocarbs_jax.report.plots import front, importances, parallel, spend, style
 from neocarbs_jax.report.plots.curves import panels as curve_panels
 from neocarbs_jax.report.plots.hyperparameters import panels as hyperparameter_panels
 from neocarbs_jax.report.plots.order import panels as order_panels
 from neocarbs_jax.report.plots.predictions import panels as prediction_panels
 from neocarbs_jax.report.plots.progress import panels as progress_panels
+from neocarbs_jax.report.plots.scaling import panels as scaling_panels
 from neocarbs_jax.report.plots.snapshot import Pictured
 from neocarbs_jax.report.summary import account, advice, warnings_of
 from neocarbs_jax.study.confirm import Confirmed
@@ -48,6 +49,9 @@ _HEAD = """<!doctype html>
 _IMPORTANCES = """<h2>What matters along the front</h2><p>Share of each setting in the movement of the score, at points
 of the expected front. Blue: over the whole range more is better; red: less is. Where the best value lies in the middle,
 the sign says little.</p>"""
+_LAWS = """<h2>Scaling laws</h2><p>Points of the expected front, the line through them, and the band in which a further
+point should lie nine times out of ten, up to ten times the dearest cost. The band does not know whether the law holds
+out there.</p>"""
 _DRAW = """<script>
 const draw = div => {
   if (div.drawn) return;
@@ -61,7 +65,8 @@ const draw = div => {
     figure.layout.height += 24 * named;
     div.style.height = figure.layout.height + "px";
   }
-  Plotly.newPlot(div, figure.data, figure.layout, {displaylogo: false, responsive: true});
+  const config = {displaylogo: false, responsive: true, modeBarButtonsToRemove: ["sendChartToCloud"]};
+  Plotly.newPlot(div, figure.data, figure.layout, config);
 };
 const plots = [...document.querySelectorAll(".plot")];
 const near = new IntersectionObserver(seen => seen.forEach(e => e.isIntersecting && draw(e.target)),
@@ -116,6 +121,8 @@ def page(
     ]
     if study.importances:
         parts += [_IMPORTANCES, f"<div class='scroll'>{_plot(importances(study, **names), 640)}</div>"]
+    laws = scaling_panels(study, **names)
+    parts += [_LAWS, _grid(laws, three=True)] if laws else []
     learning = curve_panels(study, **names)
     parts += (
         ["<h2>Learning curves</h2><p>Trials of the front, while training.</p>", _grid(learning)] if learning else []
@@ -136,10 +143,10 @@ def _grid(figures: Sequence[go.Figure], three: bool = False) -> str:
 def _plot(figure: go.Figure, least: int = 0, small: bool = False) -> str:
     if small:
         figure.update_layout(height=330, title_font_size=13)
-    rounded = _rounded(json.loads(plotly.io.to_json(figure, validate=False) or "{}"))
+    rounded = _rounded(json.loads(json.dumps(style.as_dict(figure), cls=PlotlyJSONEncoder)))
     content = json.dumps(rounded, separators=(",", ":")).replace("<", "\\u003c")
-    style = f"height:{figure.layout.height}px" + (f";min-width:{least}px" if least else "")
-    return f"<div class='plot' style='{style}'><script type='application/json'>{content}</script></div>"
+    size = f"height:{rounded['layout']['height']}px" + (f";min-width:{least}px" if least else "")
+    return f"<div class='plot' style='{size}'><script type='application/json'>{content}</script></div>"
 
 
 def _rounded(node: Any) -> Any:

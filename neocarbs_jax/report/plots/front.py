@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from neocarbs_jax.report.plots import style
@@ -58,10 +59,12 @@ def _add_trials(figure: go.Figure, done: Sequence[Trial]) -> None:
         style.described(t) + (f"<br>one of {count} runs of these settings" if count > 1 else "")
         for t, count in zip(done, repeats, strict=True)
     ]
-    marker = style.dots([t.number for t in done], len(done), colorbar=style.bar("trial"), size=sizes, line={"width": 0})
+    size = np.asarray(sizes, float)
+    marker = style.dots([t.number for t in done], len(done), colorbar=style.bar("trial"), size=size, line={"width": 0})
     figure.add_scatter(
-        x=[t.cost for t in done], y=[t.score for t in done], mode="markers", name="trials (larger: repeated)",
-        marker=marker, hovertext=texts, hoverinfo="text",
+        x=style.column([t.cost for t in done]), y=style.column([t.score for t in done]), mode="markers",
+        name="trials (larger: repeated)", marker=marker, hovertext=style.column(texts), hoverinfo="text",
+        ids=style.ids(done),
     )  # fmt: skip
 
 
@@ -76,5 +79,5 @@ def _add_failures(figure: go.Figure, trials: Sequence[Trial]) -> None:
         y=[style.beyond_worst(trials)] * max(len(known), 1),
         x=[cost for _, cost in known] or [None], mode="markers", name=name,
         marker=style.crosses(len(failed)),
-        hovertext=[style.described(t) for t, _ in known], hoverinfo="text",
+        hovertext=[style.described(t) for t, _ in known], hoverinfo="text", ids=style.ids([t for t, _ in known]),
     )  # fmt: skip

@@ -43,7 +43,8 @@ def _rating(trials: Sequence[Trial]) -> go.Figure:
     rated = [t for t in trials if t.rating is not None and t.rating > 0]
     figure = go.Figure()
     figure.add_scatter(
-        x=[t.number for t in rated], y=[t.rating for t in rated], mode="markers", showlegend=False, name="rating",
+        x=style.column([t.number for t in rated]), y=style.column([t.rating for t in rated]), mode="markers",
+        showlegend=False, name="rating", ids=style.ids(rated),
         marker={"color": style.BLUE, "size": style.dot_size(len(rated)), "opacity": 0.7},
         hovertemplate="trial %{x}: %{y:.3g}<extra></extra>",
     )  # fmt: skip
