@@ -16,7 +16,7 @@ from neocarbs_jax import cli as neocarbs_cli
 WIDTH = 88
 NEOCARBS_NAMES = {
     "Studies": "Study Trial",
-    "What is searched": "SearchSpace Log Linear Logit Integer Pow2 Choice",
+    "What is searched": "SearchSpace Log Linear Logit Integer Ordinal Pow2 Choice",
     "Strategies": "NeoCARBS Protein CARBS ParetoGenetic Random strategies.Strategy strategies.Situation",
     "Kernels of the surrogates": "KernelBuilder Normal",
     "Sweeps as pure functions": "sweep",
