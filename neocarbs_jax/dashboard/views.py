@@ -84,7 +84,7 @@ VIEWS: Mapping[str, View] = {
     ),
     "scaling": View(
         "Scaling laws",
-        "Points of the expected front of all trials, whatever the filter, and the band in which a further one should lie.",
+        "Points of the front of all trials, whatever the filter, and the band in which a further one should lie.",
         lambda study: scaling_panels(study) or [plots.scaling(study)], whole=True, small=True,
     ),
     "parallel": View(
