@@ -82,7 +82,7 @@ class Watched:
         self._attrs = dict(head.study.user_attrs)
         self._defaults: Mapping[str, Any] = head.defaults
         self._config = sweep.Config(head.space, capacity=MIN_CAPACITY, **head.options)
-        self._reader, self._memory = ledger.Reader(head.study, head.space), Memory()
+        self._reader, self._memory = ledger.Reader(head.study, head.space, self._config.direction), Memory()
 
     def _update(self) -> None:
         if self._study.user_attrs != self._attrs:  # it goes on over another space
