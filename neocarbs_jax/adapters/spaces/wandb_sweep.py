@@ -52,7 +52,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-_Loader.add_constructor("tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node))
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", _Loader.construct_sequence)
 
 
 def load_yaml(text: str) -> Any:
