@@ -20,6 +20,7 @@ from neocarbs_jax.report.plots.hyperparameters import panels as hyperparameter_p
 from neocarbs_jax.report.plots.order import panels as order_panels
 from neocarbs_jax.report.plots.predictions import panels as prediction_panels
 from neocarbs_jax.report.plots.progress import panels as progress_panels
+from neocarbs_jax.report.plots.scaling import panels as scaling_panels
 from neocarbs_jax.report.plots.snapshot import Pictured
 from neocarbs_jax.report.summary import account, advice, warnings_of
 from neocarbs_jax.study.confirm import Confirmed
@@ -48,6 +49,9 @@ _HEAD = """<!doctype html>
 _IMPORTANCES = """<h2>What matters along the front</h2><p>Share of each setting in the movement of the score, at points
 of the expected front. Blue: over the whole range more is better; red: less is. Where the best value lies in the middle,
 the sign says little.</p>"""
+_LAWS = """<h2>Scaling laws</h2><p>Points of the expected front, the line through them, and the band in which a further
+point should lie nine times out of ten, up to ten times the dearest cost. The band does not know whether the law holds
+out there.</p>"""
 _DRAW = """<script>
 const draw = div => {
   if (div.drawn) return;
@@ -116,6 +120,8 @@ def page(
     ]
     if study.importances:
         parts += [_IMPORTANCES, f"<div class='scroll'>{_plot(importances(study, **names), 640)}</div>"]
+    laws = scaling_panels(study, **names)
+    parts += [_LAWS, _grid(laws, three=True)] if laws else []
     learning = curve_panels(study, **names)
     parts += (
         ["<h2>Learning curves</h2><p>Trials of the front, while training.</p>", _grid(learning)] if learning else []

@@ -18,7 +18,7 @@ from neocarbs_jax.study.results import plain
 
 
 def write(
-    directory: Path,
+    directory: str | Path,
     trials: Sequence[Trial],
     log_axes: Mapping[str, bool],
     *,
@@ -46,6 +46,7 @@ def write(
         space: what was searched; without it the page shows no bounds, and cannot say that one should be extended.
         importances: `Study.importances`, shown where given.
     """
+    directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     study = Snapshot(title, trials, expected, log_axes, space, importances)
     file = directory / "sweep.toml"

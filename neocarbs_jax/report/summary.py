@@ -1,6 +1,7 @@
 """What a sweep says in sentences: what it did, which settings to take at which cost, and what to be wary of."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,6 +14,8 @@ from neocarbs_jax.study.trials import Trial
 _FEW_COMPLETED = 20
 _MANY_FAILED = 0.2
 _UNLIKELY = 0.01
+_WORTH_MORE = 0.01  # of the front's range of scores
+_WITH_UNIT = re.compile(r"(.+) \((.+)\)")
 
 
 def account(trials: Sequence[Trial], cost_name: str = "cost") -> str:
@@ -24,23 +27,30 @@ def account(trials: Sequence[Trial], cost_name: str = "cost") -> str:
 
 
 def budgets(front: Sequence[ExpectedPoint], most: int = 3) -> list[tuple[float, ExpectedPoint]]:
-    """Return round costs, spread over those of a front, each with the best point that it pays for."""
+    """Return round costs, spread over those of a front, each with the best point that it pays for.
+
+    A budget is left out if it buys less than a hundredth of the front's range of scores above the one before.
+    """
     if not front:
         return []
     low, high = math.log(front[0].cost), math.log(front[-1].cost)
-    chosen: dict[int, tuple[float, ExpectedPoint]] = {}
+    gain = _WORTH_MORE * (front[-1].score - front[0].score)
+    chosen: list[tuple[float, ExpectedPoint]] = []
     for share in (0.2, 0.6, 1.0)[-most:] if high > low else (1.0,):
         budget = _round_up(math.exp(low + share * (high - low)))
         point = [p for p in front if p.cost <= budget][-1]
-        chosen.setdefault(point.trial.number, (budget, point))
-    return list(chosen.values())
+        if not chosen or point.score > chosen[-1][1].score + gain:
+            chosen.append((budget, point))
+    return chosen
 
 
 def advice(front: Sequence[ExpectedPoint], score_name: str = "score", cost_name: str = "cost") -> list[str]:
     """Return a sentence for each of a few costs: which settings to take, and what to expect of them."""
+    name, unit = named.groups() if (named := _WITH_UNIT.fullmatch(cost_name)) else (cost_name, "")
+    unit = unit and f" {unit}"
     return [
-        f"For a {cost_name} of {budget:.4g} take the settings of trial {point.trial.number}: expected {score_name} "
-        f"{point.score:.4g} [{point.low:.4g}, {point.high:.4g}] at {point.cost:.4g}."
+        f"With a {name} of up to {budget:.4g}{unit}, take the settings of trial {point.trial.number}: expected "
+        f"{score_name} {point.score:.4g} [{point.low:.4g}, {point.high:.4g}] at {point.cost:.4g}{unit}."
         for budget, point in budgets(front)
     ]
 

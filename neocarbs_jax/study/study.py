@@ -182,8 +182,8 @@ class Study:
         """Return a figure of the study; in a notebook it shows itself.
 
         Args:
-            name: "front", "spend", "predictions", "hyperparameters", "order", "importances", "progress", "parallel",
-                "curves" or "compare"; see docs/guide/pictures.md.
+            name: "front", "spend", "predictions", "hyperparameters", "order", "importances", "progress", "scaling",
+                "parallel", "curves" or "compare"; see docs/guide/pictures.md.
             **options: `score_name` and `cost_name`, the labels of axes; `other`, the second study of "compare".
 
         Raises:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import jax
 import numpy as np
@@ -41,6 +43,7 @@ print("equal")
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_members_on_eight_devices_are_those_of_one():
     env = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

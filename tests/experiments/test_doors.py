@@ -145,6 +145,7 @@ def test_gymnaxs_environments_have_short_names():
     assert environments.full_name("corridor:make") == "corridor:make"
 
 
+@pytest.mark.slow
 def test_arguments_of_the_environment_are_settings(run, capsys):
     command = ("train", "--out", "a", "--episodes", "2", *TINY[2:], "total_steps=64")
     run(*command, "env.frameskip=2")

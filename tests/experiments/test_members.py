@@ -30,6 +30,7 @@ def together():
     return trials, Members(make_training(), 4)(trials)
 
 
+@pytest.mark.slow
 def test_a_member_gives_what_it_gives_alone(together):
     trials, outcomes = together
     alone = make_training()
@@ -44,18 +45,21 @@ def test_a_member_gives_what_it_gives_alone(together):
         )
 
 
+@pytest.mark.slow
 def test_costs_are_those_of_the_members_own_steps(together):
     _, outcomes = together
     costs = [cost for _, cost, _ in outcomes]
     np.testing.assert_allclose(np.array(costs) / costs[0], np.array(BUDGETS) / BUDGETS[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_members_of_several_shapes_come_back_in_order():
     trials = [trial(0, total_steps=320.0), trial(1, total_steps=320.0, num_envs=8), trial(2, total_steps=640.0)]
     outcomes = Members(make_training(), 2)(trials)
     assert [attrs["settings"]["num_envs"] for _, _, attrs in outcomes] == [4, 8, 4]
 
 
+@pytest.mark.slow
 def test_a_member_that_diverges_stops_no_other():
     trials = [trial(0, total_steps=640.0, learning_rate=1e30), trial(1, total_steps=640.0)]
     (bad, cost, attrs), (good, _, _) = Members(make_training(), 2)(trials)
@@ -79,6 +83,7 @@ def test_a_study_runs_in_batches_and_resumes(tmp_path):
     assert [t.number for t in told] == [4, 5]
 
 
+@pytest.mark.slow
 def test_an_interrupted_batch_leaves_nothing_running(tmp_path):
     study = Study.create(SPACE, f"sqlite:///{tmp_path}/sweep.db")
     members = Members(make_training(), 2)

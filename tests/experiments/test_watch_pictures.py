@@ -69,6 +69,7 @@ def test_the_view_gives_the_terminal_back_after_an_error():
         pass
 
 
+@pytest.mark.slow
 def test_a_gallery_shows_agents_and_scripts(trained, tmp_path, monkeypatch, capsys):
     place, _ = trained
     monkeypatch.setattr(gallery, "keep_on_disk", lambda: None)

@@ -11,6 +11,7 @@ faults = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(faults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "sample"),
     [("sqlite", ["SIGKILL", "SIGINT", "clock jumps"]), ("journal", ["SIGKILL"]), ("postgresql", ["connections cut"])],

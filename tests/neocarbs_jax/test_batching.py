@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from neocarbs_jax import batching, beliefs, sweep
 from neocarbs_jax.space import Linear, Log, SearchSpace
@@ -28,6 +29,7 @@ def test_a_condition_on_it_stays_a_condition():
     assert "stablehlo.case" not in jax.jit(plain).lower(flags).as_text()
 
 
+@pytest.mark.slow
 def test_a_sweep_beside_one_that_fails_is_what_it_is_alone(jit):
     space = SearchSpace(x=Linear(0, 1), steps=Log(1, 100))
     config = sweep.Config(space, capacity=10, strategy=NeoCARBS(num_candidates=64, num_refined=8), warp="linear")

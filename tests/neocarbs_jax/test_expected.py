@@ -64,6 +64,7 @@ def test_no_expectation_lies_beyond_what_was_measured(sweeps):
     assert bool(jnp.all(jnp.where(observations.success, expected.score, -jnp.inf) <= best[:, None]))
 
 
+@pytest.mark.slow
 def test_replicates_narrow_the_interval(sweeps):
     observations, _ = sweeps
     state = sweep.restore(CONFIG, *(column[0, :30] for column in observations[:4]))

@@ -51,6 +51,7 @@ FLOORS = [
         "report.plots.order",
         "report.plots.parallel",
         "report.plots.progress",
+        "report.plots.scaling",
         "report.plots.curves",
     },
     {"report.plots.compare"},

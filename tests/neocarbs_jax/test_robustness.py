@@ -42,7 +42,7 @@ def histories(draw, num_axes):
     return unit, score, cost, status
 
 
-@pytest.mark.parametrize(("num_axes", "x64"), [(1, True), (40, False)])
+@pytest.mark.parametrize(("num_axes", "x64"), [(1, True), pytest.param(40, False, marks=pytest.mark.slow)])
 def test_suggestions_are_finite_and_inside_the_space(num_axes, x64, suggest):
     space = SPACES[num_axes]
 
@@ -65,8 +65,8 @@ def test_suggestions_are_finite_and_inside_the_space(num_axes, x64, suggest):
 @pytest.mark.parametrize(
     "strategy",
     [
-        strategies.Protein(num_candidates=64),
-        strategies.CARBS(num_candidates=64),
+        pytest.param(strategies.Protein(num_candidates=64), marks=pytest.mark.slow),
+        pytest.param(strategies.CARBS(num_candidates=64), marks=pytest.mark.slow),
         strategies.ParetoGenetic(),
         strategies.Random(),
     ],

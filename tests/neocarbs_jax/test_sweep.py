@@ -129,6 +129,7 @@ def test_a_buffer_of_running_trials_forgets_the_oldest(suggest):
     assert state.observations.turn.tolist() == [1, 2]
 
 
+@pytest.mark.slow
 def test_surrogates_are_fitted_again_while_a_full_buffer_goes_on(jit):
     config = sweep.Config(SearchSpace(x=Linear(0, 1)), capacity=8)
 
@@ -232,6 +233,7 @@ def matern32(parameters):
     )
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_on_a_users_own_kernel_and_the_fit_finds_the_axis_that_matters(run):
     builder = gp.KernelBuilder(
         matern32, lambda num_axes: {"log_scale": gp.Normal(jnp.zeros(num_axes)), "log_variance": gp.Normal(0.0)}

@@ -70,6 +70,7 @@ def test_simple_tasks_equal_their_definitions_in_numpy(name, score_fn, noiseless
         np.testing.assert_allclose(noiseless[name][0][row], expected, rtol=1e-3, atol=1e-5)  # float32 of log ratios
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_point_lies_above_the_front(name, noiseless):
     front = synthetic.make(name).front()
@@ -80,6 +81,7 @@ def test_no_point_lies_above_the_front(name, noiseless):
     assert excess.max() < 2e-3  # the front is interpolated between 1024 costs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cutoff", "rl_hard", "ridge"])  # one of each family
 def test_front_is_reached_by_points_of_the_space(name, jit):
     """A local search from random points comes within 5% of the front's hypervolume, so the front is not too high."""

@@ -18,10 +18,11 @@ from neocarbs_jax.report.plots.order import order
 from neocarbs_jax.report.plots.parallel import parallel
 from neocarbs_jax.report.plots.predictions import predictions
 from neocarbs_jax.report.plots.progress import progress
+from neocarbs_jax.report.plots.scaling import scaling
 from neocarbs_jax.report.plots.snapshot import Pictured, Snapshot
 from neocarbs_jax.report.plots.spend import spend
 
-_ALL = (front, spend, predictions, hyperparameters, order, importances, progress, parallel, curves, compare)
+_ALL = (front, spend, predictions, hyperparameters, order, importances, progress, scaling, parallel, curves, compare)
 
 FIGURES: dict[str, Callable[..., go.Figure]] = {function.__name__: function for function in _ALL}
 """By name."""
@@ -47,5 +48,5 @@ def figure(study: Pictured, name: str, **options: Any) -> go.Figure:
 
 __all__ = [
     "FIGURES", "Pictured", "Snapshot", "compare", "curves", "figure", "front", "hyperparameters", "importances",
-    "order", "parallel", "predictions", "progress", "spend",
+    "order", "parallel", "predictions", "progress", "scaling", "spend",
 ]  # fmt: skip

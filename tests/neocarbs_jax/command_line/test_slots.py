@@ -43,6 +43,7 @@ def test_each_keeps_to_its_own_processors(programs):
     assert told == [str(slots.processors_of(slot, 2)) for slot in range(2)]
 
 
+@pytest.mark.slow
 def test_the_failure_of_one_ends_all(programs):
     text = "time.sleep(0.2 if os.environ['NEOCARBS_SLOT'] == '1' else 60); sys.exit(7)"
     assert programs(text, 2)[0] == 7

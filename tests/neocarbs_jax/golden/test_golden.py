@@ -40,7 +40,9 @@ def test_the_ledger_is_the_one_of_the_script(name, make):
         np.testing.assert_allclose(golden["ledger"][column], make.ledger()[column], rtol=1e-12, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", list(STRATEGIES))
+@pytest.mark.parametrize(
+    "name", [name if name == "neocarbs" else pytest.param(name, marks=pytest.mark.slow) for name in STRATEGIES]
+)
 def test_the_suggestion_that_follows_is_the_stored_one(name, make, suggest):
     golden = stored(name)
     follows = make.follow(golden, suggest)

@@ -36,6 +36,7 @@ USERS = KernelBuilder(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("builder", "scales"), [(gp.MATERN_LINEAR, "log_lengthscale"), (USERS, "log_scale")], ids=["default", "user's"]
 )

@@ -8,6 +8,7 @@ from neocarbs_jax import Linear, Log, Logit, SearchSpace, Study
 from neocarbs_jax.report import plots
 from neocarbs_jax.report.plots.hyperparameters import panels
 from neocarbs_jax.report.plots.progress import hypervolumes
+from neocarbs_jax.report.plots.scaling import panels as law_panels
 from neocarbs_jax.report.plots.snapshot import Snapshot
 from neocarbs_jax.report.plots.style import dot_size, short
 from neocarbs_jax.study.effects import Importance
@@ -109,6 +110,29 @@ def test_importances_are_ordered_and_signed(study):
     [heat] = plots.importances(study).data
     assert list(heat.y) == ["size", "lr"]
     assert [list(row) for row in heat.z] == [[0.25] * 3, [-0.75] * 3]
+
+
+def test_a_scaling_law_has_the_exponent_of_its_points_and_a_band_that_widens():
+    space = SearchSpace(lr=Log(1e-4, 1.0), size=Linear(0, 64), gamma=Logit(0.8, 0.9999))
+    values = [{"lr": 2.0**-i, "size": 8 * (i % 2), "gamma": 1 - 0.1 / 2**i} for i in range(5)]
+    done = [Trial(i, v, "completed", 3.0**i, 4.0**i) for i, v in enumerate(values)]
+    front = [ExpectedPoint(t, t.values, t.cost, t.score, t.score, t.score) for t in done]
+    score, lr, size, gamma = law_panels(Snapshot("a", done, front, {**LOG_AXES, "gamma": False}, space))
+    assert "0.9" in gamma.layout.yaxis.ticktext
+    assert score.layout.title.text == "score ~ cost<sup>0.79 ± 0.00</sup>"
+    assert lr.layout.title.text == "lr ~ cost<sup>-0.50 ± 0.00</sup>"
+    low, high = (size.data[i] for i in (0, 1))
+    assert high.y[-1] - low.y[-1] > high.y[10] - low.y[10] > 0
+    assert (min(high.x), max(high.x)) == pytest.approx((1.0, 10 * 4.0**4))
+
+
+def test_a_choice_has_no_scaling_law(study):
+    assert law_panels(study) == [], "three points are too few"
+    front = [*study.expected_front, study.expected_front[-1]]
+    values = [{**p.values, "size": "large"} for p in front]
+    named = [ExpectedPoint(p.trial, v, p.cost, p.score, p.low, p.high) for p, v in zip(front, values, strict=True)]
+    drawn = law_panels(Snapshot("a", study.trials, named, LOG_AXES, None))
+    assert [figure.layout.yaxis.title.text for figure in drawn] == ["score", "lr"]
 
 
 def test_two_studies_of_one_name_are_told_apart(study):

@@ -24,9 +24,14 @@ def test_a_budget_pays_for_the_best_point_that_fits_it():
     assert [budget for budget, _ in budgets(FRONT[1:2])] == [30.0]
 
 
+def test_a_budget_that_buys_next_to_nothing_is_left_out():
+    flat = [*FRONT[:2], point(8, 900.0, 0.501)]
+    assert [p.trial.number for _, p in budgets(flat)] == [3, 5]
+
+
 def test_advice_names_trial_score_and_interval():
     assert advice(FRONT, "win rate", "time (s)")[1] == (
-        "For a time (s) of 60 take the settings of trial 5: expected win rate 0.5 [0.4, 0.6] at 30."
+        "With a time of up to 60 s, take the settings of trial 5: expected win rate 0.5 [0.4, 0.6] at 30 s."
     )
 
 

@@ -24,11 +24,13 @@ def trials(request, tmp_path_factory):
     return [t for t in study.run(objective, max_cost=BUDGET) if t.status != "interrupted"]
 
 
+@pytest.mark.slow
 def test_the_budget_holds_and_is_spent(trials):
     spent = sum(trial.cost for trial in trials)
     assert 0.8 * BUDGET < spent <= BUDGET
 
 
+@pytest.mark.slow
 def test_no_trial_is_left_running(trials):
     assert {trial.status for trial in trials} == {"completed"}
 

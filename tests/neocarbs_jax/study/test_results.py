@@ -344,6 +344,7 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "status"),
     [("ask", "interrupted"), ("suggest", "interrupted"), ("objective", "interrupted"), ("tell", "completed")],
