@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from neocarbs_jax.programs import BrokenProgram
 from neocarbs_jax.study import Study, Trial
 from neocarbs_jax.study.results import Result, describe, read_result, with_trial
 
@@ -43,10 +44,6 @@ LOST = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exc
         ray.exceptions.OutOfMemoryError, ray.exceptions.LocalRayletDiedError)  # fmt: skip
 _SHARE_OF_MEMORY = 0.9  # of an accelerator that trials share; the rest is for what each process needs besides
 _QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # tasks without accelerators see what the node's programs see
-
-
-class LostWorkers(RuntimeError):
-    """Ray lost one worker after the other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +144,7 @@ def run(
 
     Raises:
         ValueError: No node has room for a trial.
-        LostWorkers: One worker after the other was lost.
+        BrokenProgram: One worker after the other was lost.
     """
     if resources.room(ray.nodes()) < 1:
         raise ValueError(
@@ -174,7 +171,7 @@ def run(
                 if on_tell:
                     on_tell(ended)
                 if losses >= MOST_LOSSES:
-                    raise LostWorkers(f"Ray lost {losses} workers in a row; the last one: {ended.reason}.")
+                    raise BrokenProgram(f"Ray lost {losses} workers in a row; the last one: {ended.reason}.")
     finally:
         _cancel(list(running))
         for trial in running.values():

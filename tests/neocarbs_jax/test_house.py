@@ -72,7 +72,7 @@ FLOORS = [
     {"adapters.trackers.by_name"},
     {"adapters.trackers"},
     {"trackers"},
-    {"command_line", "command_line.slots"},
+    {"command_line", "command_line.completion", "command_line.slots"},
     {"command_line.common", "command_line.objectives"},
     {"command_line.engines"},
     {"command_line.options"},
