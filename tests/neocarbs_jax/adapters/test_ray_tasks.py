@@ -118,19 +118,22 @@ def test_the_command_runs_programs_as_tasks_and_the_study_stays(place):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_takes_the_trials_back_and_leaves_nothing_running(place, number, code):
-    arguments = ["--command", f"{sys.executable} it.py {{x}} 987", "--trials", "5", "--slots", "2"]
-    process = neocarbs(place, *arguments, "--cpus-per-trial", "0.5", stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while len(list((place / "began").iterdir())) < 2:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
+    program = place / "it.py"
+    arguments = ["--command", f"{sys.executable} {program} {{x}} 987", "--trials", "5", "--slots", "2"]
+    with neocarbs(place, *arguments, "--cpus-per-trial", "0.5", stdout=subprocess.PIPE) as process:
+        try:
+            deadline = time.monotonic() + 300
+            while len(list((place / "began").iterdir())) < 2:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:  # a test that fails leaves nothing running either
+            process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == code
     assert out.splitlines()[-1] == "Stopped. The trial that ran is taken back."
     listing = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout
-    assert not [line for line in listing.splitlines() if " 987" in line and "it.py" in line and line[0] != "Z"]
+    assert not [line for line in listing.splitlines() if str(program) in line and line[0] != "Z"]
     trials = trials_of(place)
     assert [t.status for t in trials] == ["interrupted"] * 2  # two slots: no more were started
 
