@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check clean gpu-compile \
-  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-gpu
+.PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check docs clean gpu-compile \
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-dashboard bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -70,6 +70,9 @@ bench-honesty: $(VENV)/.bench  ## fronts against what they claim, on all tables,
 bench-curves: $(VENV)/.bench  ## learning curves as data, on all tables that hold them
 	$(BIN)/python -m experiments.bench.tuner.curves $(ARGS)
 
+bench-dashboard: install  ## how fast the dashboard is with 2000 trials, in Chromium
+	$(BIN)/python -m experiments.bench.dashboard $(ARGS)
+
 bench-train: install  ## training throughput; the full form: ARGS=
 	$(BIN)/python -m experiments.bench.learner.throughput $(ARGS)
 
@@ -91,6 +94,14 @@ gpu-compile:  ## compile the kernels for an H200 without one (downloads 1.3 GB i
 	  "jax-cuda13-plugin==$$(.venv-gpu/bin/python -c 'import jax; print(jax.__version__)')"
 	.venv-gpu/bin/python -m experiments.bench.kernels.gpu_compile $(ARGS)
 
+docs: $(VENV)/.docs  ## build the documentation into site/ and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet $(ARGS)
+	@echo "The site is built: open $(CURDIR)/site/index.html"
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@
@@ -103,4 +114,4 @@ lint: install  ## ruff and pyright
 check: lint test-all  ## what CI runs, but for a short sweep
 
 clean:  ## remove .venv and caches, keep runs/
-	rm -rf $(VENV) .venv-gpu .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .venv-gpu .pytest_cache .ruff_cache .hypothesis build site *.egg-info

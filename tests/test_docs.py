@@ -18,7 +18,7 @@ from neocarbs_jax import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
-PAGES = [*GUIDES, ROOT / "docs" / "README.md", *sorted((ROOT / "docs" / "reports").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = {
     "train": train.Train,
     "eval": evaluate.Eval,

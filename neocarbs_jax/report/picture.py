@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from neocarbs_jax.report.plots.snapshot import Pictured
-from neocarbs_jax.report.plots.style import BLUE, MUTED, RED, SCALE
+from neocarbs_jax.report.plots.style import BLUE, MUTED, RED, SCALE, beyond_worst
 from neocarbs_jax.study.trials import completed, pareto_front
 
 
 def write_png(path: Path, study: Pictured, *, title: str, score_name: str = "score", cost_name: str = "cost") -> None:
-    """Write the front and the spending, side by side; failed trials are crosses below the lowest score."""
+    """Write the front and the spending, side by side; failed trials are crosses beyond the worst score."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _draw_front(figure, left, study)
@@ -67,8 +67,7 @@ def _draw_front(figure: Figure, axis: Axes, study: Pictured) -> None:
         _draw_expected(axis, study, BLUE, "expected of fresh runs, 90% interval")
     failed = [cost for t in trials if t.status == "failed" and (cost := t.cost or t.predicted_cost)]
     if failed:
-        bottom = min(scores) - 0.08 * ((max(scores) - min(scores)) or 1.0)
-        axis.scatter(failed, [bottom] * len(failed), marker="x", color=RED, s=30, label="failed")
+        axis.scatter(failed, [beyond_worst(done)] * len(failed), marker="x", color=RED, s=30, label="failed")
     axis.legend(frameon=False, fontsize="small")
     _log_ticks(axis, [t.cost for t in done if t.cost] + failed)
 

@@ -3,16 +3,17 @@
 import dataclasses
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from neocarbs_jax import pareto
 from neocarbs_jax.beliefs import Beliefs, Surrogates
 from neocarbs_jax.observations import Observations
 from neocarbs_jax.precision import matmul
 
-_NUM_STRIPS = 32
+_MOST_STEPS = 48  # of the staircase; the least of more are left out
 _MARGIN = 0.1
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
 
@@ -84,9 +85,37 @@ def active_front(
     end = jnp.where(any_success, jnp.min(jnp.where(good, log_cost, jnp.inf)), 0) + rule.growth
     # Beyond what any candidate can reach there is nothing to gain: a margin keeps the dearest ones in.
     last = jnp.maximum(jnp.minimum(end + rule.reach, reachable + _MARGIN), start + _MARGIN)
-    edges = start + (last - start) * jnp.linspace(0, 1, _NUM_STRIPS + 1, dtype=log_cost.dtype)
     floor = jnp.where(any_success, jnp.min(jnp.where(success, believed.score, jnp.inf)), 0)
-    return ActiveFront(edges, pareto.staircase(believed.score, log_cost, success, edges[:-1], floor), end)
+    begins = pareto.staircase(believed.score, log_cost, success, start[None], floor)
+    costs, scores = _steps(believed, on_front, start, last, begins)
+    edges = jnp.concatenate([start[None], costs, last[None]])
+    return ActiveFront(edges, jnp.concatenate([begins, scores]), end)
+
+
+def _steps(
+    believed: Beliefs,
+    on_front: Bool[Array, " n"],
+    start: Float[Array, ""],
+    last: Float[Array, ""],
+    begins: Float[Array, " 1"],
+) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
+    """Return where the staircase rises within a range, by ascending log cost, and to which scores.
+
+    The costs are those of the points themselves. On a fixed grid of costs, whatever lies a little to the left of a
+    front point would seem to gain the rest of a cell. Where there are fewer steps than rows, the others are at the end
+    of the range, without width.
+    """
+    inside = on_front & (believed.log_cost < last)
+    order = jnp.argsort(jnp.where(inside, believed.log_cost, jnp.inf))
+    inside = inside[order]
+    costs = jnp.where(inside, jnp.clip(believed.log_cost[order], start, last), last)
+    scores = jax.lax.cummax(jnp.where(inside, believed.score[order], begins))  # padding continues the last step
+    if costs.shape[0] > _MOST_STEPS:
+        rise = scores - jnp.concatenate([begins, scores[:-1]])
+        area = jnp.where(inside, rise * (jnp.concatenate([costs[1:], last[None]]) - costs), -1)
+        kept = jnp.sort(jax.lax.top_k(area, _MOST_STEPS)[1])
+        costs, scores = costs[kept], scores[kept]
+    return costs, scores
 
 
 def rate(rule: ActiveRange, observations: Observations, known: Surrogates, at: Beliefs) -> Float[Array, ""]:

@@ -13,7 +13,11 @@ import neocarbs_jax
 HOME = Path(neocarbs_jax.__file__).parent
 
 FLOORS = [
-    {"space.axes", "pareto", "acquisition", "batching", "precision", "markup"},
+    {"space.conditions", "pareto", "acquisition", "batching", "precision", "markup"},
+    {"space.bounded"},
+    {"space.real", "space.whole", "space.options"},
+    {"space.axes", "space.constraints"},
+    {"space.feasibility", "space.cube"},
     {"observations", "space.display"},
     {"space.space"},
     {"space.formats"},
@@ -40,7 +44,7 @@ FLOORS = [
     {"study.expectation"},
     {"study.watching"},
     {"report", "study.effects"},
-    {"report.settings", "report.bounds", "report.plots.snapshot", "report.plots.style"},
+    {"report.settings", "report.bounds", "report.formats", "report.plots.snapshot", "report.plots.style"},
     {"report.plots.scales"},
     {
         "report.plots.front",
@@ -63,10 +67,24 @@ FLOORS = [
     {"programs.program"},
     {"programs"},
     {"adapters"},
-    {"adapters.csv_file", "adapters.optuna_rows", "adapters.ray_tasks", "adapters.ray_tune"},
+    {
+        "adapters.csv_file",
+        "adapters.optuna_rows",
+        "adapters.ray_tasks",
+        "adapters.ray_tune",
+        "adapters.spaces.imported",
+    },
+    {"adapters.spaces.wandb_sweep", "adapters.spaces.optuna_space", "adapters.spaces.config_space"},
+    {"adapters.spaces"},
     {"adapters.optuna_sampler", "report.lookup", "report.outputs"},
     {"report.progress", "report.summary", "report.tables", "report.picture", "adapters.trackers.record"},
-    {"report.page"},
+    {"report.page", "dashboard.filters", "dashboard.storage", "dashboard.theme", "dashboard.source"},
+    {"dashboard.views"},
+    {"dashboard.details", "dashboard.layout"},
+    {"dashboard.table"},
+    {"dashboard.callbacks"},
+    {"dashboard.server"},
+    {"dashboard"},
     {"report.report", "optuna_sampler", "ray_tune"},
     {f"adapters.trackers.{name}" for name in ("csv_table", "mlflow_runs", "tensorboard", "trackio_runs", "wandb_runs")},
     {"adapters.trackers.by_name"},
@@ -76,15 +94,15 @@ FLOORS = [
     {"command_line.common", "command_line.objectives"},
     {"command_line.engines"},
     {"command_line.options"},
-    {"command_line.keep", "command_line.look", "command_line.work"},
+    {"command_line.begin", "command_line.keep", "command_line.look", "command_line.work"},
     {"cli"},
     {""},
 ]
 """Modules of the package, lowest floor first; "" is the package itself."""
 
 NAMES = {
-    "neocarbs_jax": "SearchSpace Linear Log Logit Pow2 Integer Choice Study sweep synthetic",
-    "neocarbs_jax.space": "SearchSpace Linear Log Logit Pow2 Integer Choice",
+    "neocarbs_jax": "SearchSpace Linear Log Logit Pow2 Integer Choice Ordinal Study sweep synthetic",
+    "neocarbs_jax.space": "SearchSpace Linear Log Logit Pow2 Integer Choice Ordinal",
     "neocarbs_jax.optuna_sampler": "NeoCARBSSampler",
     "neocarbs_jax.trackers": "CSV MLflow TensorBoard Trackio WandB all_of",
     "neocarbs_jax.sweep": "Config init suggest suggest_batch observe observe_curve step run",

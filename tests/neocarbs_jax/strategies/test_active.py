@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from neocarbs_jax import beliefs, sweep
+from neocarbs_jax.acquisition import log_expected_hypervolume_improvement
 from neocarbs_jax.space import Linear, SearchSpace
 from neocarbs_jax.strategies.active import ActiveRange, active_front, rate
 from neocarbs_jax.sweep import Status
@@ -29,12 +30,12 @@ def front_of(jit):
     return jit(active_front, static_argnums=0)
 
 
-def make_situation(condition, score, log_cost):
+def make_situation(condition, score, log_cost, config=CONFIG):
     num = len(score)
     unit = np.linspace(0, 1, num)[:, None]
-    state = sweep.restore(CONFIG, unit, score, np.exp(log_cost), np.full(num, int(Status.SUCCESS), np.int32))
+    state = sweep.restore(config, unit, score, np.exp(log_cost), np.full(num, int(Status.SUCCESS), np.int32))
     known = condition(state)
-    zeros = jnp.zeros(CONFIG.capacity)
+    zeros = jnp.zeros(config.capacity)
     warped = known.warp.forward(jnp.asarray(state.observations.score))
     log_cost = jnp.log(jnp.asarray(state.observations.cost))
     return state.observations, known, beliefs.Beliefs(warped, zeros, zeros, log_cost, zeros, zeros)
@@ -55,14 +56,50 @@ def test_the_range_ends_at_the_knee_and_what_it_may_grow_by(situation, front_of)
     assert float(early.end) == pytest.approx(2.25, rel=1e-5)
 
 
+def height_at(front, log_cost):
+    """Score of a front in the strip that a log cost lies in."""
+    strip = np.searchsorted(np.asarray(front.edges), log_cost) - 1
+    return np.asarray(front.score)[np.clip(strip, 0, len(front.score) - 1)]
+
+
 def test_the_front_is_the_staircase_over_the_range(situation, front_of):
     scores, log_costs = np.array([0.1, 0.0, 0.5, 0.3, 1.0]), np.array([0.0, 0.5, 1.0, 2.0, 3.0])
     observations, known, believed = situation(scores, log_costs)
     front = front_of(ActiveRange(), observations, known, believed)
-    at = np.asarray(front.edges[:-1])
-    expected = [max([0.0, *scores[log_costs <= edge]]) for edge in at]
-    np.testing.assert_allclose(in_users_units(known, front.score), expected, atol=1e-5)
-    np.testing.assert_allclose(np.diff(front.edges), np.diff(front.edges)[0], rtol=1e-3)
+    at = np.array([0.01, 0.3, 0.99, 1.01, 2.5, 2.99, 3.01, 4.5, 9.0])
+    expected = [max([0.0, *scores[log_costs <= log_cost]]) for log_cost in at]
+    np.testing.assert_allclose(in_users_units(known, height_at(front, at)), expected, atol=1e-5)
+
+
+def test_what_costs_a_little_less_than_a_front_point_gains_only_that_little(situation, front_of):
+    observations, known, believed = situation([0.5, 1.0], [2.0, 3.0])
+    front = front_of(ActiveRange(), observations, known, believed, np.inf, 1.999)
+    score = known.warp.forward(jnp.array([0.5, 1.0]))
+    little, much = 0.001, 0.2
+    gain = np.exp(
+        log_expected_hypervolume_improvement(
+            jnp.tile(score, 2), jnp.full(4, 1e-4), jnp.array([2 - little, 3 - little, 2 - much, 3 - much]),
+            front.edges, front.score,
+        )
+    )  # fmt: skip
+    rise = float(score[1] - score[0])
+    assert gain[1] == pytest.approx(little * rise, rel=0.2)
+    assert gain[3] == pytest.approx(much * rise, rel=0.02)
+    assert gain[0] < 0.01 * gain[3]
+
+
+def test_of_many_steps_the_largest_are_kept(jit):
+    config = sweep.Config(SearchSpace(x=Linear(0, 1)), capacity=80)
+    number = np.arange(80)
+    scores = np.where(number % 4 == 3, number * 0.01, number // 4 * 0.04 + number % 4 * 1e-5)  # three steps are tiny
+    log_costs = np.linspace(0, 4, 80)
+    observations, known, believed = make_situation(
+        jit(lambda state: beliefs.condition(config.form, state.observations, state.fit)), scores, log_costs, config
+    )
+    front = jit(active_front, static_argnums=0)(ActiveRange(), observations, known, believed)
+    assert len(front.score) < 80
+    found = in_users_units(known, height_at(front, log_costs[10:] + 0.01))
+    np.testing.assert_allclose(found, np.maximum.accumulate(scores)[10:], atol=3e-4)
 
 
 def test_a_front_whose_cheapest_point_is_good_grows_downwards(situation, front_of):
@@ -84,7 +121,8 @@ def test_without_a_success_there_is_a_range_all_the_same(situation, front_of):
     nothing = observations._replace(status=np.full(CONFIG.capacity, int(Status.FAILED), np.int32))
     front = front_of(ActiveRange(), nothing, known, believed)
     assert np.isfinite(front.edges).all()
-    assert np.all(np.diff(front.edges) > 0)
+    assert np.all(np.diff(front.edges) >= 0)
+    assert front.edges[-1] > front.edges[0]
     np.testing.assert_array_equal(front.score, 0)
     assert float(rate(ActiveRange(), nothing, known, known.at(jnp.full((1, 1), 0.5)))) == 1
 
