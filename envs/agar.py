@@ -76,7 +76,7 @@ class Agar(Environment):
     Distances of all pairs are computed, which is faster at these sizes than a search by neighbourhoods.
 
     Args:
-        num_players: Number of players. All of them are agents.
+        num_players: Number of players. All of them are agents; a single one, who only eats food, has no axis of agents.
         num_food: Number of pieces of food, which is kept constant.
         seen_food: Number of pieces of food in the observation.
         continuous: Whether the action is heading and throttle.
@@ -90,8 +90,8 @@ class Agar(Environment):
     costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
-        if self.num_players < 2:
-            raise ValueError(f"`num_players` must be at least 2; got {self.num_players}.")
+        if self.num_players < 1:
+            raise ValueError(f"`num_players` must be at least 1; got {self.num_players}.")
         if not 1 <= self.seen_food <= self.num_food:
             raise ValueError(f"`seen_food` must be from 1 to `num_food`; got {self.seen_food} and {self.num_food}.")
 
@@ -109,7 +109,7 @@ class Agar(Environment):
     def observation_space(self, params: EnvParams | None = None) -> Box:
         return Box(-jnp.inf, jnp.inf, (3 * self.num_players + 2 * self.seen_food,))
 
-    def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, "players k"], EnvState]:
+    def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, "*players k"], EnvState]:
         draws = self.draw(key)
         mass = jnp.full(self.num_players, params.start_mass, jnp.float32)
         time = jnp.zeros((), jnp.int32)
@@ -117,12 +117,14 @@ class Agar(Environment):
         return self.get_obs(state, params), state
 
     def step_env(
-        self, key: PRNGKeyArray, state: EnvState, action: Shaped[Array, "players ..."], params: EnvParams
-    ) -> tuple[Float[Array, "players k"], EnvState, Float[Array, " players"], Bool[Array, " players"], dict[str, Any]]:
+        self, key: PRNGKeyArray, state: EnvState, action: Shaped[Array, "..."], params: EnvParams
+    ) -> tuple[Float[Array, "*players k"], EnvState, Float[Array, "*players"], Bool[Array, "*players"], dict[str, Any]]:
         action = self.as_action(action, params)
+        action = action if self.num_players > 1 else action[None]
         after, reward, eaten = self.transition(state, action, self.draw(key), params)
-        info = {"score": jnp.where(eaten, state.mass, after.mass)}
-        return self.get_obs(after, params), after, reward, eaten, info
+        score = jnp.where(eaten, state.mass, after.mass)
+        reward, eaten, score = (self._by_agent(x) for x in (reward, eaten, score))
+        return self.get_obs(after, params), after, reward, eaten, {"score": score}
 
     def draw(self, key: PRNGKeyArray) -> Draws:
         """Draw the random numbers of a step."""
@@ -159,7 +161,7 @@ class Agar(Environment):
         )
         return after, jnp.where(eaten, params.reward_eaten, reward), eaten
 
-    def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "players k"]:
+    def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "*players k"]:
         own = jnp.concatenate([state.position / params.field, state.mass[:, None] / 100.0], axis=1)
 
         def view(position, mass, index):
@@ -173,7 +175,11 @@ class Agar(Environment):
             return jnp.concatenate([offset, ratio[:, None]], axis=1).reshape(-1), food.reshape(-1)
 
         players, food = jax.vmap(view)(state.position, state.mass, jnp.arange(self.num_players))
-        return jnp.concatenate([own, players, food], axis=1)
+        return self._by_agent(jnp.concatenate([own, players, food], axis=1))
+
+    def _by_agent(self, x: Shaped[Array, "players ..."]) -> Shaped[Array, "..."]:
+        """Return `x` without the axis of agents where there is only one."""
+        return x if self.num_players > 1 else x[0]
 
     def _direction(self, action: Shaped[Array, "players ..."]) -> Float[Array, "players 2"]:
         """Return the unit vector of the heading times the throttle."""

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from envs import drive_motion, drive_scenes, drive_views, environment
+from envs import drive_motion, drive_returns, drive_scenes, drive_views, environment
 from envs.drive_motion import MAX_ACCELERATION, MAX_BRAKING, MAX_SPEED, MAX_STEER, Bodies
+from envs.drive_returns import RESPAWN_AT, RespawnAt
 from envs.drive_scenes import Scenes
 from envs.drive_views import OBS_SIZE, road_distance, seen_bodies, seen_road, turned
 from envs.environment import Box, Discrete, Environment
@@ -26,14 +27,16 @@ class EnvState(environment.EnvState):
     Attributes:
         scene: Row of the scene in the table.
         pose: Of every vehicle: x, y, heading, speed.
-        there: Whether each vehicle is on the road; one that was removed is not.
-        ghost: Whether it came back where another one is: it touches nobody until it is free of the others.
+        there: Whether each vehicle is on the road; one that was removed, or waits to come back, is not.
+        ghost: Whether it has come back and not been free of the others since: until then it touches nobody.
+        trip: Number of its start, route and goal in the scene.
     """
 
     scene: Int[Array, ""]
     pose: Float[Array, "vehicles 4"]
     there: Bool[Array, " vehicles"]
     ghost: Bool[Array, " vehicles"]
+    trip: Int[Array, " vehicles"]
 
 
 class EnvParams(environment.EnvParams):
@@ -44,6 +47,7 @@ class EnvParams(environment.EnvParams):
         round: Number of the subset of scenes that episodes begin in; used with `subset` only.
         dt: Seconds of a step.
         goal_radius: Distance at which a goal is reached, metres.
+        safe_distance: No vehicle comes back within this distance of another one, metres; not used with "start".
         reward_goal: For reaching the goal.
         reward_collision: For touching a vehicle, a parked car or a pedestrian.
         reward_off_road: For leaving the road with a corner.
@@ -55,6 +59,7 @@ class EnvParams(environment.EnvParams):
     round: int = 0
     dt: float = 0.1
     goal_radius: float = 2.5
+    safe_distance: float = 10.0
     reward_goal: float = 1.0
     reward_collision: float = -0.5
     reward_off_road: float = -0.5
@@ -90,17 +95,16 @@ class Drive(Environment):
     left, and acceleration that into (-5, -2, 0, 3) m/s^2; continuous: steering angle / .6, and acceleration from -1
     (-5) over 0 (none) to 1 (3). A kinematic bicycle follows from them, with speeds from 0 to 15 m/s.
     Reward: 1 for the goal, -.5 for a collision, -.5 for leaving the road, .02 for each metre nearer to the goal.
-    Terminates, per vehicle: at the goal, in a collision, off the road. It then comes back at its start, with the same
-    goal (`respawn`), or is gone until the episode of all ends. Truncates: after 200 steps of 0.1 s, or when no
-    controlled vehicle is left.
+    Terminates, per vehicle: at the goal, in a collision, off the road. It then comes back (`respawn`), or is gone until
+    the episode of all ends. Truncates: after 200 steps of 0.1 s, or when no controlled vehicle is left.
     Score: 1 if the goal was reached. Solved: mean score of at least 0.95 with at most 0.02 collisions.
     `metrics` has goal, collision and off_road apart.
     Source: our own, after the goal-reaching driving tasks of GPUDrive and PufferLib.
 
     A vehicle that comes back on top of another one is a ghost until it is free: it touches nobody. Scenes are
     numbered: a seed and a number always give the same scene, whatever `num_scenes` is. Vehicles that are not controlled
-    follow their routes by rules, and ignore their actions; they and those that are gone observe zeros, have no reward
-    and are not counted (`info["controlled"]`).
+    follow their routes by rules, and ignore their actions; they and those that are gone observe zeros, have no reward,
+    are not counted and not learnt from (`info["controlled"]`).
 
     Args:
         num_vehicles: Places for vehicles in a scene.
@@ -109,6 +113,9 @@ class Drive(Environment):
         num_parked: Parked cars.
         num_pedestrians: Pedestrians, who cross roads to and fro and look at nobody.
         respawn: Whether a vehicle comes back when its episode ends.
+        respawn_at: "start": at its own start at once. "wait": there as soon as no vehicle is within the safe distance.
+            "free": at the first such start of the scene, its own before others, with the route and goal from there; it
+            waits while there is none.
         continuous: Whether the action is two floats.
         num_scenes: Number of scenes that episodes begin in.
         first_scene: Number of the first of them; others than a training's are held-out scenes.
@@ -123,6 +130,7 @@ class Drive(Environment):
     num_parked: int = 16
     num_pedestrians: int = 8
     respawn: bool = True
+    respawn_at: RespawnAt = "free"
     continuous: bool = False
     num_scenes: int = 1000
     first_scene: int = 0
@@ -140,6 +148,8 @@ class Drive(Environment):
         for field in ("num_parked", "num_pedestrians", "first_scene", "seed", "subset", "resample_every"):
             if getattr(self, field) < 0:
                 raise ValueError(f"`{field}` must be at least 0; got {getattr(self, field)}.")
+        if self.respawn_at not in RESPAWN_AT:
+            raise ValueError(f"`respawn_at` must be one of {', '.join(RESPAWN_AT)}; got {self.respawn_at!r}.")
         for field in ("density", "controlled"):
             if not 0 < getattr(self, field) <= 1:
                 raise ValueError(f"`{field}` must be above 0 and at most 1; got {getattr(self, field)}.")
@@ -197,9 +207,9 @@ class Drive(Environment):
 
     def start(self, scene: Int[Array, ""], params: EnvParams) -> EnvState:
         """Return the first state of an episode in the scene of that row."""
-        there = jnp.arange(self.num_vehicles) < self.num_present
-        nobody = jnp.zeros(self.num_vehicles, bool)
-        return EnvState(jnp.zeros((), jnp.int32), scene, params.scenes.start[scene], there, nobody)
+        there = self._is_present
+        nobody, own = jnp.zeros(self.num_vehicles, bool), jnp.arange(self.num_vehicles, dtype=jnp.int32)
+        return EnvState(jnp.zeros((), jnp.int32), scene, params.scenes.start[scene], there, nobody, own)
 
     def transition(
         self, state: EnvState, action: Shaped[Array, "vehicles ..."], params: EnvParams
@@ -220,25 +230,36 @@ class Drive(Environment):
         solid = jnp.concatenate([~ghost, jnp.ones(len(bodies.x) - self.num_vehicles, bool)])
         collision = jnp.any(touching & solid[:, None], axis=0) & ~ghost
         off_road = ~collision & state.there & self._is_off_road(vehicles, scene, params)
-        before, now = (_goal_distance(x, table.route[scene][:, -1]) for x in (state.pose, pose))
+        before, now = (_goal_distance(x, self.goals(state, params)) for x in (state.pose, pose))
         reached = ~collision & ~off_road & state.there & (now < params.goal_radius)
         outcome = Outcome(reached, collision, off_road)
 
         reward = params.reward_progress * (before - now)
         weights = (params.reward_goal, params.reward_collision, params.reward_off_road)
         reward += sum(weight * event.astype(jnp.float32) for weight, event in zip(weights, outcome, strict=True))
-        start = table.start[scene]
-        back = outcome.over if self.respawn else outcome.over & ~self._is_controlled
-        after = moved.replace(
-            pose=jnp.where(outcome.over[:, None], start, pose),
-            there=state.there & (~outcome.over | back),
-            ghost=jnp.where(outcome.over, back, ghost),
+        return self._return(moved.replace(ghost=ghost), outcome, params), reward, outcome
+
+    def _return(self, state: EnvState, outcome: Outcome, params: EnvParams) -> EnvState:
+        """Take vehicles whose episode is over off the road, and let those that may come back."""
+        start, over = params.scenes.start[state.scene], outcome.over
+        there, may_return = state.there & ~over, ~self._is_controlled | self.respawn
+        if self.respawn_at == "start":
+            back, trip = over & may_return, state.trip
+        else:
+            gone = ~there & may_return & self._is_present
+            others_too, place = self.respawn_at == "free", state.pose[:, :2]
+            back, found = drive_returns.find_places(gone, there, place, start[:, :2], params.safe_distance, others_too)
+            trip = jnp.where(back, found, state.trip)
+        return state.replace(
+            pose=jnp.where((over | back)[:, None], start[trip], state.pose),
+            there=there | back,
+            ghost=jnp.where(over | back, back, state.ghost),
+            trip=trip,
         )
-        return after, reward, outcome
 
     def is_truncated(self, state: EnvState, params: EnvParams) -> Bool[Array, ""]:
-        nobody = ~jnp.any(state.there & self._is_controlled)
-        return nobody | (state.time >= params.max_steps_in_episode)
+        is_over = state.time >= params.max_steps_in_episode
+        return is_over if self.respawn else is_over | ~jnp.any(state.there & self._is_controlled)
 
     def decode(
         self, action: Shaped[Array, "vehicles ..."]
@@ -256,7 +277,7 @@ class Drive(Environment):
         bodies, vehicles = self.bodies(state, params)
         number = np.arange(len(bodies.x)) - self.num_vehicles
         still = jnp.asarray((number >= 0) & (number < self.num_parked))
-        return drive_motion.follow_rules(bodies, vehicles, params.scenes.route[state.scene], still)
+        return drive_motion.follow_rules(bodies, vehicles, params.scenes.route[state.scene][state.trip], still)
 
     def bodies(self, state: EnvState, params: EnvParams) -> tuple[Bodies, Bodies]:
         """Return everybody (vehicles, parked cars, pedestrians, in this order), and the vehicles alone."""
@@ -274,10 +295,14 @@ class Drive(Environment):
         )
         return Bodies(*(jnp.concatenate(parts) for parts in zip(*groups, strict=True))), vehicles
 
+    def goals(self, state: EnvState, params: EnvParams) -> Float[Array, "vehicles 2"]:
+        """Return where each vehicle is to go: the end of its route."""
+        return params.scenes.route[state.scene, state.trip, -1]
+
     def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "vehicles k"]:
         bodies, own = self.bodies(state, params)
         time = jnp.broadcast_to(state.time.astype(jnp.float32) / 200, own.x.shape)
-        goal = params.scenes.route[state.scene][:, -1]
+        goal = self.goals(state, params)
         ahead, aside = turned(goal[:, 0] - own.x, goal[:, 1] - own.y, own)
         far = jnp.sqrt(ahead**2 + aside**2)
         ghost = state.ghost.astype(jnp.float32)
@@ -301,6 +326,10 @@ class Drive(Environment):
         member = jax.random.randint(key, (), 0, self.subset, jnp.int32)
         of_round = jax.random.fold_in(jax.random.key(self.seed), params.round)
         return jax.random.randint(jax.random.fold_in(of_round, member), (), 0, self.num_scenes, jnp.int32)
+
+    @property
+    def _is_present(self) -> Bool[Array, " vehicles"]:
+        return jnp.arange(self.num_vehicles) < self.num_present
 
     @property
     def _is_controlled(self) -> Bool[Array, " vehicles"]:

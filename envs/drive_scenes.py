@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import hashlib
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from flax import struct
 from jaxtyping import Float32, Int8, UInt16
 
+from envs import disk_cache
 from envs import drive_roads as roads_of
 from envs.drive_roads import EXTENT, Lane, Roads
 
@@ -22,6 +25,8 @@ SHORTEST_ROUTE = 24.0
 CLEARANCE = 7.0
 PARKED_ASIDE = 0.3
 WALKER = 0.6
+WORTH_KEEPING = 64
+"""Tables of so many scenes are kept on disk."""
 
 
 class Scenes(struct.PyTreeNode):
@@ -66,9 +71,27 @@ class _Spot(NamedTuple):
 
 @lru_cache(maxsize=4)
 def scenes(seed: int, first: int, count: int, num_vehicles: int, num_parked: int, num_pedestrians: int) -> Scenes:
-    """Return scenes number `first` to first + count - 1 of a seed. A scene depends on its number and on no other."""
-    drawn = [_scene(seed, number, num_vehicles, num_parked, num_pedestrians) for number in range(first, first + count)]
+    """Return scenes number `first` to first + count - 1 of a seed. A scene depends on its number and on no other.
+
+    A hundred take one to two seconds to draw; tables of `WORTH_KEEPING` or more are kept on disk.
+    """
+    numbers = (seed, first, count, num_vehicles, num_parked, num_pedestrians)
+    if count < WORTH_KEEPING:
+        return _draw(*numbers)
+    key = f"{numbers} of {_generator()}"
+    return Scenes(**disk_cache.kept("drive", key, lambda: vars(_draw(*numbers))))
+
+
+def _draw(seed: int, first: int, count: int, *numbers: int) -> Scenes:
+    drawn = [_scene(seed, number, *numbers) for number in range(first, first + count)]
     return Scenes(*(np.stack(arrays) for arrays in zip(*drawn, strict=True)))
+
+
+@cache
+def _generator() -> str:
+    """Return what identifies the code that draws scenes: its text, and numpy's version."""
+    files = (Path(__file__), Path(roads_of.__file__))
+    return f"{hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()} numpy {np.__version__}"
 
 
 def _scene(seed: int, number: int, num_vehicles: int, num_parked: int, num_pedestrians: int) -> tuple:

@@ -10,7 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from envs import agar, boids, breakout, connect4, drive, drive_motion, foraging, maze, pong, snake
+from envs import (
+    agar,
+    boids,
+    boids_rules,
+    breakout,
+    chambers,
+    connect4,
+    drive,
+    drive_motion,
+    foraging,
+    maze,
+    pong,
+    snake,
+)
 from envs import breakout_contacts as field
 
 Policy = Callable[[PRNGKeyArray, Any, Any], Shaped[Array, "..."]]
@@ -116,14 +129,9 @@ def play_maze(env: maze.Maze, key: PRNGKeyArray, state: maze.EnvState, params: A
 
 
 def play_boids(env: boids.Boids, key: PRNGKeyArray, state: boids.EnvState, params: Any) -> Shaped[Array, "..."]:
-    """Send every boid to its place in a square formation at the centre."""
-    del key
-    side = int(np.ceil(np.sqrt(env.num_boids)))
-    places = np.stack(np.divmod(np.arange(env.num_boids), side), axis=1) - (side - 1) / 2
-    centre = jnp.array([boids.WIDTH / 2, boids.HEIGHT / 2])[None]
-    goal = centre + 1.2 * params.protected_range * jnp.asarray(places, jnp.float32)
-    wanted = jnp.clip((goal - state.position) / 4, -boids.MAX_SPEED, boids.MAX_SPEED)
-    return jnp.clip((wanted - state.velocity) / boids.ACCELERATION, -1.0, 1.0)
+    """Flock by Reynolds's rules."""
+    del env
+    return boids_rules.flock(key, state.position, state.velocity, params)
 
 
 def play_agar(env: agar.Agar, key: PRNGKeyArray, state: agar.EnvState, params: Any) -> Shaped[Array, "..."]:
@@ -139,8 +147,23 @@ def play_agar(env: agar.Agar, key: PRNGKeyArray, state: agar.EnvState, params: A
     goal = jnp.where(jnp.any(danger, axis=1)[:, None], flight, goal)
     angle = jnp.arctan2(goal[:, 1], goal[:, 0])
     if env.continuous:
-        return jnp.stack([angle / jnp.pi, jnp.ones_like(angle)], axis=1)
-    return 1 + jnp.round(angle / (jnp.pi / 4)).astype(jnp.int32) % 8
+        action = jnp.stack([angle / jnp.pi, jnp.ones_like(angle)], axis=1)
+    else:
+        action = 1 + jnp.round(angle / (jnp.pi / 4)).astype(jnp.int32) % 8
+    return action if env.num_players > 1 else action[0]
+
+
+def play_chambers(
+    env: chambers.Chambers, key: PRNGKeyArray, state: chambers.EnvState, params: Any
+) -> Shaped[Array, "..."]:
+    """Go to the height of the next door, then through it; in the last chamber go to the goal."""
+    del key
+    offset = env.target(state) - state.position
+    is_last = env.chamber(state) == env.num_chambers - 1
+    aligned = is_last | (jnp.abs(offset[1]) < params.door / 4)
+    along = jnp.where(is_last, offset[0], jnp.where(aligned, 0.5, offset[0] - 0.1))
+    wanted = 0.15 * jnp.stack([along, offset[1]])
+    return jnp.clip((wanted - params.damping * state.velocity) / params.push, -1.0, 1.0)
 
 
 def play_drive(env: drive.Drive, key: PRNGKeyArray, state: drive.EnvState, params: Any) -> Shaped[Array, "..."]:
@@ -191,6 +214,7 @@ _PLAYERS: dict[type, Callable[..., Shaped[Array, "..."]]] = {
     maze.Maze: play_maze,
     boids.Boids: play_boids,
     agar.Agar: play_agar,
+    chambers.Chambers: play_chambers,
     drive.Drive: play_drive,
     foraging.Foraging: play_foraging,
 }

@@ -9,6 +9,7 @@ from envs.adapters import ADAPTERS, adapt
 from envs.agar import Agar
 from envs.boids import Boids
 from envs.breakout import Breakout
+from envs.chambers import Chambers
 from envs.connect4 import Connect4
 from envs.drive import Drive
 from envs.foraging import Foraging
@@ -20,6 +21,7 @@ ENVIRONMENTS: dict[str, Callable[..., Any]] = {
     "agar": Agar,
     "boids": Boids,
     "breakout": Breakout,
+    "chambers": Chambers,
     "connect4": Connect4,
     "drive": Drive,
     "foraging": Foraging,

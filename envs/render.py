@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from envs import agar, boids, breakout, connect4, drive, drive_roads, drive_views, foraging, maze, pong, snake
+from envs import agar, boids, breakout, chambers, connect4, drive, drive_roads, drive_views, foraging, maze, pong, snake
 from envs import breakout_contacts as field
 
 Frame = UInt8[np.ndarray, "height width 3"]
@@ -203,6 +203,21 @@ def _agar(env: agar.Agar, state: agar.EnvState, params: Any) -> tuple[Frame, str
     return picture, f"LARGEST {state.mass.max():.0f}"
 
 
+def _chambers(env: chambers.Chambers, state: chambers.EnvState, params: Any) -> tuple[Frame, str]:
+    size, wall = 120, 4
+    picture = _canvas(size + 2 * wall, size * env.num_chambers + 2 * wall)
+    picture[:wall] = picture[-wall:] = picture[:, :wall] = picture[:, -wall:] = GREY
+    for x, y in enumerate(state.gaps[:-1], 1):
+        left = wall + size * x - wall // 2
+        picture[:, left : left + wall] = GREY
+        top = wall + size * (1 - y - float(params.door) / 2)
+        _box(picture, left, top, wall, size * float(params.door), BACKGROUND)
+    goal = env.num_chambers - 1 + chambers.GOAL_X, state.gaps[-1]
+    for (x, y), radius, colour in ((goal, float(params.goal_radius), GREEN), (state.position, 0.035, BLUE)):
+        _disc(picture, wall + size * x, wall + size * (1 - y), size * radius, colour)
+    return picture, f"CHAMBER {int(state.position[0]) + 1} OF {env.num_chambers}  STEP {state.time}"
+
+
 def _drive(env: drive.Drive, state: drive.EnvState, params: Any) -> tuple[Frame, str]:
     size, scale = 3 * drive_roads.NUM_SAMPLES, 3 / drive_roads.CELL
     row, column = np.mgrid[:size, :size]
@@ -212,7 +227,7 @@ def _drive(env: drive.Drive, state: drive.EnvState, params: Any) -> tuple[Frame,
     numbers = np.arange(env.num_vehicles)
     palette = np.array([BLUE, YELLOW, PURPLE, ORANGE, GREEN], np.uint8)[numbers % 5]
     colours = np.where((numbers < env.num_controlled)[:, None], palette, np.array([INK], np.uint8))
-    goals = np.asarray(params.scenes.route)[state.scene][:, -1]
+    goals = np.asarray(params.scenes.route)[state.scene, state.trip, -1]
     for (gx, gy), colour, there in zip(goals, colours, state.there, strict=True):
         if there:
             _disc(picture, scale * gx, size - scale * gy, 2.2, colour)
@@ -257,6 +272,7 @@ _PAINTERS: dict[type, Callable[..., tuple[Frame, str]]] = {
     agar.Agar: _agar,
     boids.Boids: _boids,
     breakout.Breakout: _breakout,
+    chambers.Chambers: _chambers,
     connect4.Connect4: _connect4,
     drive.Drive: _drive,
     foraging.Foraging: _foraging,

@@ -8,7 +8,7 @@ from typing import Any
 from experiments.common import nearest
 from experiments.environments import maker_of
 from experiments.settings import ENV, RANGES, literal
-from neocarbs_jax.space import Bounded, Choice, Integer, Linear, Log, Logit, Pow2
+from neocarbs_jax.space import Bounded, Choice, Integer, Linear, Log, Logit, Options, Pow2
 from p3o_jax.networks import ACTIVATIONS
 
 SWITCH = Choice((False, True))
@@ -116,9 +116,9 @@ def shown(axis: Bounded | Choice) -> str:
     return f"{axis.low:g} to {axis.high:g}, {scale}"
 
 
-def text_of(axis: Bounded | Choice) -> str:
+def text_of(axis: Bounded | Options) -> str:
     """Return what stands behind the name of an axis on the command line."""
-    options = axis.options if isinstance(axis, Choice) else (axis.low, axis.high)
+    options = axis.options if isinstance(axis, Options) else (axis.low, axis.high)
     return ",".join(f"{option:.10g}" if isinstance(option, float) else str(option) for option in options)
 
 

@@ -18,7 +18,7 @@ from experiments.common import Assignments, Repeated, check_at_least, check_seed
 from experiments.objective import Training, assignments, make_env
 from neocarbs_jax.gp.warping import WARPS
 from neocarbs_jax.report.progress import Progress
-from neocarbs_jax.space import Axis, Bounded, Choice, SearchSpace
+from neocarbs_jax.space import Axis, Bounded, Choice, Options, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES
 from p3o_jax.settings import Config, Params
 
@@ -177,7 +177,7 @@ def check_shapes(training: Training, space: SearchSpace) -> None:
 
 
 def _ends(axis: Axis) -> tuple[Any, ...]:
-    return axis.options if isinstance(axis, Choice) else (axis.low, axis.high)
+    return axis.options if isinstance(axis, Options) else (axis.low, axis.high)
 
 
 def fixed_settings(args: Sweep) -> dict[str, Any]:

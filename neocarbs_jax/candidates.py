@@ -9,16 +9,27 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from neocarbs_jax.space import SearchSpace
+from neocarbs_jax.space.feasibility import settle
 
 _SCALES = 0.02, 0.5
 _SHARES = 0.2, 0.5, 1.0
+_DRAWS, _FEWEST_DRAWS = 8, 512  # among which those that satisfy constraints are found
 _FIRST_STEP, _STEP_BOUNDS = 0.02, (1e-4, 0.1)
 
 
 def from_prior(space: SearchSpace, key: PRNGKeyArray, num: int) -> Float[Array, "m d"]:
-    """Independent draws from the prior, snapped to the space's grid."""
+    """Independent draws from the prior, snapped to the space's grid, that satisfy its constraints."""
+    if space.constraints:
+        return _feasible_from_prior(space, key, num)
     uniform = jax.random.uniform(key, (num, space.size), jnp.float32)
     return space.snap(space.from_prior(uniform.astype(jnp.zeros(()).dtype)))
+
+
+def _feasible_from_prior(space: SearchSpace, key: PRNGKeyArray, num: int) -> Float[Array, "m d"]:
+    """Return the first draws from the prior that satisfy the constraints; where they are too few, repaired ones."""
+    uniform = jax.random.uniform(key, (max(_DRAWS * num, _FEWEST_DRAWS), space.size), jnp.float32)
+    units = space.snap(space.from_prior(uniform.astype(jnp.zeros(()).dtype)))
+    return settle(space, units[jnp.argsort(~space.feasible(units), stable=True)[:num]])
 
 
 def perturb(
@@ -30,7 +41,7 @@ def perturb(
 ) -> Float[Array, "m d"]:
     """Gaussian steps of log-uniform scale from random parents, along a random 20%, 50% or all of the axes.
 
-    Without any parent, steps start at the search centre.
+    Without any parent, steps start at the search centre. Steps that break a constraint are shortened.
     """
     # One draw for all of it, cut into columns: every other one takes long to compile. Single precision is plenty.
     tiny = jnp.finfo(jnp.float32).tiny
@@ -46,7 +57,7 @@ def perturb(
     low, high = (math.log(scale) for scale in _SCALES)
     share = jnp.asarray(_SHARES, jnp.float32)[(len(_SHARES) * share).astype(jnp.int32)]
     step = jnp.exp(low + (high - low) * scale) * jax.scipy.special.ndtri(step)
-    return space.snap(_reflect(base + jnp.where(moved < share, step, 0).astype(unit.dtype)))
+    return settle(space, _reflect(base + jnp.where(moved < share, step, 0).astype(unit.dtype)), base)
 
 
 def climb(
@@ -72,7 +83,7 @@ def climb(
         return (jnp.clip(unit + jnp.asarray(updates), 0, 1), state), None
 
     (reached, _), _ = jax.lax.scan(step, (unit, optimizer.init(unit)), None, length=num_steps)
-    return space.snap(reached)
+    return settle(space, reached, unit)
 
 
 def _reflect(unit: Float[Array, "m d"]) -> Float[Array, "m d"]:

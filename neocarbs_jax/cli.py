@@ -18,10 +18,11 @@ import optuna
 import tyro
 from rich.console import Console
 
+from neocarbs_jax.command_line.begin import New
 from neocarbs_jax.command_line.keep import Export, Import, Rm
 from neocarbs_jax.command_line.look import Best, Compare, Dashboard, Front, Report, Show, Studies
 from neocarbs_jax.command_line.slots import Stopped
-from neocarbs_jax.command_line.work import Confirm, New, Run, Worker
+from neocarbs_jax.command_line.work import Confirm, Run, Worker
 from neocarbs_jax.programs import BrokenProgram
 
 COMMANDS = (

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,11 @@ from jaxtyping import Array
 from neocarbs_jax.beliefs import LUCK, Form
 from neocarbs_jax.gp import MATERN_LINEAR, KernelBuilder, Normal, prior_mode
 from neocarbs_jax.gp.warping import WARPS
-from neocarbs_jax.space import Choice, SearchSpace
+from neocarbs_jax.space import Options, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES, NeoCARBS, Strategy
+
+DIRECTIONS = ("maximize", "minimize")
+"""Of scores."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Config:
         budget: name of the axis along which `observe_curve` gives observations.
         trial_cap: no suggestion shall cost more; None for no limit.
         delta: largest accepted probability that a suggestion exceeds `trial_cap`.
+        direction: "maximize", or "minimize" for a score that is to be small, such as a loss. Scores that come in and
+            go out keep their sign; in `State.observations`, higher is better.
         max_cost: former name of `trial_cap`, for the constructor alone.
     """
 
@@ -44,6 +50,7 @@ class Config:
     budget: str | None = None
     trial_cap: float | None = None
     delta: float = 0.05
+    direction: str = "maximize"
     max_cost: dataclasses.InitVar[float | None] = None
 
     def __post_init__(self, max_cost: float | None) -> None:
@@ -67,13 +74,24 @@ class Config:
             _check_kernel(self.kernel_fn, self.space.size)
         if not _is_whole(self.resample_every) or self.resample_every < 0:
             raise ValueError(f"`resample_every` must be a whole number, at least 0; got {self.resample_every!r}.")
-        ordered = [name for name, axis in self.space.axes if not isinstance(axis, Choice)]
+        ordered = [name for name, axis in self.space.axes if not isinstance(axis, Options)]
         if self.budget is not None and self.budget not in ordered:
             raise ValueError(f"`budget` must be one of {', '.join(ordered)}; got {self.budget!r}.")
+        if self.budget is not None and (
+            self.space.axis_of[self.budget].when or any(self.budget in dict(w) for w in self.space.conditions.values())
+        ):
+            raise ValueError(f"`budget` must be an axis that no condition joins to others; got {self.budget!r}.")
+        _ = self.space.center  # says now where constraints leave nothing
         if self.trial_cap is not None and not _is_positive(self.trial_cap):
             raise ValueError(f"`trial_cap` must be positive and finite, or None; got {self.trial_cap!r}.")
+        if self.direction not in DIRECTIONS:
+            raise ValueError(f"`direction` must be maximize or minimize; got {self.direction!r}.")
         if not (_is_positive(self.delta) and self.delta < 0.5):
             raise ValueError(f"`delta` must lie in (0, 0.5); got {self.delta!r}.")
+
+    def signed(self, score: Any) -> Any:
+        """Return scores as the core sees them, higher being better, and back; NumPy in, NumPy out."""
+        return -score if self.direction == "minimize" else score
 
     @property
     def warps(self) -> tuple[str, ...]:

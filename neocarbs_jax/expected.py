@@ -69,12 +69,16 @@ def expect(config: Config, state: State) -> Expected:
     score = jnp.clip(score, jnp.nanmin(measured), jnp.nanmax(measured))
     half = _Z90 * _DOUBT * jnp.maximum(known.posteriors.forward_stretch[Target.SCORE], 1) * at.score_std
     low, high = (_mean_of_runs(known, at.score + side, noise_std) for side in (-half, half))
+    low, high = jnp.minimum(low, score), jnp.maximum(high, score)
+    on_front = pareto.non_dominated(score, at.log_cost, data.success)
+    if config.direction == "minimize":
+        score, low, high = -score, -high, -low
     return Expected(
         score=score,
-        low=jnp.minimum(low, score),
-        high=jnp.maximum(high, score),
+        low=low,
+        high=high,
         cost=jnp.exp(at.log_cost),
-        on_front=pareto.non_dominated(score, at.log_cost, data.success),
+        on_front=on_front,
     )
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from neocarbs_jax import beliefs, candidates, pareto, sweep
 from neocarbs_jax.beliefs import Surrogates
 from neocarbs_jax.config import Config
-from neocarbs_jax.space import Choice, Logit
+from neocarbs_jax.space import Choice, Logit, Options
 from neocarbs_jax.sweep import State
 
 _NUM_LEVELS = 17
@@ -100,6 +100,8 @@ def predicted_front(config: Config, state: State, key: PRNGKeyArray, num_costs: 
     best = jnp.argmax(jnp.where(affordable, cautious[None, :], -jnp.inf), axis=1)
     mean, std = at.score[best], at.score_std[best]
     low, middle, high = (known.warp.inverse(mean + z * std) for z in (-1.645, 0.0, 1.645))
+    if config.direction == "minimize":
+        low, middle, high = -high, -middle, -low
     return PredictedFront(jnp.exp(log_cost), middle, low, high, units[best])
 
 
@@ -121,7 +123,7 @@ def importances(config: Config, state: State, front: PredictedFront) -> Float[Ar
 
 
 def signed_importances(config: Config, state: State, unit: Float[Array, "k d"]) -> Float[Array, "k a"]:
-    """The same at any points, negative where the score falls as the value rises; `State.fit` counts.
+    """The same at any points, negative where the score gets worse as the value rises; `State.fit` counts.
 
     The sign is that of the covariance of the posterior mean with the position on the axis; choices have none, and
     count as positive.
@@ -145,7 +147,8 @@ def _moved(config: Config, unit: Float[Array, "k d"], name: str) -> Float[Array,
         levels = jnp.eye(axis.size, dtype=unit.dtype)
     else:
         levels = jnp.linspace(0, 1, _NUM_LEVELS, dtype=unit.dtype)[:, None]
-    return jax.vmap(lambda level: unit.at[:, columns].set(level[None, :]))(levels)
+    moved = jax.vmap(lambda level: unit.at[:, columns].set(level[None, :]))(levels)
+    return config.space.snap(moved) if config.space.conditions else moved
 
 
 def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]:
@@ -157,16 +160,16 @@ def scaling_laws(config: Config, front: PredictedFront) -> dict[str, ScalingLaw]
     """
     rises = jnp.concatenate([jnp.ones(1, bool), jnp.any(front.unit[1:] != front.unit[:-1], axis=1)])
     values = config.space.from_unit(front.unit)
-    laws = {}
+    active, laws = config.space.activity(front.unit), {}
     for name, axis in config.space.axes:
-        if isinstance(axis, Choice):
+        if isinstance(axis, Options):
             continue
         value = jnp.asarray(values[name]).astype(front.unit.dtype)
         if axis.is_log:
             value = jnp.log(value)
         elif isinstance(axis, Logit):
             value = jnp.log1p(-value)
-        laws[name] = fit_line(jnp.log(front.cost), value, rises)
+        laws[name] = fit_line(jnp.log(front.cost), value, rises & active[name] if name in active else rises)
     positive = rises & (front.score > 0)
     laws["score"] = fit_line(jnp.log(front.cost), jnp.log(jnp.where(positive, front.score, 1)), positive)
     return laws

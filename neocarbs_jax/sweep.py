@@ -34,7 +34,8 @@ from neocarbs_jax import observations as buffers
 from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.config import Config
 from neocarbs_jax.observations import Observations, Status
-from neocarbs_jax.space import Choice
+from neocarbs_jax.space import Options
+from neocarbs_jax.space.feasibility import settle
 from neocarbs_jax.strategies import Situation
 
 __all__ = [
@@ -66,7 +67,8 @@ class Suggestion(NamedTuple):
     Attributes:
         index: number of its row among all that were ever entered, `Observations.turn`.
         unit: the point.
-        values: name -> value, traced, without fixed strings; exact Python values: `space.from_unit(np.asarray(unit))`.
+        values: name -> value, traced, without fixed strings; the middle of an axis that is not active. Exact Python
+            values: `space.from_unit(np.asarray(unit))`.
         predicted_score: predictive median of the measured score, in its own units.
         predicted_score_std: half the width of the central 68% of that prediction, noise included: the standard
             deviation of a normal one.
@@ -135,6 +137,8 @@ def propose(
     """
     seen = _situation(config, state, remaining)
     unit = config.strategy.propose(seen, key)
+    if config.space.constraints:  # a told point that broke them may have been chosen again
+        unit = settle(config.space, unit)
     center = jnp.asarray(config.space.center, unit.dtype)
     return _enter(config, state, jnp.where(state.count == 0, config.space.snap(center), unit), seen)
 
@@ -184,7 +188,7 @@ def observe(
         state.observations,
         suggestion.index,
         suggestion.unit.astype(dtype),
-        jnp.where(bad, 0, score),
+        jnp.where(bad, 0, config.signed(score)),
         jnp.where(jnp.isfinite(cost) & (cost > 0), cost, 1),
         jnp.where(bad, int(Status.FAILED), int(Status.SUCCESS)),
     )
@@ -222,7 +226,7 @@ def observe_curve(
     if config.budget is None:
         raise ValueError("`budget` must name an axis for `observe_curve`; got None.")
     axis = dict(config.space.axes)[config.budget]
-    assert not isinstance(axis, Choice)  # Config's rule
+    assert not isinstance(axis, Options)  # Config's rule
     column = config.space.slices[config.budget].start
     dtype = state.observations.score.dtype
     budgets, scores, costs = (jnp.asarray(a, dtype) for a in (budgets, scores, costs))
@@ -232,7 +236,8 @@ def observe_curve(
         budget, score, cost, valid = point
         unit = config.space.snap(suggestion.unit.at[column].set(axis.to_unit(budget)))
         done = jnp.asarray(int(Status.SUCCESS), jnp.int32)
-        observations = buffers.enter(state.observations, unit, score, cost, done, valid, suggestion.index)
+        known = state.observations
+        observations = buffers.enter(known, unit, config.signed(score), cost, done, valid, suggestion.index)
         return state._replace(observations=observations), None
 
     earlier = jax.tree.map(lambda a: a[:-1], (budgets, scores, costs, inside))
@@ -318,7 +323,7 @@ def restore(
     known = np.isfinite(cost) & (cost > 0)
     status = np.where((status == Status.SUCCESS) & ~(np.isfinite(score) & known), int(Status.FAILED), status)
     cost = np.where(known, cost, 1)
-    score = np.where(status == Status.SUCCESS, score, 0)
+    score = np.where(status == Status.SUCCESS, config.signed(score), 0)
     state = init(config)
     # By NumPy, so that nothing compiles anew for another number of rows.
     buffer = [np.array(column) for column in state.observations]
@@ -340,7 +345,8 @@ def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situati
     expected, rating = (nan, nan, nan, nan), nan
     if seen is not None and seen.surrogates is not None:
         at = seen.surrogates.at(unit[None, :])
-        expected = [a[0] for a in seen.surrogates.in_units(at)]
+        score, *others = (a[0] for a in seen.surrogates.in_units(at))
+        expected = (config.signed(score), *others)
         rating = config.strategy.rate(seen, at)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     observations = buffers.enter(before, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from p3o_jax.distributions import LOG_STD_RANGE
 from p3o_jax.estimators.original import LOG_STD_RANGE as LAG_LOG_STD_RANGE
-from p3o_jax.losses import clipped_surrogate, standardize
+from p3o_jax.losses import clipped_surrogate, mean_of_valid, standardize
 from p3o_jax.metrics import TERMS, UpdateMetrics
 from p3o_jax.networks import Memory
 from p3o_jax.rollout import Actor, Trainable, apply
@@ -28,6 +28,7 @@ class Batch(NamedTuple):
         log_prob: Its logarithmic probability then.
         advantages: Of the actions.
         targets: What the estimator's value loss reads, `Estimate.targets`.
+        valid: Steps that are learnt from; None is all.
     """
 
     obs: Shaped[Array, "t b ..."]
@@ -36,6 +37,7 @@ class Batch(NamedTuple):
     log_prob: Float[Array, "t b"]
     advantages: Float[Array, "t b"]
     targets: Any
+    valid: Bool[Array, "t b"] | None = None
 
 
 class Memories(NamedTuple):
@@ -186,12 +188,17 @@ def minibatch_loss(
     memories: Memories,
     shared: Any,
 ) -> tuple[Float[Array, ""], UpdateMetrics]:
-    """Return policy loss - entropy bonus + value loss, and its parts."""
+    """Return policy loss - entropy bonus + value loss, and its parts; steps that are not valid have no gradient."""
+    valid = batch.valid
     outputs, values = apply(actor, trainable, batch.obs, batch.first, *memories)
     log_prob = actor.distribution.log_prob(outputs, batch.action)
-    entropy = jnp.mean(actor.distribution.entropy(outputs))
-    policy = clipped_surrogate(log_prob, batch.log_prob, standardize(batch.advantages), params.clip)
+    entropy = mean_of_valid(actor.distribution.entropy(outputs), valid)
+    policy = clipped_surrogate(log_prob, batch.log_prob, standardize(batch.advantages, valid), params.clip, valid)
+    if valid is not None:
+        values = jnp.where(valid[..., None], values, lax.stop_gradient(values))
     value_loss = config.estimator_object.value_loss(params, trainable, values, batch.targets, shared)
+    if valid is not None:  # the estimators take means over all steps
+        value_loss *= valid.size / jnp.maximum(jnp.sum(valid, dtype=jnp.float32), 1.0)
     loss = policy.loss - params.entropy * entropy + value_loss
     return loss, UpdateMetrics(
         policy_loss=policy.loss,

@@ -3,12 +3,20 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from p3o_jax.ops.value_loss import gaussian_nll, p3o_value_loss
 from p3o_jax.params import Scalar
 
-__all__ = ["PolicyLoss", "clipped_surrogate", "clipped_value_loss", "gaussian_nll", "p3o_value_loss", "standardize"]
+__all__ = [
+    "PolicyLoss",
+    "clipped_surrogate",
+    "clipped_value_loss",
+    "gaussian_nll",
+    "mean_of_valid",
+    "p3o_value_loss",
+    "standardize",
+]
 
 
 class PolicyLoss(NamedTuple):
@@ -25,13 +33,27 @@ class PolicyLoss(NamedTuple):
     clip_fraction: Float[Array, ""]
 
 
-def standardize(x: Float[Array, "t b"]) -> Float[Array, "t b"]:
-    """Return `x` with mean 0 and standard deviation 1."""
-    return (x - jnp.mean(x)) / (jnp.std(x) + 1e-8)
+def mean_of_valid(x: Float[Array, "t b"], valid: Bool[Array, "t b"] | None) -> Float[Array, ""]:
+    """Return the mean over the valid steps, 0 where there is none; None says that all are valid."""
+    if valid is None:
+        return jnp.mean(x)
+    return jnp.sum(jnp.where(valid, x, 0.0)) / jnp.maximum(jnp.sum(valid, dtype=jnp.float32), 1.0)
+
+
+def standardize(x: Float[Array, "t b"], valid: Bool[Array, "t b"] | None = None) -> Float[Array, "t b"]:
+    """Return `x` with mean 0 and standard deviation 1 over the valid steps; None says that all are valid."""
+    if valid is None:
+        return (x - jnp.mean(x)) / (jnp.std(x) + 1e-8)
+    offset = x - mean_of_valid(x, valid)
+    return offset / (jnp.sqrt(mean_of_valid(offset**2, valid)) + 1e-8)
 
 
 def clipped_surrogate(
-    log_prob: Float[Array, "t b"], old_log_prob: Float[Array, "t b"], advantages: Float[Array, "t b"], clip: Scalar
+    log_prob: Float[Array, "t b"],
+    old_log_prob: Float[Array, "t b"],
+    advantages: Float[Array, "t b"],
+    clip: Scalar,
+    valid: Bool[Array, "t b"] | None = None,
 ) -> PolicyLoss:
     """Return -mean(min(rho A, clip(rho, 1 - clip, 1 + clip) A)) with rho = exp(log_prob - old_log_prob).
 
@@ -40,6 +62,7 @@ def clipped_surrogate(
         old_log_prob: The same under the policy that acted.
         advantages: Of those actions.
         clip: Bound of the ratio, away from 1.
+        valid: Steps that the means are taken over; None is all.
 
     References:
         Schulman et al., Proximal Policy Optimization Algorithms, 2017.
@@ -47,9 +70,9 @@ def clipped_surrogate(
     log_ratio = log_prob - old_log_prob
     ratio = jnp.exp(log_ratio)
     bounded = jnp.clip(ratio, 1.0 - clip, 1.0 + clip)
-    loss = -jnp.mean(jnp.minimum(ratio * advantages, bounded * advantages))
-    out_of_bounds = jnp.mean((jnp.abs(ratio - 1.0) > clip).astype(jnp.float32))
-    return PolicyLoss(loss, jnp.mean(ratio - 1.0 - log_ratio), out_of_bounds)
+    loss = -mean_of_valid(jnp.minimum(ratio * advantages, bounded * advantages), valid)
+    out_of_bounds = mean_of_valid((jnp.abs(ratio - 1.0) > clip).astype(jnp.float32), valid)
+    return PolicyLoss(loss, mean_of_valid(ratio - 1.0 - log_ratio, valid), out_of_bounds)
 
 
 def clipped_value_loss(

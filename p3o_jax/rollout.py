@@ -89,7 +89,11 @@ class Episodes(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """What updates need of T steps; `final_obs` only where truncations are bootstrapped, otherwise ()."""
+    """What updates need of T steps.
+
+    `final_obs` is () unless truncations are bootstrapped. `valid` is None unless the environment tells which agents are
+    "controlled": the learner learns nothing from the actions of others.
+    """
 
     obs: Array
     first: Bool[Array, "t b"]
@@ -99,6 +103,7 @@ class Rollout(NamedTuple):
     terminated: Bool[Array, "t b"]
     truncated: Bool[Array, "t b"]
     final_obs: Any
+    valid: Bool[Array, "t b"] | None = None
 
 
 def start(actor: Actor, key: PRNGKeyArray, env_params: Any) -> Position:
@@ -172,7 +177,8 @@ def collect(
         log_prob = actor.distribution.log_prob(outputs, action)
         moved, (reward, terminated, truncated, info) = step(actor, keys[1], position, memory, action, env_params)
         final_obs = info["final_observation"] if actor.environments.final_observation else ()
-        taken = Rollout(position.obs, position.first, action, log_prob, reward, terminated, truncated, final_obs)
+        valid = info["controlled"].astype(bool) if "controlled" in info else None
+        taken = Rollout(position.obs, position.first, action, log_prob, reward, terminated, truncated, final_obs, valid)
         return (moved, add_episodes(episodes, info)), taken
 
     keys = jax.random.split(key, (num_steps, 2))

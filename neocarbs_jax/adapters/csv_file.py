@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neocarbs_jax.space import Axis, Choice, Integer, Pow2
+from neocarbs_jax.space import Axis, Integer, Options, Pow2
 from neocarbs_jax.study import Study
 from neocarbs_jax.study.trials import PREDICTIONS
 
@@ -53,7 +53,8 @@ def import_csv(study: Study, file: Path, *, score: str = "score", cost: str = "c
             twice = sorted({name for name in columns if columns.count(name) > 1})
             if twice:
                 raise ValueError(f"`file` must have columns of different names; got {', '.join(twice)} twice.")
-            missing = [name for name in wanted if name not in columns and name not in study.defaults]
+            given = {*study.defaults, *study.space.conditions}
+            missing = [name for name in wanted if name not in columns and name not in given]
             if missing:
                 raise ValueError(f"`file` must have the columns {', '.join(wanted)}; {', '.join(missing)} is missing.")
             rows = [(reader.line_num, row) for row in reader]
@@ -93,11 +94,11 @@ def _number(name: str, text: str | None) -> float:
 
 def _is_given(axis: Axis, text: str | None) -> bool:
     """Whether a cell holds a value; an empty one is None where that is an option."""
-    return text is not None and (text != "" or (isinstance(axis, Choice) and None in axis.options))
+    return text is not None and (text != "" or (isinstance(axis, Options) and None in axis.options))
 
 
 def _value(name: str, axis: Axis, text: str) -> Any:
-    if isinstance(axis, Choice):
+    if isinstance(axis, Options):
         for option in axis.options:
             if text in (str(option), json.dumps(option)) or (option is None and text == ""):
                 return option

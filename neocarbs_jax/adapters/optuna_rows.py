@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from neocarbs_jax.space import Choice, Integer, SearchSpace, from_optuna, from_parameter, to_parameter
+from neocarbs_jax.space import Integer, Options, SearchSpace, from_optuna, from_parameter, to_parameter
 from neocarbs_jax.study.results import Result, to_float
 from neocarbs_jax.study.trials import Status, Trial
 
@@ -153,10 +153,10 @@ def to_parameters(
     axes = dict(space.axes)
     parameters = {}
     for name, distribution in distributions.items():
-        if name in axes:
+        if name in axes and name in values:
             axis, value = axes[name], values[name]
             parameters[name] = to_parameter(axis, value)
-            if isinstance(axis, Choice) and isinstance(distribution, CategoricalDistribution):
+            if isinstance(axis, Options) and isinstance(distribution, CategoricalDistribution):
                 same = [choice for choice in distribution.choices if axis.index(choice) == axis.index(value)]
                 parameters[name] = same[0] if same else parameters[name]  # as Optuna has it, tuples too
     return parameters

@@ -31,7 +31,8 @@ class NeoCARBSSearch(Searcher):
     Args:
         study: where trials are kept; its space replaces Ray's `param_space`.
         score: name of the reported metric that is the score.
-        mode: "max", or "min" for a metric that is to be small; its negative is the study's score then.
+        mode: "max", or "min" for a metric that is to be small. Where the study has the other direction, its score is
+            the negative of the metric.
         cost: name of the reported metric that a trial cost, such as Ray's own "time_total_s".
         budget: axis -> reported metric that says how much of it a trial got, such as {"epochs": "training_iteration"}.
             A trial that a scheduler stopped early is recorded with what it got in place of what it was asked for, and
@@ -98,7 +99,7 @@ class NeoCARBSSearch(Searcher):
             if trial.status == "running":
                 self._study.annotate(trial, values=short)
             trial = dataclasses.replace(trial, values={**trial.values, **short})
-        sign = -1.0 if self._mode == "min" else 1.0
+        sign = 1.0 if (self._mode == "min") == (self._study.direction == "minimize") else -1.0
         score, cost = (to_float(name, result[name]) for name in (self._score, self._cost))
         self._study.tell(trial, sign * score, cost, **attrs)
 

@@ -15,7 +15,7 @@ from neocarbs_jax.study.results import plain
 Storage = Annotated[str, tyro.conf.Positional]
 Name = Annotated[str | None, tyro.conf.arg(metavar="STUDY")]
 
-_LEFT_OUT = ("watcher", "started", "ended")
+_LEFT_OUT = ("watcher", "direction", "started", "ended")
 
 
 def say(console: Console) -> Callable[[str], None]:

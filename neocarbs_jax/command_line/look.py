@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import re
-import shlex
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,15 +17,16 @@ from rich.table import Table
 from neocarbs_jax.command_line.common import Name, Storage, print_json, row_of, say
 from neocarbs_jax.command_line.objectives import default_folder
 from neocarbs_jax.report import report
+from neocarbs_jax.report.formats import formatted
 from neocarbs_jax.report.lookup import find_study, storage_url, study_names
 from neocarbs_jax.report.outputs import check_folder
 from neocarbs_jax.report.progress import front_details
 from neocarbs_jax.study import Study, ledger
 from neocarbs_jax.study.expectation import ExpectedPoint
+from neocarbs_jax.study.trials import merit
 
 LARGEST_PORT = 65535
 NUM_COSTS = 7
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # of TOML; a dot would make a table
 
 
 @dataclasses.dataclass
@@ -66,8 +65,9 @@ def _summary(study: optuna.Study) -> dict[str, Any]:
         return {"study": study.study_name}
     trials = ledger.read(study)
     counts = {status: sum(t.status == status for t in trials) for status in ("completed", "failed", "running")}
-    best = max((t.score for t in trials if t.score is not None), default=None)
-    return {"study": study.study_name, **counts, "best_score": best, "cost": sum(t.cost or 0.0 for t in trials)}
+    best = max((t for t in trials if t.score is not None), key=merit, default=None)
+    spent = sum(t.cost or 0.0 for t in trials)
+    return {"study": study.study_name, **counts, "best_score": best.score if best else None, "cost": spent}
 
 
 @dataclasses.dataclass
@@ -164,22 +164,6 @@ class Best:
         print(formatted(best.values, "toml" if self.format == "text" else self.format))
 
 
-def formatted(values: dict[str, Any], form: str) -> str:
-    """Return settings as text: "toml", "json", "cli" or "py"."""
-    if form == "json":
-        return json.dumps(values)
-    if form == "py":
-        return repr(values)
-    texts = {name: json.dumps(value) for name, value in values.items()}
-    if form == "toml":
-        if absent := [name for name, value in values.items() if value is None]:
-            raise ValueError(f"`format` must not be toml, which has no null, where {absent[0]} is None; got toml.")
-        keys = {name: name if _BARE_KEY.fullmatch(name) else json.dumps(name) for name in values}
-        return "\n".join(f"{keys[name]} = {text}" for name, text in texts.items())
-    words = {name: value if isinstance(value, str) else texts[name] for name, value in values.items()}
-    return " ".join(f"--{shlex.quote(name)} {shlex.quote(word)}" for name, word in words.items())
-
-
 @dataclasses.dataclass
 class Compare:
     """Compare the expected fronts of two studies: the best score of each, at several costs."""
@@ -193,6 +177,10 @@ class Compare:
 
     def run(self, console: Console) -> None:
         studies = [_named(text) for text in (self.first, self.second)]
+        if len({study.direction for study in studies}) > 1:
+            ways = " and ".join(f"{study.name!r} to {study.direction}" for study in studies)
+            raise ValueError(f"`first` and `second` must have scores of the same direction; got {ways}.")
+        minimize = studies[0].direction == "minimize"
         fronts = [study.expected_front for study in studies]
         for study, front in zip(studies, fronts, strict=True):
             if not front:
@@ -206,11 +194,12 @@ class Compare:
         for column in ("up to cost", *(escape(study.name) for study in studies)):
             table.add_column(column, justify="right")
         for cost, *scores in zip(costs, *reached, strict=True):
-            best = max((s for s in scores if s is not None), default=None)
+            known = [s for s in scores if s is not None]
+            best = (min if minimize else max)(known, default=None)
             cells = ["" if s is None else f"[bold]{s:.4g}[/bold]" if s == best else f"{s:.4g}" for s in scores]
             table.add_row(f"{cost:.4g}", *cells)
         console.print(table)
-        wins = [sum(_beats(a, b) for a, b in zip(*order, strict=True)) for order in (reached, reached[::-1])]
+        wins = [sum(_beats(a, b, minimize) for a, b in zip(*order, strict=True)) for order in (reached, reached[::-1])]
         (first, second), (ahead, behind) = (study.name for study in studies), wins
         say(console)(f"Of {NUM_COSTS} costs, {first!r} is ahead at {ahead}, {second!r} at {behind}.")
 
@@ -221,11 +210,12 @@ def _named(text: str) -> Study:
 
 
 def _reached(front: list[ExpectedPoint], cost: float) -> float | None:
-    return max((point.score for point in front if point.cost <= cost * (1 + 1e-9)), default=None)
+    """Return the score of the dearest point of a front that a cost pays for: its best one."""
+    return next((point.score for point in reversed(front) if point.cost <= cost * (1 + 1e-9)), None)
 
 
-def _beats(score: float | None, other: float | None) -> bool:
-    return score is not None and (other is None or score > other)
+def _beats(score: float | None, other: float | None, minimize: bool) -> bool:
+    return score is not None and (other is None or (score < other if minimize else score > other))
 
 
 @dataclasses.dataclass
@@ -258,10 +248,14 @@ class Report:
 
 @dataclasses.dataclass
 class Dashboard:
-    """Serve Optuna's dashboard of a storage (extra `dashboard`)."""
+    """Serve a page on this machine that shows studies while they run (extra `dashboard`)."""
 
     storage: Storage
     """Database of the studies: a URL such as sqlite:///runs/pong.db, or the path of a SQLite file."""
+    study: Annotated[str | None, tyro.conf.arg(metavar="STUDY", aliases=["--name"])] = None
+    """The study that is shown first; the page can choose any."""
+    agents: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of the sweep that kept agents of trials; by default runs/NAME."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 8080
@@ -270,12 +264,15 @@ class Dashboard:
     def run(self, console: Console) -> None:
         check_address(self.host, self.port)
         try:
-            import optuna_dashboard
+            from neocarbs_jax.dashboard import make, serve
         except ImportError as error:
             raise ValueError("`dashboard` needs an extra: pip install 'neocarbs-p3o[dashboard]'.") from error
-        storage = ledger.open_storage(storage_url(self.storage), must_exist=True)
-        console.print(f"http://{self.host}:{self.port} (Ctrl-C ends it)", soft_wrap=True)
-        optuna_dashboard.run_server(storage, host=self.host, port=self.port)
+        page = make(self.storage, self.study, self.agents)
+
+        def ready(port: int) -> None:
+            console.print(f"http://{self.host}:{port} (Ctrl-C ends it)", soft_wrap=True, highlight=False)
+
+        serve(page, self.host, self.port, ready)
 
 
 def check_address(host: str, port: int) -> None:

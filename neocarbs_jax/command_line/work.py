@@ -1,9 +1,9 @@
-"""Commands that run trials: `new` begins a space, `run` a study, `worker` joins one, `confirm` checks its front."""
+"""Commands that run trials: `run` begins a study, `worker` joins one, `confirm` checks its front."""
 
 import dataclasses
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -24,43 +24,6 @@ from neocarbs_jax.study.results import plain
 
 ENDS = "ends"
 """Attribute of a study: when its trials end, so that a worker need not be told."""
-
-TEMPLATE = """\
-# What is searched. A table with `type` is an axis; anything else is a value that every trial gets.
-# Types: log (positive numbers), linear, logit (between 0 and 1), integer, pow2 (powers of two), choice.
-# Then: neocarbs run --space {file} --command "python train.py --lr {{lr}} --steps {{steps}}" --trials 50
-
-[lr]
-type = "log"
-low = 1e-5
-high = 1e-1
-center = 1e-3     # optional: where the search starts
-
-[steps]           # one axis should decide what a trial costs
-type = "log"
-low = 1e3
-high = 1e6
-center = 1e4
-
-# [optimizer]
-# type = "choice"
-# options = ["adam", "sgd"]
-"""
-
-
-@dataclasses.dataclass
-class New:
-    """Write a file that describes a search space, to be edited."""
-
-    file: Annotated[Path, tyro.conf.Positional] = Path("space.toml")
-    """Where to write it; nothing is overwritten."""
-
-    def run(self, console: Console) -> None:
-        if self.file.exists():
-            raise ValueError(f"`file` must not exist yet; got {str(self.file)!r}.")
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(TEMPLATE.format(file=self.file), encoding="utf-8")
-        say(console)(f"Wrote {self.file}. Edit it; its first lines say how to go on.")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -128,6 +91,8 @@ class Run:
     """Of the suggestions."""
     strategy: str | None = None
     """How trials are suggested: neocarbs, or a simpler one to compare with."""
+    direction: Literal["maximize", "minimize"] | None = None
+    """Whether a high score is good (the default), or a low one, such as a loss."""
     trial_cap: float | None = None
     """Most that a single trial should cost."""
 
@@ -149,7 +114,7 @@ class Run:
             if left:
                 variables = "the environment alone tells it"
                 say(console)(f"Note: the command does not mention {', '.join(left)}; {variables}.")
-        given = {"seed": self.seed, "strategy": self.strategy, "trial_cap": self.trial_cap}
+        given = {"direction": self.direction, "seed": self.seed, "strategy": self.strategy, "trial_cap": self.trial_cap}
         if storage.startswith("sqlite:///"):
             Path(storage.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         study = Study.create(space, storage, name=name, **{key: x for key, x in given.items() if x is not None})

@@ -52,17 +52,25 @@ def check(words: Iterable[str], names: Iterable[str]) -> list[str]:
 def fill(words: Sequence[str], values: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
     """Return the words with values in the places of their names.
 
+    A word whose value is absent, as its axis is not active, is left out, and with it the option before it: of
+    "--momentum {momentum}" nothing is left.
+
     Args:
         words: Of the command.
         values: Of the trial.
         about: Values of `ABOUT_THE_TRIAL`.
     """
     known = {**about, **values}
+    absent = [any(name and name not in known for name in _PART.findall(word)) for word in words]
+    flags = [word.startswith("-") and not _PART.search(word) for word in words]
+    left_out = [
+        gone or (flag and follower) for gone, flag, follower in zip(absent, flags, [*absent[1:], False], strict=True)
+    ]
 
     def value_of(part: re.Match[str]) -> str:
         return {"{{": "{", "}}": "}"}.get(part.group(0)) or text_of(known[part.group(1)])
 
-    return [_PART.sub(value_of, word) for word in words]
+    return [_PART.sub(value_of, word) for word, gone in zip(words, left_out, strict=True) if not gone]
 
 
 def text_of(value: Any) -> str:

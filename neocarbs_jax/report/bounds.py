@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from neocarbs_jax.space import Choice, SearchSpace
+from neocarbs_jax.space import Options, SearchSpace
 from neocarbs_jax.study.expectation import ExpectedPoint
 
 _NEAR = 0.05  # of the axis
@@ -44,7 +44,7 @@ def leaning(space: SearchSpace, front: Sequence[ExpectedPoint]) -> list[Lean]:
     """
     found = []
     for name, axis in space.axes if len(front) >= _FEWEST_POINTS else ():
-        if isinstance(axis, Choice):
+        if isinstance(axis, Options):
             continue
         values = [point.values[name] for point in front if name in point.values]
         unit = axis.to_unit(np.asarray(values, float))

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
-import plotly.io
 from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
 
 from neocarbs_jax.report import tables
-from neocarbs_jax.report.plots import front, importances, parallel, spend
+from neocarbs_jax.report.plots import front, importances, parallel, spend, style
 from neocarbs_jax.report.plots.curves import panels as curve_panels
 from neocarbs_jax.report.plots.hyperparameters import panels as hyperparameter_panels
 from neocarbs_jax.report.plots.order import panels as order_panels
@@ -65,7 +65,8 @@ const draw = div => {
     figure.layout.height += 24 * named;
     div.style.height = figure.layout.height + "px";
   }
-  Plotly.newPlot(div, figure.data, figure.layout, {displaylogo: false, responsive: true});
+  const config = {displaylogo: false, responsive: true, modeBarButtonsToRemove: ["sendChartToCloud"]};
+  Plotly.newPlot(div, figure.data, figure.layout, config);
 };
 const plots = [...document.querySelectorAll(".plot")];
 const near = new IntersectionObserver(seen => seen.forEach(e => e.isIntersecting && draw(e.target)),
@@ -110,7 +111,7 @@ def page(
         "<h2>Progress</h2><p>The rating falls as the front fills; the hypervolume levels off.</p>",
         _grid(progress_panels(study, **names)),
         "<h2>Score against each hyperparameter</h2><p>Colour: cost, light is expensive. Ringed: on the measured front."
-        " Crosses below: failed.</p>",
+        " Crosses: failed.</p>",
         _grid(hyperparameter_panels(study, **names), three=True),
         "<h2>Values over time</h2><p>Colour: score, light is high. A cloud that narrows says that the sweep has "
         "found its values.</p>",
@@ -142,10 +143,10 @@ def _grid(figures: Sequence[go.Figure], three: bool = False) -> str:
 def _plot(figure: go.Figure, least: int = 0, small: bool = False) -> str:
     if small:
         figure.update_layout(height=330, title_font_size=13)
-    rounded = _rounded(json.loads(plotly.io.to_json(figure, validate=False) or "{}"))
+    rounded = _rounded(json.loads(json.dumps(style.as_dict(figure), cls=PlotlyJSONEncoder)))
     content = json.dumps(rounded, separators=(",", ":")).replace("<", "\\u003c")
-    style = f"height:{figure.layout.height}px" + (f";min-width:{least}px" if least else "")
-    return f"<div class='plot' style='{style}'><script type='application/json'>{content}</script></div>"
+    size = f"height:{rounded['layout']['height']}px" + (f";min-width:{least}px" if least else "")
+    return f"<div class='plot' style='{size}'><script type='application/json'>{content}</script></div>"
 
 
 def _rounded(node: Any) -> Any:

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from neocarbs_jax.report.plots.snapshot import Pictured
-from neocarbs_jax.report.plots.style import BLUE, MUTED, RED, SCALE
+from neocarbs_jax.report.plots.style import BLUE, MUTED, RED, SCALE, beyond_worst
 from neocarbs_jax.study.trials import completed, pareto_front
 
 
 def write_png(path: Path, study: Pictured, *, title: str, score_name: str = "score", cost_name: str = "cost") -> None:
-    """Write the front and the spending, side by side; failed trials are crosses below the lowest score."""
+    """Write the front and the spending, side by side; failed trials are crosses beyond the worst score."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _draw_front(figure, left, study)
@@ -50,8 +50,7 @@ def _draw_front(figure: Figure, axis: Axes, study: Pictured) -> None:
         axis.fill_between(cost, low, high, step="post", color=BLUE, alpha=0.18, lw=0, label="90% interval")
     failed = [cost for t in trials if t.status == "failed" and (cost := t.cost or t.predicted_cost)]
     if failed:
-        bottom = min(scores) - 0.08 * ((max(scores) - min(scores)) or 1.0)
-        axis.scatter(failed, [bottom] * len(failed), marker="x", color=RED, s=30, label="failed")
+        axis.scatter(failed, [beyond_worst(done)] * len(failed), marker="x", color=RED, s=30, label="failed")
     axis.legend(frameon=False, fontsize="small")
     axis.set_xscale("log")
     drawn = [t.cost for t in done if t.cost] + failed

@@ -34,12 +34,12 @@ def budgets(front: Sequence[ExpectedPoint], most: int = 3) -> list[tuple[float, 
     if not front:
         return []
     low, high = math.log(front[0].cost), math.log(front[-1].cost)
-    gain = _WORTH_MORE * (front[-1].score - front[0].score)
+    gain = _WORTH_MORE * abs(front[-1].score - front[0].score)
     chosen: list[tuple[float, ExpectedPoint]] = []
     for share in (0.2, 0.6, 1.0)[-most:] if high > low else (1.0,):
         budget = _round_up(math.exp(low + share * (high - low)))
         point = [p for p in front if p.cost <= budget][-1]
-        if not chosen or point.score > chosen[-1][1].score + gain:
+        if not chosen or abs(point.score - chosen[-1][1].score) > gain:
             chosen.append((budget, point))
     return chosen
 

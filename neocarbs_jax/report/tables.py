@@ -1,10 +1,12 @@
 """Tables of the report as HTML: fronts, settings, the space, and all trials."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from neocarbs_jax.report.settings import TRAINING_SCORE, settings_of, shared_and_varying
-from neocarbs_jax.space import Choice, SearchSpace
+from neocarbs_jax.space import Options, SearchSpace
+from neocarbs_jax.space.conditions import described
+from neocarbs_jax.space.constraints import text_of
 from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.expectation import ExpectedPoint
 from neocarbs_jax.study.trials import Trial, pareto_front
@@ -14,16 +16,17 @@ def confirmed_table(confirmed: Sequence[Confirmed]) -> str:
     """Return what was claimed, expected and confirmed of each point; nothing where nothing was run again."""
     if not confirmed:
         return ""
+    names = _names([c.point.values for c in confirmed], [])
     head = ["trial", "cost", "claimed", "expected", "90% from", "to", "confirmed", "standard error"]
     rows = [
         (
             *(c.point.trial.number, c.cost, c.claimed, c.point.score, c.point.low, c.point.high, c.mean),
-            *(c.standard_error, *c.point.values.values()),
+            *(c.standard_error, *(c.point.values.get(name, "") for name in names)),
         )
         for c in confirmed
     ]
     said = f"<p>{len(confirmed[0].scores)} fresh runs of each of these settings.</p>"
-    return f"<h2>Confirmed front</h2>{said}{_table([*head, *confirmed[0].point.values], rows)}"
+    return f"<h2>Confirmed front</h2>{said}{_table([*head, *names], rows)}"
 
 
 def expected_table(trials: Sequence[Trial], expected: Sequence[ExpectedPoint]) -> str:
@@ -31,7 +34,7 @@ def expected_table(trials: Sequence[Trial], expected: Sequence[ExpectedPoint]) -
     if not expected:
         return ""
     _, varying = shared_and_varying(trials)
-    names = list(expected[0].values) + [name for name in varying if name not in expected[0].values]
+    names = _names([point.values for point in expected], varying)
     rows = [
         (
             *(point.trial.number, point.cost, point.score, point.low, point.high, point.trial.score),
@@ -52,7 +55,7 @@ def front_table(trials: Sequence[Trial]) -> str:
     if not front:
         return "<p>No trial has completed yet.</p>"
     _, varying = shared_and_varying(trials)
-    names = list(front[0].values) + [name for name in varying if name not in front[0].values]
+    names = _names([t.values for t in front], varying)
     seen = [name for name in (TRAINING_SCORE,) if any(name in t.attrs for t in front)]
     rows = [
         (
@@ -76,13 +79,17 @@ def space_table(space: SearchSpace | None) -> str:
         return ""
     rows: list[tuple[object, ...]] = []
     for name, axis in space.axes:
-        if isinstance(axis, Choice):
-            rows.append((name, "Choice", ", ".join(map(str, axis.options)), "", ""))
+        if isinstance(axis, Options):
+            rows.append((name, type(axis).__name__, ", ".join(map(str, axis.options)), "", "", described(axis.when)))
         else:
             center = getattr(axis, "center", None)
-            rows.append((name, type(axis).__name__, axis.low, axis.high, "" if center is None else center))
-    rows += [(name, "fixed", value, "", "") for name, value in space.fixed]
-    return "<h2>Search space</h2>" + _table(["name", "kind", "from", "to", "centre"], rows)
+            rows.append(
+                (name, type(axis).__name__, axis.low, axis.high, "" if center is None else center, described(axis.when))
+            )
+    rows += [(name, "fixed", value, "", "", "") for name, value in space.fixed]
+    said = "".join(f"<p>Always {html.escape(text_of(one))}.</p>" for one in space.constraints)
+    names = ["name", "kind", "from", "to", "centre", *(["where"] if space.conditions else [])]
+    return "<h2>Search space</h2>" + _table(names, [row[: len(names)] for row in rows]) + said
 
 
 def all_trials(trials: Sequence[Trial]) -> str:
@@ -94,6 +101,11 @@ def all_trials(trials: Sequence[Trial]) -> str:
     classes = [t.status for t in trials]
     table = _table(["trial", "status", "score", "cost", *names, "reason"], rows, classes)
     return f"<h2>All trials</h2><details><summary>List all {len(trials)}</summary>{table}</details>"
+
+
+def _names(settings: Iterable[Mapping[str, object]], more: Iterable[str]) -> list[str]:
+    """Return the names that any of the settings has, and further ones."""
+    return list(dict.fromkeys([*(name for values in settings for name in values), *more]))
 
 
 def _table(names: Iterable[str], rows: Iterable[Iterable[object]], classes: Sequence[str] = ()) -> str:

@@ -1,6 +1,6 @@
 """Search spaces: axes, spaces, and their forms as dictionaries, TOML files and Optuna distributions."""
 
-from neocarbs_jax.space.axes import Axis, Bounded, Choice, Integer, Linear, Log, Logit, Pow2
+from neocarbs_jax.space.axes import Axis, Bounded, Choice, Integer, Linear, Log, Logit, Options, Ordinal, Pow2
 from neocarbs_jax.space.formats import (
     from_dict,
     from_optuna,
@@ -9,10 +9,12 @@ from neocarbs_jax.space.formats import (
     to_dict,
     to_optuna,
     to_parameter,
+    to_toml,
 )  # fmt: skip
 from neocarbs_jax.space.space import SearchSpace, nest
 
 __all__ = [
-    "Axis", "Bounded", "Choice", "Integer", "Linear", "Log", "Logit", "Pow2", "SearchSpace",
+    "Axis", "Bounded", "Choice", "Integer", "Linear", "Log", "Logit", "Options", "Ordinal", "Pow2", "SearchSpace",
     "from_dict", "from_optuna", "from_parameter", "from_toml", "nest", "to_dict", "to_optuna", "to_parameter",
+    "to_toml",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Search spaces as plain dictionaries, TOML files and Optuna distributions, in both directions.
 
-[learning_rate]              # a table with `type` is an axis: linear, log, logit, integer, pow2 or choice
+[learning_rate]              # a table with `type` is an axis: linear, log, logit, integer, pow2, choice, ordinal
 type = "log"
 low = 1e-5
 high = 1e-1
@@ -11,13 +11,22 @@ type = "integer"
 low = 1
 high = 8
 
+[momentum]
+type = "linear"
+low = 0.5
+high = 0.99
+when = { optimizer = "sgd" } # active where the choice "optimizer" is sgd; lists of values, and several names, may stand
+
 [train]
 seed = 7                     # anything else is a fixed value
+
+Above all tables may stand constraints = ["train.epochs * 2 <= patience"]: see `neocarbs_jax.space.constraints`.
 """
 
 import dataclasses
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any
@@ -25,12 +34,17 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Log, Logit, Pow2
+from neocarbs_jax.space import conditions
+from neocarbs_jax.space.axes import Axis, Choice, Integer, Linear, Log, Logit, Options, Ordinal, Pow2
+from neocarbs_jax.space.constraints import Expression, text_of
 from neocarbs_jax.space.space import SearchSpace
 
 _TYPES: dict[str, type] = {
     "linear": Linear, "log": Log, "logit": Logit, "integer": Integer, "pow2": Pow2, "choice": Choice,
+    "ordinal": Ordinal,
 }  # fmt: skip
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # of TOML; a dot would make a table
 
 
 def from_dict(tree: Mapping[str, Any]) -> SearchSpace:
@@ -55,17 +69,54 @@ def from_toml(path: str | os.PathLike[str]) -> SearchSpace:
 def to_dict(space: SearchSpace) -> dict[str, Any]:
     """The flat dictionary, plain enough for JSON, from which `from_dict` makes the same space.
 
+    Constraints that are functions have no such form, and are left out.
+
     Raises:
-        ValueError: when an option of a Choice has no JSON form.
+        ValueError: when an option has no JSON form.
     """
     names = {axis_type: name for name, axis_type in _TYPES.items()}
     tree: dict[str, Any] = {}
     for name, axis in space.axes:
-        fields = {key: value for key, value in dataclasses.asdict(axis).items() if value is not None}
-        if isinstance(axis, Choice):
+        fields = {field.name: getattr(axis, field.name) for field in dataclasses.fields(axis)}
+        fields = {key: value for key, value in fields.items() if value is not None}
+        when = {"when": conditions.plain(fields.pop("when"))} if "when" in fields else {}
+        if isinstance(axis, Options):
             fields = {key: _plain_option(name, value) for key, value in fields.items()}
-        tree[name] = {"type": names[type(axis)], **fields}
-    return tree | dict(space.fixed)
+        tree[name] = {"type": names[type(axis)], **fields, **when}
+    texts = [text_of(one) for one in space.constraints if isinstance(one, Expression)]
+    return tree | dict(space.fixed) | ({"constraints": texts} if texts else {})
+
+
+def to_toml(space: SearchSpace) -> str:
+    """The text of a TOML file from which `from_toml` makes the same space; see `to_dict`.
+
+    Raises:
+        ValueError: when an option is None, which TOML has no word for.
+    """
+    tree = to_dict(space)
+    lines = [f"{_key(name)} = {_toml(name, value)}" for name, value in tree.items() if not isinstance(value, dict)]
+    for name, fields in tree.items():
+        if isinstance(fields, dict):
+            lines += ["", f"[{_key(name)}]"]
+            lines += [f"{key} = {_toml(name, value)}" for key, value in fields.items()]
+    return "\n".join(lines).lstrip() + "\n"
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name)
+
+
+def _toml(name: str, value: Any) -> str:
+    match value:
+        case bool() | str():
+            return json.dumps(value)
+        case int() | float():
+            return repr(value)
+        case list() | tuple():
+            return f"[{', '.join(_toml(name, entry) for entry in value)}]"
+        case dict():
+            return "{ " + ", ".join(f"{_key(key)} = {_toml(name, entry)}" for key, entry in value.items()) + " }"
+    raise ValueError(f"Options of `{name}` must be numbers, texts, booleans or lists, for TOML; got {value!r}.")
 
 
 def from_optuna(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
@@ -87,17 +138,17 @@ def to_optuna(space: SearchSpace) -> dict[str, BaseDistribution]:
 
 def to_parameter(axis: Axis, value: Any) -> Any:
     """Return what stands for a value of the axis in Optuna's storages."""
-    index = axis.index(value) if isinstance(axis, Choice) else None
-    return value if index is None or not isinstance(axis, Choice) else _labels(axis)[index]
+    index = axis.index(value) if isinstance(axis, Options) else None
+    return value if index is None or not isinstance(axis, Options) else _labels(axis)[index]
 
 
 def from_parameter(axis: Axis, parameter: Any) -> Any:
     """Return the value that a parameter of Optuna's stands for; what stands for none is returned as it is."""
-    labels = _labels(axis) if isinstance(axis, Choice) else ()
-    return axis.options[labels.index(parameter)] if isinstance(axis, Choice) and parameter in labels else parameter
+    labels = _labels(axis) if isinstance(axis, Options) else ()
+    return axis.options[labels.index(parameter)] if isinstance(axis, Options) and parameter in labels else parameter
 
 
-def _labels(axis: Choice) -> tuple[Any, ...]:
+def _labels(axis: Options) -> tuple[Any, ...]:
     """The options as Optuna can keep them, all different."""
     labels: list[Any] = []
     for option in axis.options:
@@ -171,7 +222,7 @@ def _from_distribution(name: str, distribution: BaseDistribution) -> Any:
 
 def _to_distribution(axis: Axis) -> BaseDistribution:
     match axis:
-        case Choice():
+        case Choice() | Ordinal():
             return CategoricalDistribution(_labels(axis))
         case Integer():
             # Optuna wants the last level for a bound.

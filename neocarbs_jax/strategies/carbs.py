@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from neocarbs_jax import acquisition, pareto
 from neocarbs_jax.observations import merge
+from neocarbs_jax.space.feasibility import settle
 from neocarbs_jax.strategies.base import Situation, Strategy, check_positive, observed_range, random_parents
 
 
@@ -43,7 +44,7 @@ class CARBS(Strategy):
         data, known = seen.observations, seen.known
         base, on_front = random_parents(seen, parent_key, self.num_candidates)
         step = jax.random.normal(step_key, base.shape, jnp.float32).astype(base.dtype)
-        units = seen.space.snap(base + self.radius * step)
+        units = settle(seen.space, base + self.radius * step, base)
         at = known.at(units)
         cheapest, dearest = observed_range(jnp.log(data.cost), data.success)
         lift = jax.random.uniform(floor_key, (), jnp.float32).astype(base.dtype)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from neocarbs_jax import pareto
+from neocarbs_jax.space.feasibility import settle
 from neocarbs_jax.strategies.base import Situation, Strategy, check_positive, random_parents
 
 
@@ -37,4 +38,4 @@ class ParetoGenetic(Strategy):
         lonely = data.unit[jnp.argmax(jnp.where(jnp.isfinite(gaps), gaps, 0))]
         parent = jnp.where((seen.count % 2 == 0) & (jnp.sum(on_front) > 1), lonely, parents[0])
         step = self.radius * jax.random.normal(step_key, parent.shape, jnp.float32)
-        return seen.space.snap(parent + step.astype(parent.dtype))
+        return settle(seen.space, parent + step.astype(parent.dtype), parent)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from neocarbs_jax.space.feasibility import settle
 from neocarbs_jax.strategies.base import Situation, Strategy, check_positive, observed_range, random_parents
 
 
@@ -36,7 +37,7 @@ class Protein(Strategy):
         data, known = seen.observations, seen.known
         base, _ = random_parents(seen, parent_key, self.num_candidates)
         step = jax.random.uniform(step_key, base.shape, jnp.float32, -self.radius, self.radius)
-        units = seen.space.snap(base + step.astype(base.dtype))
+        units = settle(seen.space, base + step.astype(base.dtype), base)
         at = known.at(units)
         target = jax.random.uniform(target_key, (), jnp.float32, 0.0, 1.25).astype(base.dtype)
         worst, best = observed_range(known.warp.forward(data.score), data.success)

@@ -27,8 +27,9 @@ def study_html(name: str, trials: Sequence[Trial]) -> str:
         return f"<p>{head}. There is no front yet.</p>"
     shown = front[-_MOST_ROWS:]
     some = f"the {len(shown)} dearest of {len(front)} points" if len(shown) < len(front) else f"{len(front)} points"
-    rows = [(trial.number, trial.cost, trial.score, *trial.values.values()) for trial in shown]
-    values = markup.table(("trial", "cost", "score", *shown[0].values), rows)
+    names = list(dict.fromkeys(name for trial in shown for name in trial.values))
+    rows = [(trial.number, trial.cost, trial.score, *(trial.values.get(name, "") for name in names)) for trial in shown]
+    values = markup.table(("trial", "cost", "score", *names), rows)
     return f"<p>{head}</p>{_picture(trials, front)}<p>The measured front, {some}:</p>{values}"
 
 

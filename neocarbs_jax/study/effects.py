@@ -24,7 +24,7 @@ class Importance:
     Attributes:
         point: of the expected front.
         shares: for each axis the share of the score's movement that it alone causes when it runs over its range;
-            negative where the score falls as the value rises. Their absolute values sum to 1.
+            negative where the score gets worse as the value rises. Their absolute values sum to 1.
     """
 
     point: ExpectedPoint

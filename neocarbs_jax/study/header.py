@@ -13,8 +13,11 @@ from optuna.study import StudyDirection
 
 from neocarbs_jax import space as spaces
 from neocarbs_jax import sweep
+from neocarbs_jax.config import DIRECTIONS
 from neocarbs_jax.gp import MATERN_LINEAR
 from neocarbs_jax.space import Axis, SearchSpace
+from neocarbs_jax.space.conditions import plain
+from neocarbs_jax.space.constraints import Expression, text_of
 from neocarbs_jax.strategies import STRATEGIES, Strategy
 from neocarbs_jax.study.liveness import quiet_optuna
 from neocarbs_jax.study.storages import patiently
@@ -22,9 +25,12 @@ from neocarbs_jax.study.storages import patiently
 FORMAT = 2
 """Of the attributes of a study and its rows; studies without a `format` are of version 0.1.0."""
 
-_DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+_DIRECTIONS = {name: [StudyDirection[name.upper()], StudyDirection.MINIMIZE] for name in DIRECTIONS}
+"""Of score and cost, by that of the score."""
+
 _PLAIN = ("warp", "aggression", "resample_every", "budget", "trial_cap", "delta")
 _WRITING_SECONDS = 2.0
+_FUNCTIONS = "constraint_functions"
 _OPTIONS = ("strategy", *_PLAIN, "kernel_fn")
 
 
@@ -62,17 +68,20 @@ def create(
     defaults: Mapping[str, Any],
     options: Mapping[str, Any],
     adopt: bool,
+    direction: str | None = None,
 ) -> Header:
     """Make the study, or open the one of this name and note what is new about it; `Study.create` has the arguments."""
     described = spaces.to_dict(space)
     if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**63):
         raise ValueError(f"`seed` must be a whole number from 0 to 2**63 - 1; got {seed!r}.")
-    study, is_mine = patiently(_create, storage, name)
-    if study.directions != _DIRECTIONS:
-        got = ", ".join(direction.name.lower() for direction in study.directions)
-        raise ValueError(f"`name` must be that of a study with directions maximize, minimize; {name!r} has {got}.")
+    study, is_mine = patiently(_create, storage, name, direction or "maximize")
     if not is_mine:
         _wait_for_space(study)
+    own = direction_of(study) if "space" in study.user_attrs else None
+    wanted = _DIRECTIONS[direction or own or "maximize"]
+    if study.directions != wanted:
+        needed, got = (", ".join(each.name.lower() for each in ways) for ways in (wanted, study.directions))
+        raise ValueError(f"`name` must be that of a study with directions {needed}; {name!r} has {got}.")
     if "space" not in study.user_attrs:
         if not adopt and patiently(study.get_trials, deepcopy=False):
             raise ValueError(
@@ -82,8 +91,8 @@ def create(
         with quiet_optuna():
             patiently(study.set_metric_names, ["score", "cost"])
         seed = int(seed or 0)
-        _write(study, {"format": FORMAT, "seed": seed, **_kept(options, {}), "space": described})
-        return Header(study, space, seed, options, {})
+        _write(study, {"format": FORMAT, "seed": seed, **_kept(options, {}), **_functions(space), "space": described})
+        return Header(study, space, seed, {**options, "direction": direction_of(study)}, {})
     _check_format(study)
     before = read(study)
     merged = {**before.options, **options}
@@ -126,22 +135,36 @@ def read(study: optuna.Study) -> Header:
         options["strategy"] = STRATEGIES[strategy["name"]](**strategy["fields"])
     elif strategy in STRATEGIES:
         options["strategy"] = STRATEGIES[strategy]()
+    options["direction"] = direction_of(study)
     space = spaces.from_dict(attrs["space"])
     return Header(study, space, attrs["seed"], options, attrs.get("defaults", {}))
 
 
+def direction_of(study: optuna.Study) -> str:
+    """Return whether scores of a study are to "maximize" or to "minimize"."""
+    return study.directions[0].name.lower()
+
+
 def missing_options(header: Header, options: Mapping[str, Any]) -> list[str]:
-    """Options that the study was made with, that no storage can keep, and that were not given."""
-    unkept = header.study.user_attrs.get("unkept", [])
-    return [name for name in unkept if name not in options]
+    """Options and constraints that the study was made with, that no storage can keep, and that were not given."""
+    attrs = header.study.user_attrs
+    given = _functions(header.space).get(_FUNCTIONS, [])
+    lost = [f"the constraint {name}" for name in attrs.get(_FUNCTIONS, []) if name not in given]
+    return [*(name for name in attrs.get("unkept", []) if name not in options), *lost]
 
 
-def _create(storage: BaseStorage, name: str) -> tuple[optuna.Study, bool]:
+def _functions(space: SearchSpace) -> dict[str, Any]:
+    """Return the constraints that are functions, as an attribute of the study; nothing where there are none."""
+    names = [text_of(one) for one in space.constraints if not isinstance(one, Expression)]
+    return {_FUNCTIONS: names} if names else {}
+
+
+def _create(storage: BaseStorage, name: str, direction: str) -> tuple[optuna.Study, bool]:
     """The study, and whether it was made here."""
     if name in optuna.get_all_study_names(storage):
         return optuna.load_study(study_name=name, storage=storage), False
     try:
-        return optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS), True
+        return optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS[direction]), True
     except optuna.exceptions.DuplicatedStudyError:
         return optuna.load_study(study_name=name, storage=storage), False
 
@@ -168,6 +191,8 @@ def _changed_space(
     """Note the new space, say what changed, and return the values that old trials have on new axes."""
     stored = study.user_attrs["space"]
     filled = dict(before.defaults)
+    if _functions(space).get(_FUNCTIONS, []) != study.user_attrs.get(_FUNCTIONS, []):
+        _write(study, {_FUNCTIONS: _functions(space).get(_FUNCTIONS, [])})
     if stored == described:
         return filled
     old, new, fixed = dict(before.space.axes), dict(space.axes), dict(before.space.fixed)
@@ -179,11 +204,12 @@ def _changed_space(
     if not set(old) & set(new):
         rule = f"`space` must share an axis with the one of study {study.study_name!r} ({', '.join(old)})"
         raise ValueError(f"{rule}; got {', '.join(new)}. Choose another `name` for another task.")
-    center = space.from_unit(space.center)
+    center = space.all_values(space.center)
     for name in new:
         if name not in old:
             value = defaults.get(name, fixed.get(name, filled.get(name, center[name])))
             filled[name] = value.item() if isinstance(value, np.generic) else value
+    limits = described.get("constraints", [])
     gone = [name for name in old if name not in new]
     said = [
         *(
@@ -194,6 +220,7 @@ def _changed_space(
         *(f"{name} is searched" for name in new if name in fixed),
         *([f"not searched any more: {', '.join(gone)}"] if gone else []),
         *(f"{name} is {_text(new[name])}" for name in new if name in old and new[name] != old[name]),
+        *([f"constraints are {', '.join(limits) or 'gone'}"] if limits != stored.get("constraints", []) else []),
     ]
     _write(study, {"defaults": filled, "space": described})
     if said:
@@ -207,6 +234,7 @@ def _text(axis: Axis) -> str:
     fields = [(field.name, getattr(axis, field.name), field.default) for field in dataclasses.fields(axis)]
     required = [repr(value) for _, value, default in fields if default is dataclasses.MISSING]
     others = [f"{name}={value!r}" for name, value, default in fields if default not in (dataclasses.MISSING, value)]
+    others = [f"when={plain(axis.when)}" if text.startswith("when=") else text for text in others]
     return f"{type(axis).__name__}({', '.join(required + others)})"
 
 

@@ -65,6 +65,8 @@ def enter(study: optuna.Study, row: Row, space: SearchSpace, suggestion: Trial) 
     """Write the values and their predictions into a running row."""
     apart = {}
     for name, distribution in to_optuna(space).items():
+        if name not in suggestion.values:
+            continue
         value = to_parameter(dict(space.axes)[name], suggestion.values[name])
         try:
             internal = distribution.to_internal_repr(value)
@@ -158,8 +160,8 @@ def _widened(distribution: Any, value: Any) -> Any:
 class Reader:
     """Reads all rows; one that has ended never changes, and is read once."""
 
-    def __init__(self, study: optuna.Study, space: SearchSpace):
-        self._study, self._space = study, space
+    def __init__(self, study: optuna.Study, space: SearchSpace, direction: str):
+        self._study, self._space, self._direction = study, space, direction
         self._ended: dict[int, Trial] = {}
 
     def read(self) -> list[Trial]:
@@ -170,7 +172,7 @@ class Reader:
     def _trial(self, row: FrozenTrial) -> Trial:
         trial = self._ended.get(row.number)
         if trial is None:
-            trial = from_frozen(row, self._space)
+            trial = from_frozen(row, self._space, self._direction)
             if row.state.is_finished():
                 self._ended[row.number] = trial
         return trial
@@ -179,4 +181,4 @@ class Reader:
 def read(study: optuna.Study) -> list[Trial]:
     """All rows of a study whose space is not known, in order of their numbers."""
     rows = patiently(study.get_trials, deepcopy=False)
-    return settle(rows, [from_frozen(row) for row in rows])
+    return settle(rows, [from_frozen(row, direction=study.directions[0].name.lower()) for row in rows])

@@ -157,7 +157,7 @@ def expected(config: sweep.Config) -> Callable[..., Any]:
             state = jax.eval_shape(lambda: sweep.init(config))
             return _compile(functools.partial(expect, config), state)
 
-    return _PROGRAMS.get(("expected", config.form, config.space.size, config.capacity), make)
+    return _PROGRAMS.get(("expected", config.form, config.direction, config.space.size, config.capacity), make)
 
 
 def chance(config: sweep.Config) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 from neocarbs_jax import sweep
 from neocarbs_jax.precision import double_precision
 from neocarbs_jax.space import SearchSpace
+from neocarbs_jax.space.feasibility import exact
 from neocarbs_jax.study import ledger, programs
 from neocarbs_jax.study.rows import Memory, collect, compile_ahead, fitted, restore, with_room
 from neocarbs_jax.study.trials import Trial
@@ -81,10 +82,10 @@ def propose(
     values = _values(config.space, np.asarray(unit), trials, memory, defaults)
     fewest = max(_FEWEST_COMPLETED, config.strategy.num_initial)
     if suggestion is None or sum(t.status == "completed" for t in trials) < fewest:
-        return Trial(number=n, values=values, status="running")
+        return Trial(number=n, values=values, status="running", direction=config.direction)
     predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
     known: dict[str, Any] = {k: v for k, v in predictions.items() if math.isfinite(v)}
-    return Trial(number=n, values=values, status="running", **known)
+    return Trial(number=n, values=values, status="running", direction=config.direction, **known)
 
 
 def _values(
@@ -95,8 +96,10 @@ def _values(
         place = memory.place(space, trial, defaults) if trial.status == "completed" else None
         if place is not None and np.array_equal(place, unit):
             known = {**defaults, **trial.values}
-            return {name: known[name] for name in (*space.names, *dict(space.fixed))}
-    return space.from_unit(unit)
+            kept = {name: known[name] for name in (*space.names, *dict(space.fixed)) if name in known}
+            if not space.broken(kept):
+                return space.active(kept)
+    return space.from_unit(exact(space, unit))
 
 
 def _is_initial(config: sweep.Config, trials: Sequence[Trial]) -> bool:

@@ -9,7 +9,10 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from neocarbs_jax.space import SearchSpace, to_parameter
+from neocarbs_jax import sweep
+from neocarbs_jax.space import to_parameter
+from neocarbs_jax.space.constraints import text_of
+from neocarbs_jax.space.feasibility import complete
 from neocarbs_jax.study import ledger
 from neocarbs_jax.study.liveness import Pulse
 from neocarbs_jax.study.results import Result, is_cost, plain
@@ -24,12 +27,13 @@ class Recorder:
 
     Args:
         study: the ledger.
-        space: what is searched.
+        config: of the sweep.
         pulse: that beats for the trials of this process.
     """
 
-    def __init__(self, study: optuna.Study, space: SearchSpace, pulse: Pulse):
-        self._study, self._space, self._pulse = study, space, pulse
+    def __init__(self, study: optuna.Study, config: sweep.Config, pulse: Pulse):
+        self._study, self._space, self._pulse = study, config.space, pulse
+        self._direction = config.direction
 
     def record(self, trial: Trial, result: Result, reason: str | None = None) -> Trial:
         """End a trial with its result, or as failed for a reason or for a flaw of the result."""
@@ -56,7 +60,7 @@ class Recorder:
             self.end(trial.number, trial_id, state, values, attrs)
         except UpdateFinishedTrialError as error:
             row = patiently(self._study._storage.get_trial, trial_id)
-            ended = from_frozen(row, self._space)
+            ended = from_frozen(row, self._space, self._direction)
             marks = [name for name in ("reason", *TAKEN_BACK) if name in attrs]
             same = (row.state, row.values) == (state, values) and (marks or values)
             if same and all(attrs[mark] == row.user_attrs.get(mark) for mark in marks):
@@ -114,6 +118,9 @@ class Recorder:
     def enqueue(self, values: Mapping[str, Any], attrs: Mapping[str, Any]) -> None:
         """Put a trial into the queue."""
         self.check_values(values)
+        if self._space.constraints and complete(self._space, values, self._space.center) is None:
+            texts = " and ".join(map(text_of, self._space.constraints))
+            raise ValueError(f"`values` must satisfy the constraints ({texts}); got {dict(values)}.")
         kept, complaints = plain(attrs)
         patiently(self._study.enqueue_trial, self._parameters(values), user_attrs=their_attrs(kept))
         _complain(complaints)
@@ -129,6 +136,7 @@ class Recorder:
     def _add(self, values: Mapping[str, Any], result: Result, attrs: Mapping[str, Any]) -> Trial:
         row = Result(result.score, result.cost, attrs)
         numbers = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+        numbers = self._space.active(numbers)
         return self.read(ledger.add_row(self._study, self._space, numbers, row))
 
     def check_values(self, values: Mapping[str, Any]) -> None:
@@ -147,7 +155,7 @@ class Recorder:
 
     def read(self, number: int) -> Trial:
         """One row, without the others."""
-        return from_frozen(patiently(self._study._storage.get_trial, self._id_of(number)), self._space)
+        return from_frozen(patiently(self._study._storage.get_trial, self._id_of(number)), self._space, self._direction)
 
     def _id_of(self, number: int) -> int:
         find = self._study._storage.get_trial_id_from_study_id_trial_number

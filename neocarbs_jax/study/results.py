@@ -20,7 +20,7 @@ class Result(NamedTuple):
     """One measurement.
 
     Attributes:
-        score: higher is better; NaN where there is none.
+        score: in its own sign; NaN where there is none.
         cost: in the study's unit; NaN where there is none.
         attrs: what the objective recorded besides.
     """

@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 from neocarbs_jax import sweep
 from neocarbs_jax.report import plots
 from neocarbs_jax.space import SearchSpace
+from neocarbs_jax.space.feasibility import complete
 from neocarbs_jax.study import curves, header, ledger, programs
 from neocarbs_jax.study.display import study_html
 from neocarbs_jax.study.effects import Importance, importances
@@ -42,7 +43,7 @@ Storage = str | os.PathLike[str] | BaseStorage
 
 
 class Study:
-    """A sweep whose trials are rows of an Optuna study (maximise score, minimise cost).
+    """A sweep whose trials are rows of an Optuna study (maximise score, or minimise it; minimise cost).
 
     Make one with `create` or `load`; then either `run` an objective, or `ask` for trials and `tell` their results.
     """
@@ -54,8 +55,8 @@ class Study:
         self._defaults = head.defaults
         self._pulse = Pulse(self._ledger)
         self._memory = Memory()
-        self._reader = ledger.Reader(self._ledger, config.space)
-        self._recorder = Recorder(self._ledger, config.space, self._pulse)
+        self._reader = ledger.Reader(self._ledger, config.space, config.direction)
+        self._recorder = Recorder(self._ledger, config, self._pulse)
         self._watcher = Watcher(config, self._recorder, lambda: self.trials, self._memory, self._defaults)
         patiently(release_dead, self._ledger)
 
@@ -68,6 +69,7 @@ class Study:
         name: str = "sweep",
         seed: int | None = None,
         defaults: Mapping[str, Any] | None = None,
+        direction: str | None = None,
         adopt: bool = False,
         compilation_cache: bool = True,
         **options: Any,
@@ -84,7 +86,10 @@ class Study:
             name: name of the study in the storage.
             seed: of the suggestions, 0 by default; a study keeps the seed that it was made with.
             defaults: values that earlier trials had on axes that are new; the centre of such an axis by default.
-            adopt: whether a study that another tool made, with directions maximize and minimize, is taken over.
+            direction: "maximize" (by default), or "minimize" for a score that is to be low, such as a loss. An existing
+                study keeps its own, which must be this one where it is given.
+            adopt: whether a study that another tool made, with this direction for its first value and minimize for its
+                second, is taken over.
             compilation_cache: whether compiled programs are kept on disk, so that later processes start at once; see
                 `programs.keep_on_disk`. JAX has one such cache per process.
             **options: fields of `sweep.Config` besides space and capacity, such as `strategy` or `trial_cap`. The study
@@ -95,10 +100,10 @@ class Study:
                 that was made by another tool, or over a space that has no axis in common with this one.
         """
         header.check_options(options)
-        config = sweep.Config(space, capacity=MIN_CAPACITY, **options)
+        config = sweep.Config(space, capacity=MIN_CAPACITY, direction=direction or "maximize", **options)
         given = {option: getattr(config, option) for option in options}
         opened = open_storage(storage)
-        head = header.create(opened, name, space, seed, defaults or {}, given, adopt)
+        head = header.create(opened, name, space, seed, defaults or {}, given, adopt, direction)
         return cls._open(head, given, compilation_cache)
 
     @classmethod
@@ -142,6 +147,11 @@ class Study:
     def delta(self) -> float:
         """Largest accepted probability that a trial exceeds a limit on cost."""
         return self._config.delta
+
+    @property
+    def direction(self) -> str:
+        """Whether scores are to "maximize" or to "minimize"."""
+        return self._config.direction
 
     @property
     def name(self) -> str:
@@ -253,7 +263,9 @@ class Study:
                 suggestion = propose(self._config, earlier, self._seed, self._memory, self._defaults, left)
                 queued = ledger.queued_values(row, self.space)
                 if queued:
-                    suggestion = Trial(row.number, {**suggestion.values, **queued}, "running")
+                    suggestion = Trial(
+                        row.number, self._completed(queued, suggestion), "running", direction=self.direction
+                    )
                 same = sum(trial.values == suggestion.values for trial in earlier)
                 suggestion = dataclasses.replace(suggestion, number=row.number, replicate=same, watcher=self._watcher)
                 ledger.enter(self._ledger, row, self.space, suggestion)
@@ -264,6 +276,14 @@ class Study:
             except BaseException:  # Ctrl-C too: the row must not stay running
                 self._recorder.end(row.number, row.trial_id)
                 raise
+
+    def _completed(self, queued: Mapping[str, Any], suggestion: Trial) -> dict[str, Any]:
+        """Return the values of a queued trial, those that it leaves open as suggested or near that."""
+        space = self.space
+        if not (space.conditions or space.constraints):
+            return {**suggestion.values, **queued}
+        whole = complete(space, queued, space.to_unit(suggestion.values))
+        return {**suggestion.values, **queued} if whole is None else whole
 
     def tell(
         self,
@@ -279,7 +299,7 @@ class Study:
 
         Args:
             trial: one that `ask` returned.
-            score: higher is better.
+            score: in its own sign; whether higher is better, the study's `direction` says.
             cost: > 0, in the unit of all costs of the study.
             curve: (budget, score, cost) of shorter trainings that this one contains, by ascending budget. Where the
                 option `budget` names the axis, they are data too; a point at the trial's own budget says what it scored
@@ -321,7 +341,7 @@ class Study:
     def take_back(self) -> list[Trial]:
         """Take back all trials that this process runs, as `interrupt` does; return them. For the end of a process."""
         rows = patiently(self._ledger.get_trials, deepcopy=False, states=(TrialState.RUNNING,))
-        own = [ledger.from_frozen(row, self.space) for row in rows if is_own(row)]
+        own = [ledger.from_frozen(row, self.space, self.direction) for row in rows if is_own(row)]
         return [self.interrupt(trial) for trial in own]
 
     def annotate(self, trial: Trial, *, values: Mapping[str, Any] | None = None, **attrs: Any) -> None:
@@ -341,11 +361,13 @@ class Study:
         """Put a trial into the queue that `ask` and `run` take from before they suggest.
 
         Args:
-            values: of some axes or all; the others are suggested when its turn comes. They may lie beyond the bounds.
+            values: of some axes or all; the others are suggested when its turn comes. They may lie beyond the bounds. A
+                value of an axis with conditions activates it, where the values that it depends on are left open.
             **attrs: recorded with the trial.
 
         Raises:
-            ValueError: if a name is not an axis of the space, or a value cannot be one of its axis.
+            ValueError: if a name is not an axis of the space, a value cannot be one of its axis, or constraints forbid
+                them.
         """
         self._recorder.enqueue(values, attrs)
 
@@ -361,8 +383,9 @@ class Study:
         """Record a trial that was run elsewhere, such as before the sweep.
 
         Args:
-            values: of all axes; they may lie beyond the bounds.
-            score: higher is better; NaN for a configuration that does not work.
+            values: of all axes that are active; they may lie beyond the bounds, and break constraints: what was
+                measured is data.
+            score: in its own sign; NaN for a configuration that does not work.
             cost: > 0, in the unit of all costs of the study; NaN if unknown, of a failure.
             attrs: recorded with the trial, as far as they have a JSON form; `reason` says why it failed.
             **more: the same, by names that are no arguments.
@@ -372,7 +395,7 @@ class Study:
             TypeError: if score or cost is no number.
         """
         self._recorder.check_values(values)
-        missing = [name for name in self.space.names if name not in {**self._defaults, **values}]
+        missing = self.space.missing({**self._defaults, **values})
         if missing:
             raise ValueError(f"`values` must hold all axes; {', '.join(missing)} is missing.")
         result = Result(to_float("score", score), to_float("cost", cost), {})

@@ -38,7 +38,7 @@ class Trial:
         number: position in the ledger, from 0.
         values: hyperparameter values by name, in the user's units.
         status: "queued", "running", "completed", "failed" (it is data) or "interrupted" (it is not).
-        score: measured score, higher is better; None unless completed.
+        score: measured score, in its own sign; None unless completed.
         cost: measured cost (> 0, the user's unit); None where unknown.
         predicted_score, predicted_score_std, predicted_cost, predicted_cost_std: the surrogate's prediction when the
             trial was suggested; None for trials that no surrogate suggested.
@@ -47,6 +47,7 @@ class Trial:
         reason: why it failed, or was interrupted by an error; None otherwise.
         started, ended: wall-clock times.
         attrs: what the objective recorded besides.
+        direction: "maximize" or "minimize": whether a higher or a lower score is better.
         watcher: what `report` and `should_stop` ask: the study, of a trial that it has just asked for.
     """
 
@@ -65,6 +66,7 @@ class Trial:
     started: datetime.datetime | None = None
     ended: datetime.datetime | None = None
     attrs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    direction: str = dataclasses.field(default="maximize", repr=False)
     watcher: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     def report(self, score: float, cost: float, budget: float | None = None) -> None:
@@ -121,7 +123,7 @@ def their_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{_THEIRS}{name}" if name in taken else name: value for name, value in attrs.items()}
 
 
-def from_frozen(row: FrozenTrial, space: SearchSpace | None = None) -> Trial:
+def from_frozen(row: FrozenTrial, space: SearchSpace | None = None, direction: str = "maximize") -> Trial:
     """A row as a Trial; options of the space that are no plain values need it to be read."""
     attrs = row.user_attrs
     values = {**row.params, **attrs.get("values", {})}
@@ -143,6 +145,7 @@ def from_frozen(row: FrozenTrial, space: SearchSpace | None = None) -> Trial:
         started=row.datetime_start,
         ended=row.datetime_complete,
         attrs={name.removeprefix(_THEIRS): value for name, value in attrs.items() if name not in _OURS},
+        direction=direction,
     )
 
 
@@ -188,9 +191,15 @@ def completed(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.status == "completed"]
 
 
+def merit(trial: Trial) -> float:
+    """Return the score of a completed trial, its sign changed where it is minimised: higher is better."""
+    score = 0.0 if trial.score is None else trial.score
+    return -score if trial.direction == "minimize" else score
+
+
 def pareto_front(trials: Sequence[Trial]) -> list[Trial]:
     """Return the completed trials that no other beats in score at the same cost or less, cheapest first."""
     done = completed(trials)
-    score, log_cost = (np.array([f(t) for t in done], float) for f in (lambda t: t.score, lambda t: math.log(t.cost)))
+    score, log_cost = (np.array([f(t) for t in done], float) for f in (merit, lambda t: math.log(t.cost)))
     on_front = pareto.non_dominated(score, log_cost, np.ones(len(done), bool))
     return sorted((t for t, is_on in zip(done, on_front, strict=True) if is_on), key=lambda t: t.cost or 0.0)

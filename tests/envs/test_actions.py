@@ -20,6 +20,7 @@ SMALL = {
 CASES = [
     *((name, SMALL.get(name, {})) for name in sorted(ENVIRONMENTS)),
     ("agar", {**SMALL["agar"], "continuous": False}),
+    ("agar", {**SMALL["agar"], "num_players": 1}),
     ("breakout", {"continuous": True}),
     ("connect4", {"opponent": "random"}),
     ("drive", {**SMALL["drive"], "continuous": True, "controlled": 0.5}),

@@ -24,6 +24,7 @@ SMALL = {
 DEFAULTS = [(name, SMALL.get(name, {})) for name in sorted(ENVIRONMENTS)]
 VARIANTS = [
     ("agar", {**SMALL["agar"], "continuous": False}),
+    ("agar", {**SMALL["agar"], "num_players": 1}),
     ("breakout", {"continuous": True, "frameskip": 2}),
     ("connect4", {"opponent": "random"}),
     ("drive", {**SMALL["drive"], "continuous": True, "subset": 2}),

@@ -10,6 +10,7 @@ import pytest
 from envs import drive_motion, make
 from envs.drive import STEERS
 from envs.drive_motion import Bodies
+from envs.drive_returns import find_places
 from envs.drive_roads import draw_roads
 from envs.drive_scenes import ROUTE_POINTS, ROUTE_SPACING, scenes
 from envs.drive_views import OBS_SIZE, road_distance
@@ -272,6 +273,7 @@ def test_episodes_of_vehicles_that_nobody_controls_are_not_counted():
         ({"controlled": 1.5}, "`controlled` must be above 0 and at most 1; got 1.5"),
         ({"num_scenes": 0}, "`num_scenes` must be at least 1; got 0"),
         ({"subset": -1}, "`subset` must be at least 0; got -1"),
+        ({"respawn_at": "home"}, "`respawn_at` must be one of start, wait, free; got 'home'"),
     ],
 )
 def test_impossible_arguments_are_named(arguments, message):
@@ -282,3 +284,77 @@ def test_impossible_arguments_are_named(arguments, message):
 def test_more_vehicles_than_there_is_room_for_are_refused():
     with pytest.raises(ValueError, match="`num_vehicles` must fit on the roads of a scene; got 2000"):
         _ = make("drive", num_vehicles=2000, num_scenes=1).default_params
+
+
+def test_a_vehicle_comes_back_at_its_own_start_if_nobody_is_near_it():
+    for at in ("wait", "free"):
+        env = make("drive", **SMALL, num_parked=0, num_pedestrians=0, respawn_at=at)
+        params = env.default_params.replace(safe_distance=1.0)
+        meeting = params.scenes.route[0, 3, -1]
+        after = coast(env, params, placed(env, params, v1=(*meeting, 0, 0), v2=(*meeting, 0, 0)))[0]
+        np.testing.assert_array_equal(after.trip, np.arange(6))
+        np.testing.assert_allclose(after.pose[1:3], params.scenes.start[0, 1:3])
+        assert after.there.all()
+
+
+def test_where_somebody_stands_on_its_start_a_vehicle_waits_or_takes_the_next_free_one():
+    for at in ("wait", "free"):
+        env = make("drive", num_vehicles=6, num_scenes=1, density=0.7, num_parked=0, num_pedestrians=0, respawn_at=at)
+        params = env.default_params.replace(safe_distance=1.0)  # four of six places are taken
+        start = params.scenes.start[0]
+        meeting = (*params.scenes.route[0, 3, -1], 0, 0)
+        blocker = start[1].at[3].set(0.0)  # vehicle 0 stands where vehicle 1 would come back
+        after, _, outcome = coast(env, params, placed(env, params, v0=blocker, v1=meeting, v2=meeting))
+        np.testing.assert_array_equal(outcome.collision, [0, 1, 1, 0, 0, 0])
+        if at == "wait":
+            np.testing.assert_array_equal(after.there, [1, 0, 1, 1, 0, 0])
+            assert not env.get_obs(after, params)[1].any()
+            later = coast(env, params, placed(env, params).replace(there=after.there))[0]
+            np.testing.assert_array_equal(later.trip, np.arange(6))
+        else:  # vehicle 1 takes the start of vehicle 2, which waits for a step and then takes that of 3, who has left
+            np.testing.assert_array_equal(after.there, [1, 1, 0, 1, 0, 0])
+            later = coast(env, params, after)[0]
+            np.testing.assert_array_equal(later.trip, [0, 2, 3, 3, 4, 5])
+            np.testing.assert_allclose(later.pose[2], start[3])
+            np.testing.assert_allclose(env.goals(later, params)[1:3], params.scenes.route[0, jnp.array([2, 3]), -1])
+        np.testing.assert_array_equal(later.there, [1, 1, 1, 1, 0, 0])
+
+
+def test_free_starts_are_given_as_a_plain_loop_gives_them():
+    rng = np.random.default_rng(0)
+    for others_too in (False, True):
+        for _ in range(20):
+            gone, (starts, place) = rng.random(12) < 0.5, rng.uniform(0, 60, (2, 12, 2)).astype(np.float32)
+            found = find_places(*map(jnp.asarray, (gone, ~gone, place, starts)), 9.0, others_too)
+            free = [all(gone[i] or np.linalg.norm(place[i] - starts[j]) >= 9 for i in range(12)) for j in range(12)]
+            wanted = {}
+            for i in np.flatnonzero(gone):
+                choices = [(i + k) % 12 for k in range(12 if others_too else 1)]
+                wanted[i] = next((j for j in choices if free[j]), None)
+            first = {j: min(i for i in wanted if wanted[i] == j) for j in wanted.values() if j is not None}
+            expected = [i in wanted and wanted[i] is not None and first[wanted[i]] == i for i in range(12)]
+            np.testing.assert_array_equal(found.back, expected)
+            assert all(found.trip[i] == wanted[i] for i in np.flatnonzero(expected))
+
+
+@pytest.mark.parametrize("at", ["wait", "free"])
+def test_nobody_comes_back_within_the_safe_distance_of_another_vehicle(at):
+    env = make("drive", num_vehicles=24, num_scenes=1, num_parked=0, num_pedestrians=0, respawn_at=at)
+    params = env.default_params
+
+    def body(state, key):
+        action = jax.random.randint(key, (24,), 0, 28, jnp.int32)
+        return env.transition(state, action, params)[0], state
+
+    keys = jax.random.split(jax.random.key(0), 200)
+    states = jax.jit(lambda state: jax.lax.scan(body, state, keys)[1])(env.start(jnp.int32(0), params))
+    pose, there, ghost = (np.asarray(x) for x in (states.pose, states.there, states.ghost))
+    num_back = 0
+    for t in range(1, 200):
+        back = there[t] & ghost[t] & ~(there[t - 1] & ghost[t - 1])  # it is a ghost for its first step at least
+        stayed = there[t] & ~back
+        distance = np.linalg.norm(pose[t][back][:, None, :2] - pose[t][stayed][None, :, :2], axis=-1)
+        assert distance.min(initial=np.inf) >= 10
+        num_back += back.sum()
+    assert num_back > 20
+    assert there.mean() > 0.6

@@ -8,6 +8,7 @@ import pytest
 from envs import agar
 from envs.agar import Agar, Draws
 from envs.boids import Boids, EnvState, flocking_reward
+from envs.players import scripted
 
 CENTRE = (540.0, 360.0)
 
@@ -108,3 +109,36 @@ def test_heavier_players_are_slower_and_actions_agree():
     angles = jnp.array([(0.25, 1.0), (0.0, -1.0)])
     expected = continuous._direction(angles)
     np.testing.assert_allclose(discrete._direction(jnp.array([2, 0])), expected, atol=1e-6)
+
+
+def test_a_single_player_has_no_axis_of_agents_and_eats_food_alone():
+    env = Agar(num_players=1)
+    params = env.default_params
+    obs, state = env.reset(jax.random.key(0), params)
+    assert env.num_agents == 1
+    assert obs.shape == env.observation_space().shape == (3 + 2 * env.seen_food,)
+    np.testing.assert_allclose(obs[:3], [*state.position[0] / params.field, 0.09], rtol=1e-6)
+    state = state.replace(position=state.food[:1] + 2.5)  # 3.5 away from its centre, and its radius is 3
+    towards = jnp.array([-0.75, 1.0])
+    _, after, reward, terminated, info = env.step_env(jax.random.key(1), state, towards, params)
+    np.testing.assert_allclose(reward, 0.1 * (after.mass[0] - 9), rtol=1e-4)
+    assert reward >= 0.1 - 1e-6
+    assert not terminated
+    np.testing.assert_allclose(info["score"], after.mass[0])
+
+
+@pytest.mark.parametrize("continuous", [True, False])
+def test_the_scripted_single_player_grows_far_more_than_a_random_one(continuous):
+    env = Agar(num_players=1, continuous=continuous)
+    params, policy, sample = env.default_params, scripted(env), env.action_space().sample
+
+    def final_mass(act):
+        def body(state, key):
+            return env.step_env(key, state, act(key, state), params)[1], None
+
+        keys = jax.random.split(jax.random.key(0), 300)
+        return jax.lax.scan(body, env.reset_env(jax.random.key(1), params)[1], keys)[0].mass[0]
+
+    ruled = jax.jit(lambda: final_mass(lambda key, state: policy(key, state, params)))()
+    random = jax.jit(lambda: final_mass(lambda key, state: sample(key)))()
+    assert ruled > 9 + 2.5 * (random - 9) > 9

@@ -94,13 +94,13 @@ def test_both_updates_equal_plain_python(step, parallel, seed):
     env = make(12, parallel)
     rng = np.random.default_rng(seed)
     inner = rng.integers(0, (env.height - 4) * (env.width - 4), env.num_snakes + env.num_food)
-    state = env.start(env._cell(jnp.asarray(inner, jnp.int32)))
+    state = env.start(env.board.cell(jnp.asarray(inner, jnp.int32)))
     heads = [divmod(int(h), env.width) for h in state.head]
     plain = PlainSnakes(tiles(env, state).copy(), heads, env.max_length)
     deaths = 0
     for _ in range(150):
         actions = rng.integers(0, 4, env.num_snakes)
-        wishes = np.asarray(env._cell(rng.integers(0, (env.height - 4) * (env.width - 4), (env.num_snakes, 2))))
+        wishes = np.asarray(env.board.cell(rng.integers(0, (env.height - 4) * (env.width - 4), (env.num_snakes, 2))))
         before = [list(body) for body in plain.bodies], plain.grid.copy()
         results = []
         for i in range(env.num_snakes):
@@ -128,7 +128,7 @@ def test_parallel_equals_sequential_whatever_is_wished(step, num_snakes):
     rng = np.random.default_rng(7)
     one, other = make(num_snakes, True), make(num_snakes, False)
     inner = jnp.asarray(rng.integers(0, 108, num_snakes + 8), jnp.int32)
-    state = one.start(one._cell(inner))
+    state = one.start(one.board.cell(inner))
     for t in range(200):
         actions = rng.integers(0, 4, num_snakes)
         cells = one.draw(jax.random.key(t))

@@ -12,6 +12,9 @@ _COLORS = ((style.BLUE, style.BAND, "circle"), (style.RED, "rgba(213, 94, 0, 0.1
 
 def compare(study: Pictured, other: Pictured, *, score_name: str = "score", cost_name: str = "cost") -> go.Figure:
     """Expected fronts of two studies with their 90% bands, over their trials."""
+    ways = {t.direction for one in (study, other) for t in one.trials}
+    if len(ways) > 1:
+        raise ValueError("`other` must have scores of the same direction; got one study to maximize, one to minimize.")
     figure = go.Figure()
     names = [study.name, other.name] if study.name != other.name else [f"{study.name} (1)", f"{other.name} (2)"]
     for one, name, (color, band, symbol) in zip((study, other), names, _COLORS, strict=True):

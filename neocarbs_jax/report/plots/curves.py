@@ -1,5 +1,6 @@
 """Learning curves of the trials on the front that keep one, by steps and by what they had cost."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -17,6 +18,12 @@ def panels(study: Pictured, *, score_name: str = "score", cost_name: str = "cost
     kept = [t for t in pareto_front(study.trials) if points(t)]
     if len(kept) > _MOST:  # spread over the front
         kept = [kept[round(i * (len(kept) - 1) / (_MOST - 1))] for i in range(_MOST)]
+    return of_trials(kept, score_name=score_name, cost_name=cost_name)
+
+
+def of_trials(trials: Sequence[Trial], *, score_name: str = "score", cost_name: str = "cost") -> list[go.Figure]:
+    """Return the curves of some trials by budget and by cost as a figure each; none where none keeps one."""
+    kept = [t for t in trials if points(t)]
     found = []
     for column, label, title in ((0, "budget", "by steps"), (2, cost_name, "by cost")) if kept else ():
         figure = go.Figure()

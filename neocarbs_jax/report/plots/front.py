@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from neocarbs_jax.report.plots import style
@@ -16,7 +17,7 @@ from neocarbs_jax.study.trials import Trial, completed, pareto_front
 def front(study: Pictured, *, score_name: str = "score", cost_name: str = "cost") -> go.Figure:
     """Score against cost of every trial, coloured by age, with the measured and the expected front.
 
-    A setting that was run several times has larger dots. Failed trials are crosses below the lowest score, at what
+    A setting that was run several times has larger dots. Failed trials are crosses beyond the worst score, at what
     they cost, or at what they were expected to cost where that is not known.
     """
     trials = study.trials
@@ -28,7 +29,7 @@ def front(study: Pictured, *, score_name: str = "score", cost_name: str = "cost"
         x=[t.cost for t in best], y=[t.score for t in best], mode="lines", name="measured front", hoverinfo="skip",
         line={"shape": "hv", "color": style.MUTED, "width": 1.5, "dash": "dot"},
     )  # fmt: skip
-    _add_failures(figure, trials, [t.score or 0.0 for t in done])
+    _add_failures(figure, trials)
     if not done:
         style.empty(figure, "No trial has completed yet.")
     return style.styled(figure, "Front: score against cost", cost_name, score_name, log_x=True)
@@ -58,25 +59,25 @@ def _add_trials(figure: go.Figure, done: Sequence[Trial]) -> None:
         style.described(t) + (f"<br>one of {count} runs of these settings" if count > 1 else "")
         for t, count in zip(done, repeats, strict=True)
     ]
-    marker = style.dots([t.number for t in done], len(done), colorbar=style.bar("trial"), size=sizes, line={"width": 0})
+    size = np.asarray(sizes, float)
+    marker = style.dots([t.number for t in done], len(done), colorbar=style.bar("trial"), size=size, line={"width": 0})
     figure.add_scatter(
-        x=[t.cost for t in done], y=[t.score for t in done], mode="markers", name="trials (larger: repeated)",
-        marker=marker, hovertext=texts, hoverinfo="text",
+        x=style.column([t.cost for t in done]), y=style.column([t.score for t in done]), mode="markers",
+        name="trials (larger: repeated)", marker=marker, hovertext=style.column(texts), hoverinfo="text",
+        ids=style.ids(done),
     )  # fmt: skip
 
 
-def _add_failures(figure: go.Figure, trials: Sequence[Trial], scores: Sequence[float]) -> None:
+def _add_failures(figure: go.Figure, trials: Sequence[Trial]) -> None:
     failed = [t for t in trials if t.status == "failed"]
     known = [(t, cost) for t in failed if (cost := t.cost or t.predicted_cost)]
     if not failed:
         return
-    low, high = min(scores, default=0.0), max(scores, default=1.0)
     unknown = len(failed) - len(known)
     name = f"failed ({len(failed)}" + (f", {unknown} of unknown cost not drawn)" if unknown else ")")
-    bottom = low - 0.08 * ((high - low) or 1.0)
     figure.add_scatter(
-        y=[bottom] * max(len(known), 1),
+        y=[style.beyond_worst(trials)] * max(len(known), 1),
         x=[cost for _, cost in known] or [None], mode="markers", name=name,
         marker=style.crosses(len(failed)),
-        hovertext=[style.described(t) for t, _ in known], hoverinfo="text",
+        hovertext=[style.described(t) for t, _ in known], hoverinfo="text", ids=style.ids([t for t, _ in known]),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence, Set
 
+import numpy as np
 import plotly.graph_objects as go
 
 from neocarbs_jax.report.bounds import leaning
@@ -41,20 +42,19 @@ def _panel(trials: Sequence[Trial], best: Set[int], name: str, scale: Scale) -> 
     figure = go.Figure()
     marker = style.dots(
         [math.log10(t.cost or 1.0) for t in done], len(done),
-        line={"color": style.RED, "width": [2 if t.number in best else 0 for t in done]},
+        line={"color": style.RED, "width": np.array([2 if t.number in best else 0 for t in done])},
     )  # fmt: skip
     figure.add_scatter(
-        x=[scale.place(t.values[name]) for t in done], y=[t.score for t in done], mode="markers", showlegend=False,
-        marker=marker, customdata=[[t.number, t.cost, style.number(t.values[name])] for t in done],
+        x=style.column([scale.place(t.values[name]) for t in done]), y=style.column([t.score for t in done]),
+        mode="markers", showlegend=False, marker=marker, ids=style.ids(done),
+        customdata=np.array([[t.number, t.cost, style.number(t.values[name])] for t in done], object),
         hovertemplate="trial %{customdata[0]}: %{customdata[2]}<br>score %{y:.4g}, cost %{customdata[1]:.4g}"
         "<extra></extra>",
     )  # fmt: skip
     failed = [t for t in trials if t.status == "failed" and name in t.values]
-    scores = [t.score or 0.0 for t in done] or [0.0, 1.0]
-    bottom = min(scores) - 0.08 * ((max(scores) - min(scores)) or 1.0)
     figure.add_scatter(
-        x=[scale.place(t.values[name]) for t in failed], y=[bottom] * len(failed), mode="markers", name="failed",
-        showlegend=False, marker=style.crosses(len(failed)),
+        x=[scale.place(t.values[name]) for t in failed], y=[style.beyond_worst(done)] * len(failed), mode="markers",
+        name="failed", showlegend=False, marker=style.crosses(len(failed)), ids=style.ids(failed),
         customdata=[[t.number, style.number(t.values[name])] for t in failed],
         hovertemplate="trial %{customdata[0]} failed: %{customdata[1]}<extra></extra>",
     )  # fmt: skip

@@ -9,8 +9,9 @@ from neocarbs_jax.report.plots.snapshot import Pictured
 def importances(study: Pictured, *, score_name: str = "score", cost_name: str = "cost") -> go.Figure:
     """Signed importance of each hyperparameter at points of the expected front, by their cost.
 
-    Blue: over the whole range the score rises with the value; red: it falls; pale: the value hardly matters. Where the
-    best value lies in the middle of the range, the sign says little. The shares of a column, signs aside, sum to 100%.
+    Blue: over the whole range the score gets better as the value rises; red: it gets worse; pale: the value hardly
+    matters. Where the best value lies in the middle of the range, the sign says little. The shares of a column, signs
+    aside, sum to 100%.
     The most important hyperparameter stands on top.
     """
     del score_name

@@ -1,5 +1,6 @@
 """Where the search goes over time: each hyperparameter against the number of the trial."""
 
+import numpy as np
 import plotly.graph_objects as go
 
 from neocarbs_jax.report.plots import style
@@ -18,16 +19,16 @@ def panels(study: Pictured, *, score_name: str = "score", cost_name: str = "cost
         done = [t for t in trials if t.status == "completed" and name in t.values]
         failed = [t for t in trials if t.status == "failed" and name in t.values]
         figure = go.Figure()
-        ring = {"color": style.RED, "width": [2 if t.number in best else 0 for t in done]}
+        ring = {"color": style.RED, "width": np.array([2 if t.number in best else 0 for t in done])}
         figure.add_scatter(
-            x=[t.number for t in done], y=[scale.place(t.values[name]) for t in done], mode="markers",
-            marker=style.dots([t.score for t in done], len(done), line=ring), showlegend=False,
-            customdata=[[t.score, style.number(t.values[name])] for t in done],
+            x=style.column([t.number for t in done]), y=style.column([scale.place(t.values[name]) for t in done]),
+            mode="markers", marker=style.dots([t.score for t in done], len(done), line=ring), showlegend=False,
+            customdata=np.array([[t.score, style.number(t.values[name])] for t in done], object), ids=style.ids(done),
             hovertemplate="trial %{x}: %{customdata[1]}<br>score %{customdata[0]:.4g}<extra></extra>",
         )  # fmt: skip
         figure.add_scatter(
             x=[t.number for t in failed], y=[scale.place(t.values[name]) for t in failed], mode="markers",
-            marker=style.crosses(len(failed)), showlegend=False,
+            marker=style.crosses(len(failed)), showlegend=False, ids=style.ids(failed),
             customdata=[style.number(t.values[name]) for t in failed],
             hovertemplate="trial %{x} failed: %{customdata}<extra></extra>",
         )  # fmt: skip

@@ -9,17 +9,23 @@ from neocarbs_jax.report.plots import style
 from neocarbs_jax.report.plots.snapshot import Pictured
 from neocarbs_jax.study.trials import completed
 
+ABSENT = "-"
+"""What stands for the value of an axis that is not active."""
+
 _NAME_LENGTH = 14
 _FEW = 6
 
 
 def parallel(study: Pictured, *, score_name: str = "score", cost_name: str = "cost") -> go.Figure:
     """Hyperparameters, cost and score of each completed trial as a line, coloured by score."""
-    done = [t for t in completed(study.trials) if set(study.log_axes) <= set(t.values)]
+    conditional = set(study.space.conditions) if study.space else set()
+    done = [t for t in completed(study.trials) if set(study.log_axes) - conditional <= set(t.values)]
     figure = go.Figure()
     if not done:
         return style.styled(style.empty(figure, "No trial has completed yet."), "Parallel coordinates")
-    dimensions = [_dimension(name, [t.values[name] for t in done], log) for name, log in study.log_axes.items()]
+    dimensions = [
+        _dimension(name, [t.values.get(name, ABSENT) for t in done], log) for name, log in study.log_axes.items()
+    ]
     dimensions.append(_dimension(cost_name, [t.cost for t in done], True))
     scores = [t.score for t in done]
     dimensions.append({"label": _short(score_name), "values": scores})

@@ -44,12 +44,12 @@ def _against(done: Sequence[Trial], name: str, label: str) -> go.Figure:
     else:
         style.empty(figure, "Nothing was predicted yet.")
     figure.add_scatter(
-        x=values, y=measured, mode="markers", name=name, showlegend=False,
-        marker=style.dots([t.number for t in known], len(known)), hoverinfo="text",
-        hovertext=[f"predicted {v:.4g} ± {h:.2g}<br>{style.described(t)}"
-                   for t, v, h in zip(known, values, half, strict=True)],
-        error_x={"type": "data", "symmetric": False, "array": half, "arrayminus": below, "color": style.MUTED,
-                 "thickness": 0.6, "width": 0},
+        x=style.column(values), y=style.column(measured), mode="markers", name=name, showlegend=False,
+        marker=style.dots([t.number for t in known], len(known)), hoverinfo="text", ids=style.ids(known),
+        hovertext=style.column([f"predicted {v:.4g} ± {h:.2g}<br>{style.described(t)}"
+                                for t, v, h in zip(known, values, half, strict=True)]),
+        error_x={"type": "data", "symmetric": False, "array": style.column(half), "arrayminus": style.column(below),
+                 "color": style.MUTED, "thickness": 0.6, "width": 0},
     )  # fmt: skip
     title = f"{name.capitalize()}, predicted (90%) and measured"
     style.styled(figure, title, f"predicted {label}", f"measured {label}", log_x=name == "cost")
@@ -65,9 +65,12 @@ def _over_time(done: Sequence[Trial]) -> go.Figure:
     figure = go.Figure()
     figure.add_hrect(y0=-Z90, y1=Z90, fillcolor=style.BAND, line_width=0)
     figure.add_scatter(
-        x=[t.number for t in known], y=errors, mode="markers", name="error", showlegend=False, hoverinfo="text",
+        x=style.column([t.number for t in known]), y=style.column(errors), mode="markers", name="error",
+        showlegend=False, hoverinfo="text", ids=style.ids(known),
         marker={"color": style.BLUE, "size": style.dot_size(len(known)), "opacity": 0.8},
-        hovertext=[f"{e:+.2f} deviations<br>{style.described(t)}" for t, e in zip(known, errors, strict=True)],
+        hovertext=style.column(
+            [f"{e:+.2f} deviations<br>{style.described(t)}" for t, e in zip(known, errors, strict=True)]
+        ),
     )  # fmt: skip
     share = f": {inside} of {len(known)} within 90%" if known else ""
     return style.styled(figure, f"Errors of the score{share}", "trial", "error in predicted deviations")

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from neocarbs_jax.report.plots import style
 from neocarbs_jax.report.plots.snapshot import Pictured
-from neocarbs_jax.study.trials import Trial, completed
+from neocarbs_jax.study.trials import Trial, completed, merit
 
 
 def panels(study: Pictured, *, score_name: str = "score", cost_name: str = "cost") -> list[go.Figure]:
@@ -24,9 +24,9 @@ def progress(study: Pictured, *, score_name: str = "score", cost_name: str = "co
 def hypervolumes(trials: Sequence[Trial]) -> list[float]:
     """Return the area under the measured front over log cost after each trial, as a share of the last one.
 
-    It is counted above the lowest score and up to the largest cost of all trials.
+    It is counted from the worst score and up to the largest cost of all trials.
     """
-    done = [(math.log(t.cost or 1.0), t.score or 0.0) for t in completed(trials)]
+    done = [(math.log(t.cost or 1.0), merit(t)) for t in completed(trials)]
     floor, end = min((s for _, s in done), default=0.0), max((c for c, _ in done), default=0.0)
     front: list[tuple[float, float]] = []
     areas = []
@@ -43,7 +43,8 @@ def _rating(trials: Sequence[Trial]) -> go.Figure:
     rated = [t for t in trials if t.rating is not None and t.rating > 0]
     figure = go.Figure()
     figure.add_scatter(
-        x=[t.number for t in rated], y=[t.rating for t in rated], mode="markers", showlegend=False, name="rating",
+        x=style.column([t.number for t in rated]), y=style.column([t.rating for t in rated]), mode="markers",
+        showlegend=False, name="rating", ids=style.ids(rated),
         marker={"color": style.BLUE, "size": style.dot_size(len(rated)), "opacity": 0.7},
         hovertemplate="trial %{x}: %{y:.3g}<extra></extra>",
     )  # fmt: skip

@@ -34,7 +34,8 @@ class Scale:
             return style.log_ticks(axis, figure)
         if not self.is_logit:
             return figure
-        found = [v for trace in style.traces(figure) for v in trace[axis] or () if v is not None]
+        drawn = [trace[axis] for trace in style.traces(figure)]
+        found = [v for values in drawn if values is not None for v in values if v is not None]
         low, high = min(found, default=-1.0), max(found, default=1.0)
         ticks = [odds for odds in _ODDS if low - 0.3 <= math.log(odds / (1 - odds)) <= high + 0.3]
         if len(ticks) < 2:

@@ -73,6 +73,7 @@ def _panel(
     figure.add_scatter(
         x=cost.tolist(), y=list(values), mode="markers", showlegend=False, marker={"color": style.INK, "size": 7},
         hovertext=[style.described(point.trial) for point in front], hoverinfo="text",
+        ids=style.ids([point.trial for point in front]),
     )  # fmt: skip
     title = style.escaped(name) + (_exponent(law, len(cost)) if is_log else "")
     return style.styled(figure, title, cost_name, name, log_x=True)

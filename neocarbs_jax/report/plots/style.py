@@ -9,10 +9,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from neocarbs_jax.study.trials import Trial
+from neocarbs_jax.study.trials import Trial, completed
 
 INK, MUTED = "#1f2937", "#7b8494"
 BLUE, BAND, RED, GREEN, ORANGE = "#0072b2", "rgba(0, 114, 178, 0.18)", "#d55e00", "#009e73", "#e69f00"
@@ -67,6 +68,12 @@ def traces(figure: go.Figure) -> tuple[Any, ...]:
     return figure.data  # pyright: ignore[reportReturnType]
 
 
+def as_dict(figure: go.Figure) -> dict[str, Any]:
+    """Return a figure as a dictionary whose arrays are NumPy's, where plotly's own packs their bytes into texts."""
+    data = [trace.to_plotly_json() for trace in traces(figure)]
+    return {"data": data, "layout": figure.to_plotly_json()["layout"]}
+
+
 def short(value: float) -> str:
     """Return a number as a tick shows it: 20k rather than 2e+04."""
     for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -109,9 +116,30 @@ def dot_size(count: int) -> float:
 
 
 def dots(color: Sequence[Any], count: int, **more: Any) -> dict[str, Any]:
-    """Return the marker of dots that are coloured by a number each."""
+    """Return the marker of dots that are coloured by a number each; plotly checks arrays faster than lists."""
     opacity = 0.9 if count <= _MANY else 0.6
-    return {"size": dot_size(count), "color": list(color), "colorscale": SCALE, "opacity": opacity, **more}
+    colors = np.asarray(color, float)
+    return {"size": dot_size(count), "color": colors, "colorscale": SCALE, "opacity": opacity, **more}
+
+
+def column(values: Sequence[Any]) -> np.ndarray:
+    """Return values of a trace as an array, which plotly checks as a whole; it checks a list entry by entry."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def ids(trials: Sequence[Trial]) -> np.ndarray:
+    """Return the numbers of trials as texts, by which a page knows whose dot was clicked."""
+    return column([str(t.number) for t in trials])
+
+
+def beyond_worst(trials: Sequence[Trial]) -> float:
+    """Return the score at which failed trials are drawn: a little worse than the worst of the completed ones."""
+    done = completed(trials)
+    scores = [t.score or 0.0 for t in done] or [0.0, 1.0]
+    margin = 0.08 * ((max(scores) - min(scores)) or 1.0)
+    return max(scores) + margin if done and done[0].direction == "minimize" else min(scores) - margin
 
 
 def crosses(count: int) -> dict[str, Any]:
@@ -140,7 +168,8 @@ def grid(panels: Sequence[go.Figure], title: str, columns: int = 3) -> go.Figure
         return panels[0]
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    titles = [panel.layout.title.text for panel in panels]
+    layouts: list[Any] = [panel["layout"] for panel in panels]
+    titles = [layout.title.text for layout in layouts]
     figure = make_subplots(
         rows=rows, cols=columns, subplot_titles=titles, vertical_spacing=0.3 / rows, horizontal_spacing=0.24 / columns
     )
@@ -148,13 +177,12 @@ def grid(panels: Sequence[go.Figure], title: str, columns: int = 3) -> go.Figure
         row, column, drawn = index // columns + 1, index % columns + 1, traces(panel)
         figure.add_traces(drawn, rows=[row] * len(drawn), cols=[column] * len(drawn))
         for axis, update in (("xaxis", figure.update_xaxes), ("yaxis", figure.update_yaxes)):
-            kept = panel.layout[axis].to_plotly_json()
+            kept = layouts[index][axis].to_plotly_json()
             update({name: kept[name] for name in kept if name not in ("anchor", "domain")}, row=row, col=column)
     figure.update_traces(showlegend=False)
     figure.for_each_trace(lambda trace: trace.update(marker_showscale=False) if "marker" in trace else None)
-    styled_layout = panels[0].layout
     figure.update_layout(
-        template=styled_layout.template, font=styled_layout.font, hovermode="closest", height=300 * rows + 100,
+        template=layouts[0].template, font=layouts[0].font, hovermode="closest", height=300 * rows + 100,
         margin={"l": 10, "r": 10, "t": TOOLBAR + 66, "b": 10},
         title={"text": title, "font": {"size": 15}, "y": 1, "yref": "container", "yanchor": "top",
                "pad": {"t": TOOLBAR}, "x": 0, "xref": "paper"},

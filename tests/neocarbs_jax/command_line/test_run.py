@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from neocarbs_jax import Study, cli
-from neocarbs_jax.command_line import look
+from neocarbs_jax.report.formats import formatted
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
@@ -82,11 +82,11 @@ def test_best_prints_settings_that_can_be_used(run):
 
 def test_settings_of_any_name_and_text_can_be_pasted():
     values = {"network.width": 64, "train/lr": 0.1, "opt": "adam w", "deep": True, "sizes": [1, 2]}
-    assert tomllib.loads(look.formatted(values, "toml")) == values
-    words = shlex.split(look.formatted(values, "cli"))
+    assert tomllib.loads(formatted(values, "toml")) == values
+    words = shlex.split(formatted(values, "cli"))
     assert words[4:] == ["--opt", "adam w", "--deep", "true", "--sizes", "[1, 2]"]
     with pytest.raises(ValueError, match="`format` must not be toml, which has no null, where opt is None"):
-        look.formatted({"opt": None}, "toml")
+        formatted({"opt": None}, "toml")
 
 
 def test_machines_read_json(run):

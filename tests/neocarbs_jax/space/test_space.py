@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neocarbs_jax.space import Choice, Integer, Linear, Log, Logit, Pow2, SearchSpace, nest
+from neocarbs_jax.space import Choice, Integer, Linear, Log, Logit, Ordinal, Pow2, SearchSpace, nest
 
 finite = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda v: v == 0 or abs(v) > 1e-6)
 
@@ -27,6 +27,7 @@ AXES = st.one_of(
     pair(st.integers(1, 100_000)).map(lambda p: Integer(*p, log=True)),
     pair(st.integers(0, 30)).map(lambda p: Pow2(2 ** p[0], 2 ** p[1])),
     st.lists(st.text(max_size=3), min_size=2, max_size=4, unique=True).map(lambda o: Choice(tuple(o))),
+    st.lists(st.integers(-99, 99) | finite, min_size=2, max_size=5, unique=True).map(lambda o: Ordinal(tuple(o))),
 )
 SPACES = st.dictionaries(st.sampled_from("abcdef"), AXES, min_size=1, max_size=4).map(lambda d: SearchSpace(**d))
 
@@ -39,7 +40,7 @@ def test_values_survive_the_round_trip_through_the_unit_cube(space, data):
     space.validate(values)
     again = space.from_unit(space.to_unit(values))
     for name, axis in space.axes:
-        if isinstance(axis, Integer | Pow2 | Choice):
+        if isinstance(axis, Integer | Pow2 | Choice | Ordinal):
             assert again[name] == values[name]
             assert type(again[name]) is type(values[name])
         else:
