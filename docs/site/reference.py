@@ -18,7 +18,7 @@ from neocarbs_jax import cli as neocarbs_cli
 WIDTH = 80
 NEOCARBS_NAMES = {
     "Studies": "Study Trial",
-    "What is searched": "SearchSpace Log Linear Logit Integer Pow2 Choice",
+    "What is searched": "SearchSpace Log Linear Logit Integer Pow2 Choice Ordinal",
     "Strategies": "NeoCARBS Protein CARBS ParetoGenetic Random strategies.Strategy strategies.Situation",
     "Kernels of the surrogates": "KernelBuilder Normal",
     "Sweeps as pure functions": "sweep",
@@ -106,8 +106,9 @@ def _help(main: Callable[[Sequence[str]], None], *words: str) -> str:
 
 def _wrap(line: str) -> str:
     """Break a line that is too wide; what follows an item or an indented line stands further to the right."""
-    start = re.match(r" *(\* )?", line)[0]  # matches always, if nothing
-    return line if len(line) <= WIDTH else textwrap.fill(line, WIDTH, subsequent_indent=" " * len(start + start[:2]))
+    start = re.match(r" *(\* )?", line)[0]  # always matches, if nothing
+    indent = " " * (len(start) + 2 * start.isspace())
+    return line if len(line) <= WIDTH else textwrap.fill(line, WIDTH, subsequent_indent=indent)
 
 
 PAGES: dict[str, Callable[[], str]] = {
