@@ -4,6 +4,7 @@
 * `p3o eval` evaluates a kept agent.
 * `p3o watch` shows an agent or a simple policy on a local page, on which one may play, or draws it.
 * `p3o gallery` writes a page with pictures of all environments.
+* `p3o envs` lists the environments, and says all of one.
 * `p3o sweep` tunes trainings and shows the Pareto front of score against cost.
 """
 
@@ -22,6 +23,7 @@ MODULES = {
     "eval": "experiments.evaluate",
     "watch": "experiments.watch",
     "gallery": "experiments.gallery",
+    "envs": "experiments.environment_list",
     "sweep": "experiments.sweep",
 }
 
@@ -30,7 +32,7 @@ MODULES = {
 class Command:
     """The first argument."""
 
-    command: Annotated[Literal["train", "eval", "watch", "gallery", "sweep"], tyro.conf.Positional]
+    command: Annotated[Literal["train", "eval", "watch", "gallery", "envs", "sweep"], tyro.conf.Positional]
     """What to do; its options follow, and `p3o COMMAND --help` lists them."""
 
 

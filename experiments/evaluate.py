@@ -4,6 +4,7 @@ p3o eval runs/train-pong --episodes 1000
 p3o eval runs/pong#17  # the agent of a trial of a sweep
 p3o eval runs/train-drive --scenes 1000:1256  # on other scenes than those of its training
 p3o eval runs/train-drive --count all --steps 1000  # as the log of a training counts
+p3o eval runs/train-CartPole-v1 --env gymnasium:CartPole-v1  # in another environment of the same shapes
 
 The first episode of every agent counts once. With `--count all` whichever episodes end within `--steps` count, as in
 the log of a training: those that end early are then counted more often.
@@ -18,13 +19,16 @@ import numpy as np
 import tyro
 from rich.console import Console
 
+from envs.adapters.gymnasium_env import PREFIX, HostEnvironment
 from experiments import programs, saved
 from experiments.agents import resolve
 from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
 from experiments.environments import constructor_arguments, make_env, with_arguments
 from experiments.interrupts import interruptible, stoppable
 from neocarbs_jax.study.programs import keep_on_disk
+from p3o_jax.distributions import from_space
 from p3o_jax.evaluate import MAX_STEPS, Evaluation, Which
+from p3o_jax.settings import Config
 
 STEPS_OF_ALL = 1000
 
@@ -47,6 +51,9 @@ class Eval:
     """Largest number of steps; by default 20000 for first episodes, 1000 for all."""
     scenes: Annotated[str | None, tyro.conf.arg(metavar="FIRST:END")] = None
     """Numbers of the scenes, END not among them, of an environment that has some; by default those of the training."""
+    env: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Environment to evaluate in, with the observations and actions of the training's: one that `p3o train` takes, or
+    gymnasium:NAME for any that gymnasium makes."""
     arguments: Assignments = ()
     """Constructor arguments of the environment, in place of the training's: `--arguments controlled=0.5`."""
 
@@ -79,6 +86,9 @@ def elsewhere(run: saved.Saved, args: Eval) -> saved.Saved:
         ValueError: The environment has no scenes or does not take the arguments, or `scenes` reads otherwise.
     """
     changes = constructor_arguments(args.arguments)
+    if args.env is not None:
+        run = in_other(run, args.env, changes)
+        changes = {}
     if args.scenes is not None:
         if not hasattr(run.env, "first_scene"):
             raise ValueError(f"`scenes` must be left out for an environment without scenes; got {run.env_name}.")
@@ -90,6 +100,30 @@ def elsewhere(run: saved.Saved, args: Eval) -> saved.Saved:
         return run
     name = with_arguments(run.env_name, changes)
     return run._replace(env_name=name, env=make_env(name))
+
+
+def in_other(run: saved.Saved, name: str, arguments: dict[str, Any]) -> saved.Saved:
+    """Return the agent in another environment.
+
+    Raises:
+        ValueError: There is none of that name, or it has other observations or actions.
+    """
+    if name.startswith(PREFIX):
+        env: Any = HostEnvironment(name.removeprefix(PREFIX), tuple(sorted(arguments.items())))
+    else:
+        name = with_arguments(name, arguments)
+        env = make_env(name)
+    shapes = [_shapes(run.config, one) for one in (run.env, env)]
+    if shapes[0] != shapes[1]:
+        rule = "`env` must have the observations and actions of the training"
+        raise ValueError(f"{rule}, {shapes[0]}; got {name} with {shapes[1]}.")
+    return run._replace(env_name=name, env=env)
+
+
+def _shapes(config: Config, env: Any) -> str:
+    obs = env.observation_space(env.default_params)
+    actions = from_space(env.action_space(env.default_params), config.squash)
+    return f"arrays of shape {getattr(obs, 'shape', None)} and {actions.num_outputs} outputs of the policy"
 
 
 def score(run: saved.Saved, episodes: int, key: Any, **options: Any) -> Evaluation:

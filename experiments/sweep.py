@@ -29,6 +29,7 @@ from experiments.objective import Training
 from experiments.sweep_options import CONFIG, Sweep, parse, prepare, space_of, write_file
 from experiments.sweep_study import check_settings, keep_settings
 from neocarbs_jax import sweep as core
+from neocarbs_jax.adapters import trackers
 from neocarbs_jax.report import report
 from neocarbs_jax.report.lookup import storage_url
 from neocarbs_jax.report.outputs import check_folder, folder_name
@@ -96,9 +97,11 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
     stopping, ended = threading.Event(), threading.Event()
     keeper = Keeper(out, args.keep)
     objective.on_agent = keeper.take
+    track = trackers.all_of(*(trackers.named(study, text, out) for text in args.track))
 
     def on_tell(trial: Trial) -> None:
         progress.finished(trial, study.trials)
+        track(trial)
         keeper.tidy(study)
         if stopping.is_set():
             raise KeyboardInterrupt

@@ -16,6 +16,7 @@ from experiments.agents import KEEP
 from experiments.axes import AXES, PRESETS, Preset
 from experiments.common import Assignments, Repeated, check_at_least, check_seed, read, user_errors
 from experiments.objective import Training, assignments, make_env
+from neocarbs_jax.adapters import trackers
 from neocarbs_jax.gp.warping import WARPS
 from neocarbs_jax.report.progress import Progress
 from neocarbs_jax.space import Axis, Bounded, Choice, Options, SearchSpace
@@ -76,6 +77,9 @@ class Sweep:
     """Points of the front that are trained again, spread over the costs."""
     keep: str = "front"
     """Trials whose agents are kept: front, all or none. `p3o eval FOLDER#NUMBER` evaluates one."""
+    track: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TRACKER ...")] = ()
+    """Tools that are told of each trial: wandb[:PROJECT], mlflow[:URI], tensorboard[:FOLDER], trackio[:PROJECT],
+    csv[:FILE]; several at once."""
 
 
 def parse(arguments: Sequence[str], help_text: str | None = None) -> Sweep:
@@ -111,6 +115,7 @@ def prepare(args: Sweep, progress: Progress) -> Training:
         raise ValueError(f"`vmap` must be 1 where `{other}` is given; got {args.vmap}.")
     check_at_least(0, resample=args.resample, confirm=args.confirm)
     check_seed(args.seed)
+    trackers.check(args.track)
     for name in ("max_cost", "until_rating", "trial_cap"):
         value = getattr(args, name)
         if value is not None and not (value > 0 and np.isfinite(value)):
@@ -223,6 +228,7 @@ def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training,
     """Write the sweep with all that it resolved to, so that `--file` runs it again; return the text."""
     own = (*sweep_file.TABLES, "file", "out", "env", "name")
     options = {field.name: getattr(args, field.name) for field in dataclasses.fields(Sweep) if field.name not in own}
+    options["track"] = args.track or None
     axes = {name: axes_of.text_of(axis) for name, axis in space.axes}
     fixed = settings.flat(objective.config, objective.params)
     base = settings.flat(Config(), Params())

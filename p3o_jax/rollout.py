@@ -57,7 +57,10 @@ def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None =
         config.num_values,
         jnp.dtype(config.precision),
     )
-    vector = VectorEnvironment(env, num_envs, config.pool_size, config.bootstrap_truncations)
+    if hasattr(env, "vectorized"):
+        vector = env.vectorized(num_envs)
+    else:
+        vector = VectorEnvironment(env, num_envs, config.pool_size, config.bootstrap_truncations)
     return Actor(network, distribution, vector, num_envs * num_agents)
 
 

@@ -9,6 +9,8 @@ params) -> (obs, state)`, `step_env(key, state, action, params) -> (obs, state, 
 * `costly_reset` (default False): fresh episodes are only built in steps in which some episode ended.
 * `obs_from_state` (default False): `get_obs(state, params)` gives the observation of any state. A restart then selects
   between states and observes once, instead of selecting between observations too.
+* `vectorized` (default none): function of a number of copies that returns what stands for a `VectorEnvironment` of
+  them, where copies cannot be vmapped: those that run on the host.
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from experiments import evaluate, gallery, settings, sweep, sweep_options, train, watch
+from experiments import environment_list, evaluate, gallery, settings, sweep, sweep_options, train, watch
 from experiments.common import read
 from experiments.environments import constructor_arguments
 from neocarbs_jax import cli
@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": evaluate.Eval,
     "watch": watch.Watch,
     "gallery": gallery.Gallery,
+    "envs": environment_list.Envs,
     "sweep": sweep.Sweep,
 }
 NEOCARBS = cli.COMMANDS

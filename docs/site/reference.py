@@ -4,6 +4,8 @@ import contextlib
 import inspect
 import io
 import os
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 
@@ -13,10 +15,10 @@ from envs import registry
 from experiments import cli as p3o_cli
 from neocarbs_jax import cli as neocarbs_cli
 
-WIDTH = 88
+WIDTH = 80
 NEOCARBS_NAMES = {
     "Studies": "Study Trial",
-    "What is searched": "SearchSpace Log Linear Logit Integer Ordinal Pow2 Choice",
+    "What is searched": "SearchSpace Log Linear Logit Integer Pow2 Choice Ordinal",
     "Strategies": "NeoCARBS Protein CARBS ParetoGenetic Random strategies.Strategy strategies.Situation",
     "Kernels of the surrogates": "KernelBuilder Normal",
     "Sweeps as pure functions": "sweep",
@@ -99,7 +101,14 @@ def _help(main: Callable[[Sequence[str]], None], *words: str) -> str:
         os.environ.pop("COLUMNS")
         if columns is not None:
             os.environ["COLUMNS"] = columns
-    return printed.getvalue().strip()
+    return "\n".join(_wrap(line.rstrip()) for line in printed.getvalue().strip().splitlines())
+
+
+def _wrap(line: str) -> str:
+    """Break a line that is too wide; what follows an item or an indented line stands further to the right."""
+    start = re.match(r" *(\* )?", line)[0]  # always matches, if nothing
+    indent = " " * (len(start) + 2 * start.isspace())
+    return line if len(line) <= WIDTH else textwrap.fill(line, WIDTH, subsequent_indent=indent)
 
 
 PAGES: dict[str, Callable[[], str]] = {

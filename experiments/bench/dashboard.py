@@ -4,7 +4,8 @@
     python -m experiments.bench.dashboard --storage runs/a.db   # a study of one's own
 
 Times are those that a person waits: from the key or click until the last figure is drawn and the table stands, by
-the browser's clock. The pause of 150 ms in which further digits are waited for is part of it. Surrogates are not fitted.
+the browser's clock. The pause of 150 ms in which further digits are waited for is part of it. No surrogates
+are fitted.
 """
 
 import dataclasses
@@ -149,7 +150,7 @@ def main(settings: Settings) -> None:
         browser.close()
     measured = harness.stamp("dash", "plotly")
     count = f"the newest study of {settings.storage}" if settings.storage else f"{settings.trials} made-up trials"
-    said = f"Milliseconds until the page stood still, with {count} of eight hyperparameters; see `experiments/bench/dashboard.py`."
+    said = f"Milliseconds until the page stood still, with {count}; see `experiments/bench/dashboard.py`."
     table = harness.table(["what", "median", "least"], rows)
     harness.write_text(settings.out, harness.page("The dashboard with many trials", measured, said, table))
 

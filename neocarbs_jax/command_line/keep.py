@@ -73,7 +73,7 @@ def _write_parquet(file: Path, rows: list[dict]) -> None:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise ValueError("`file` may be Parquet where pyarrow is installed: pip install pyarrow.") from error
+        raise ValueError("`file` must not end in .parquet where pyarrow is missing: pip install pyarrow.") from error
     # Dictionaries become columns; what differs in type from row to row, text.
     flat = [{**{k: v for k, v in row.items() if k not in ("values", "attrs")}, **row["values"]} for row in rows]
     for row, whole in zip(flat, rows, strict=True):

@@ -16,10 +16,10 @@ from rich.table import Table
 
 from neocarbs_jax.command_line.common import Name, Storage, print_json, row_of, say
 from neocarbs_jax.command_line.objectives import default_folder
-from neocarbs_jax.report import report
+from neocarbs_jax.report import picture, report
 from neocarbs_jax.report.formats import formatted
 from neocarbs_jax.report.lookup import find_study, storage_url, study_names
-from neocarbs_jax.report.outputs import check_folder
+from neocarbs_jax.report.outputs import check_file, check_folder
 from neocarbs_jax.report.progress import front_details
 from neocarbs_jax.study import Study, ledger
 from neocarbs_jax.study.expectation import ExpectedPoint
@@ -172,10 +172,16 @@ class Compare:
     """Storage of the first study, and its name where there are several: runs/a.db or runs/a.db#NAME."""
     second: Storage
     """Storage of the second one."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Picture of both fronts to write: a page for a browser (.html), or an image (.png)."""
     json: bool = False
     """Print JSON."""
 
     def run(self, console: Console) -> None:
+        if self.out is not None:
+            if self.out.suffix.lower() not in (".html", ".png"):
+                raise ValueError(f"`out` must end in .html or .png; got {str(self.out)!r}.")
+            check_file("out", self.out, self.out.suffix.lower())
         studies = [_named(text) for text in (self.first, self.second)]
         if len({study.direction for study in studies}) > 1:
             ways = " and ".join(f"{study.name!r} to {study.direction}" for study in studies)
@@ -185,6 +191,8 @@ class Compare:
         for study, front in zip(studies, fronts, strict=True):
             if not front:
                 raise ValueError(f"`first` and `second` must have completed trials; got {study.name!r} without.")
+        if self.out is not None:
+            _draw(self.out, *studies)
         costs = np.geomspace(min(f[0].cost for f in fronts), max(f[-1].cost for f in fronts), NUM_COSTS)
         reached = [[_reached(front, cost) for cost in costs] for front in fronts]
         if self.json:
@@ -202,6 +210,16 @@ class Compare:
         wins = [sum(_beats(a, b, minimize) for a, b in zip(*order, strict=True)) for order in (reached, reached[::-1])]
         (first, second), (ahead, behind) = (study.name for study in studies), wins
         say(console)(f"Of {NUM_COSTS} costs, {first!r} is ahead at {ahead}, {second!r} at {behind}.")
+        if self.out is not None:
+            say(console)(f"Wrote {self.out}.")
+
+
+def _draw(file: Path, first: Study, second: Study) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix.lower() == ".png":
+        picture.write_comparison(file, first, second)
+    else:
+        first.figure("compare", other=second).write_html(file)
 
 
 def _named(text: str) -> Study:

@@ -11,7 +11,8 @@ import tyro
 from neocarbs_jax.programs import Program, Reading, template
 from neocarbs_jax.report.lookup import import_function
 from neocarbs_jax.report.outputs import folder_name
-from neocarbs_jax.study import Study
+from neocarbs_jax.study import Study, Trial
+from neocarbs_jax.study.results import with_trial
 
 ATTRIBUTE = "objective"
 """Of the study: what its trials run, so that a worker need not be told."""
@@ -69,7 +70,20 @@ def remember(study: Study, given: Mapping[str, Any]) -> None:
     study.optuna_study.set_user_attr(ATTRIBUTE, dict(given))
 
 
-def resolve(study: Study, given: Mapping[str, Any] | None, folder: Path | None) -> Callable[..., Any]:
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """A function by its name, imported where it is called: another machine has its own copy of the module."""
+
+    text: str
+
+    def __call__(self, values: Mapping[str, Any], trial: Trial) -> Any:
+        """Call it, with the trial as well if it names it."""
+        return with_trial(import_function("objective", self.text))(trial)
+
+
+def resolve(
+    study: Study, given: Mapping[str, Any] | None, folder: Path | None, *, elsewhere: bool = False
+) -> Callable[..., Any]:
     """Return the objective that the command line names, or else the one kept with the study.
 
     A program that runs elsewhere needs no accelerator here: the tuner then leaves it to the program.
@@ -78,6 +92,7 @@ def resolve(study: Study, given: Mapping[str, Any] | None, folder: Path | None) 
         study: Whose trials are run.
         given: `Objective.given`.
         folder: Of what programs print; by default runs/NAME/trials.
+        elsewhere: Whether it is to be sent to other processes.
 
     Raises:
         ValueError: Neither names one, or it is none.
@@ -86,13 +101,14 @@ def resolve(study: Study, given: Mapping[str, Any] | None, folder: Path | None) 
     if chosen is None:
         raise ValueError(f"`command` or `objective` must be given: study {study.name!r} keeps none; got neither.")
     if "objective" in chosen:
-        return import_function("objective", chosen["objective"])
+        function = import_function("objective", chosen["objective"])
+        return Imported(chosen["objective"]) if elsewhere else function
     jax.config.update("jax_platforms", "cpu")
     memory = chosen.get("memory_limit")
     reading = {name: chosen.get(name) for name in ("score", "cost", "score_regex", "cost_regex")}
     return Program(
         chosen["command"],
-        folder or default_folder(study.name) / "trials",
+        (folder or default_folder(study.name) / "trials").absolute(),
         Reading(file=chosen.get("result_file"), **{k: v for k, v in reading.items() if v is not None}),
         chosen.get("time_limit"),
         None if memory is None else memory * _MEGABYTE,

@@ -1,16 +1,18 @@
 """Commands that run trials: `run` begins a study, `worker` joins one, `confirm` checks its front."""
 
 import dataclasses
-import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
+from neocarbs_jax.adapters import trackers
 from neocarbs_jax.command_line import slots
 from neocarbs_jax.command_line.common import Name, Storage, print_json, say
+from neocarbs_jax.command_line.engines import Job
 from neocarbs_jax.command_line.objectives import Objective, default_folder, remember, resolve
+from neocarbs_jax.command_line.options import Ends, OnRay, Slots, Track
 from neocarbs_jax.programs import Program
 from neocarbs_jax.report import report
 from neocarbs_jax.report.lookup import find_study, storage_url
@@ -18,58 +20,12 @@ from neocarbs_jax.report.outputs import check_folder
 from neocarbs_jax.report.progress import confirmed_table, front_details
 from neocarbs_jax.space import from_toml
 from neocarbs_jax.strategies import STRATEGIES
-from neocarbs_jax.study import Study, Trial
+from neocarbs_jax.study import Study
 from neocarbs_jax.study.confirm import MOST_POINTS, confirm
 from neocarbs_jax.study.results import plain
 
 ENDS = "ends"
 """Attribute of a study: when its trials end, so that a worker need not be told."""
-
-
-@dataclasses.dataclass(kw_only=True)
-class Ends:
-    """Options that say when a study ends."""
-
-    trials: int | None = None
-    """Trials of the study, those of all workers together."""
-    max_cost: float | None = None
-    """Cost that all trials together may have."""
-    until_rating: float | None = None
-    """Stop once no further trial is expected to gain this share of the front's area."""
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """Arguments of `Study.run`."""
-        ends = {"num_trials": self.trials, "max_cost": self.max_cost, "until_rating": self.until_rating}
-        return {name: value for name, value in ends.items() if value is not None}
-
-
-@dataclasses.dataclass(kw_only=True)
-class Slots:
-    """Options of several workers on one machine."""
-
-    slots: int = 1
-    """Trials that run at once, each in a process of its own."""
-    pin: bool = False
-    """Give each slot processors of its own."""
-    devices: tuple[str, ...] = ()
-    """Accelerators that the slots share in turns, as CUDA_VISIBLE_DEVICES names them: 0 1 2 3."""
-
-    def check(self) -> None:
-        """Raise a ValueError unless there is a slot, and it can be pinned where it shall be."""
-        if self.slots < 1:
-            raise ValueError(f"`slots` must be at least 1; got {self.slots}.")
-        if self.pin and not hasattr(os, "sched_setaffinity"):
-            raise ValueError("`pin` must be left out where the system cannot pin processes; got it.")
-
-    def run_workers(self, arguments: list[str]) -> None:
-        """Run `neocarbs worker` in each slot.
-
-        Raises:
-            SystemExit: One of them failed.
-        """
-        if code := slots.run(["worker", *arguments], self.slots, pin=self.pin, devices=self.devices):
-            raise SystemExit(code)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -81,6 +37,10 @@ class Run:
     what: tyro.conf.OmitArgPrefixes[Objective] = dataclasses.field(default_factory=Objective)
     ends: tyro.conf.OmitArgPrefixes[Ends] = dataclasses.field(default_factory=Ends)
     parallel: tyro.conf.OmitArgPrefixes[Slots] = dataclasses.field(default_factory=Slots)
+    on_ray: tyro.conf.OmitArgPrefixes[OnRay] = dataclasses.field(default_factory=OnRay)
+    track: Track = ()
+    """Tools that are told of each trial: wandb[:PROJECT], mlflow[:URI], tensorboard[:FOLDER], trackio[:PROJECT],
+    csv[:FILE]; several at once."""
     name: str | None = None
     """Of the study; by default that of the space's file."""
     storage: str | None = None
@@ -97,7 +57,8 @@ class Run:
     """Most that a single trial should cost."""
 
     def run(self, console: Console) -> None:
-        self.parallel.check()
+        engine = self.on_ray.engine(self.parallel)
+        trackers.check(self.track)
         if not self.ends.given:
             raise ValueError("`trials`, `max_cost` or `until_rating` must be given; got none.")
         if self.strategy is not None and self.strategy not in STRATEGIES:
@@ -121,7 +82,7 @@ class Run:
         remember(study, what)
         study.optuna_study.set_user_attr(ENDS, self.ends.given)
         try:
-            work(study, what, self.ends.given, self.parallel, out / "trials", storage, console)
+            engine.run(Job(study, storage, what, self.ends.given, out / "trials", self.track, say(console)))
         finally:
             if study.front:
                 paths = report.write(
@@ -150,58 +111,19 @@ class Worker:
     parallel: tyro.conf.OmitArgPrefixes[Slots] = dataclasses.field(default_factory=Slots)
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder of what each trial prints; by default runs/NAME/trials."""
+    track: Track = ()
+    """Tools that are told of each trial: wandb[:PROJECT], mlflow[:URI], tensorboard[:FOLDER], trackio[:PROJECT],
+    csv[:FILE]; several at once."""
 
     def run(self, console: Console) -> None:
-        self.parallel.check()
+        engine = self.parallel.engine()
+        trackers.check(self.track)
         what = self.what.given
         study = find_study(self.storage, self.name, say(console))
         ends = self.ends.given or study.optuna_study.user_attrs.get(ENDS) or {}
         if not ends:
             raise ValueError("`trials`, `max_cost` or `until_rating` must be given; got none.")
-        work(study, what, ends, self.parallel, self.out, storage_url(self.storage), console)
-
-
-def work(
-    study: Study,
-    what: dict[str, Any] | None,
-    ends: dict[str, Any],
-    parallel: Slots,
-    out: Path | None,
-    storage: str,
-    console: Console,
-) -> None:
-    """Run trials in this process, or in several others; a signal takes back what runs.
-
-    Raises:
-        Stopped: SIGTERM or SIGINT arrived.
-    """
-    objective = resolve(study, what, out)
-    with slots.stoppable():
-        if parallel.slots > 1:
-            words = {"num_trials": "--trials", "max_cost": "--max-cost", "until_rating": "--until-rating"}
-            arguments = [storage, "--name", study.name, *(["--out", str(out)] if out else [])]
-            for name, value in (what or {}).items():
-                arguments += [f"--{name.replace('_', '-')}", str(value)]
-            for name, value in ends.items():
-                arguments += [words[name], str(value)]
-            parallel.run_workers(arguments)
-            return
-
-        def on_tell(trial: Trial) -> None:
-            say(console)(line_of(trial))
-
-        try:
-            study.run(objective, on_tell=on_tell, **ends)
-        finally:
-            study.take_back()
-
-
-def line_of(trial: Trial) -> str:
-    """Return one line on a trial that has ended."""
-    if trial.status == "completed":
-        return f"trial {trial.number}: score {trial.score:.6g}, cost {trial.cost:.4g}"
-    reason = trial.attrs.get("reason") or trial.reason  # the program's own words before the ledger's
-    return f"trial {trial.number} {trial.status}" + (f": {reason}" if reason else "")
+        engine.run(Job(study, storage_url(self.storage), what, ends, self.out, self.track, say(console)))
 
 
 @dataclasses.dataclass(kw_only=True)

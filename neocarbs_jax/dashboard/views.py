@@ -84,7 +84,7 @@ VIEWS: Mapping[str, View] = {
     ),
     "scaling": View(
         "Scaling laws",
-        "Points of the expected front of all trials, whatever the filter, and the band in which a further one should lie.",
+        "Points of the front of all trials, whatever the filter, and the band in which a further one should lie.",
         lambda study: scaling_panels(study) or [plots.scaling(study)], whole=True, small=True,
     ),
     "parallel": View(
@@ -120,7 +120,7 @@ class Figures:
         if view == "compare":
             if other is None:
                 return []
-            made = plain([plots.compare(filtered(moment.snapshot, conditions), filtered(other, conditions))])
+            made = plain([_compared(filtered(moment.snapshot, conditions), filtered(other, conditions))])
         else:
             with self._lock:
                 made = self._made(moment, view, conditions)
@@ -142,6 +142,13 @@ class Figures:
         while len(self._known) > _CACHED:
             self._known.popitem(last=False)
         return made
+
+
+def _compared(study: Snapshot, other: Snapshot) -> go.Figure:
+    try:
+        return plots.compare(study, other)
+    except ValueError as error:  # the scores of one are to be high, those of the other low
+        return style.styled(style.empty(go.Figure(), str(error)), "Two fronts")
 
 
 def plain(figures: Sequence[go.Figure], small: bool = False) -> list[dict[str, Any]]:

@@ -102,28 +102,37 @@ class Program:
             raise KeyboardInterrupt
         if ended.limit is not None:
             given = {"time": self.time_limit, "memory": self.memory_limit}[ended.limit]
+            self.count(f"exceeded its {ended.limit} limit", _tail(errors, output))
             return self._failed(f"it exceeded its {ended.limit} limit of {given:g}", ended, folder)
         if ended.code in WRONG_USE:
             raise BrokenProgram(f"The program ended with code {ended.code}.{_tail(errors, output)}")
         if ended.code != 0:
             how = f"was killed by signal {-ended.code}" if ended.code < 0 else f"ended with code {ended.code}"
-            if self._failures is not None and self._failures + 1 >= MOST_FAILURES:
-                count = self._failures + 1
-                raise BrokenProgram(
-                    f"The program failed {count} times in a row; the last {how}.{_tail(errors, output)}"
-                )
+            self.count(how, _tail(errors, output))
             last = _last_line(errors) or _last_line(output)
             return self._failed(f"it {how}" + (f": {last}" if last else ""), ended, folder)
         try:
             score, cost, attrs = self.reading.read(output, folder, ended.seconds)
         except NoResult as error:
             raise BrokenProgram(f"The program ended well, but {error}.{_tail(errors, output)}") from error
-        self._failures = None
+        self.count(None)
         return score, cost, attrs | {"seconds": ended.seconds, "folder": str(folder)}
 
+    def count(self, failure: str | None, details: str = "") -> None:
+        """Count a failure, or a success where `failure` is None; who runs trials elsewhere does it for them.
+
+        Raises:
+            BrokenProgram: It is the last of `MOST_FAILURES` failures in a row, before any success.
+        """
+        if failure is None:
+            self._failures = None
+        if self._failures is None:
+            return
+        self._failures += 1
+        if self._failures >= MOST_FAILURES:
+            raise BrokenProgram(f"The program failed {self._failures} times in a row; the last {failure}.{details}")
+
     def _failed(self, reason: str, ended: process.Ended, folder: Path) -> tuple[float, float, dict[str, Any]]:
-        if self._failures is not None:
-            self._failures += 1
         return math.nan, ended.seconds, {"reason": reason[:_LONGEST_REASON], "folder": str(folder)}
 
 

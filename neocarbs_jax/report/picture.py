@@ -1,5 +1,6 @@
-"""The front next to the spending as a PNG (matplotlib: needs no browser)."""
+"""The front next to the spending, and two fronts in one picture, as PNG (matplotlib: needs no browser)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,26 @@ def write_png(path: Path, study: Pictured, *, title: str, score_name: str = "sco
     figure.savefig(path, dpi=110)
 
 
+def write_comparison(path: Path, study: Pictured, other: Pictured) -> None:
+    """Write the expected fronts of two studies with their 90% bands, over their trials."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axis = figure.subplots()
+    costs: list[float] = []
+    for one, color, marker in ((study, BLUE, "o"), (other, RED, "D")):
+        done = completed(one.trials)
+        costs += [t.cost or 0.0 for t in done]
+        axis.scatter(costs[-len(done) :], [t.score or 0.0 for t in done], c=color, marker=marker, s=14, alpha=0.5)
+        _draw_expected(axis, one, color, f"{one.name}: expected of fresh runs, 90% interval")
+    axis.legend(frameon=False, fontsize="small")
+    axis.set(xlabel="cost", ylabel="score", title="Two fronts")
+    _log_ticks(axis, costs)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
 def _draw_front(figure: Figure, axis: Axes, study: Pictured) -> None:
-    trials, expected = study.trials, study.expected_front
+    trials = study.trials
     done, front = completed(trials), pareto_front(trials)
     if not done:
         return
@@ -44,16 +63,24 @@ def _draw_front(figure: Figure, axis: Axes, study: Pictured) -> None:
     figure.colorbar(dots, ax=axis, label="trial")
     stairs = [[t.cost or 0.0 for t in front], [t.score or 0.0 for t in front]]
     axis.step(*stairs, color=MUTED, lw=1.5, ls=":", label="measured", **step)
-    if expected:
-        cost, score, low, high = zip(*((p.cost, p.score, p.low, p.high) for p in expected), strict=True)
-        axis.step(cost, score, color=BLUE, lw=2, label="expected of fresh runs", **step)
-        axis.fill_between(cost, low, high, step="post", color=BLUE, alpha=0.18, lw=0, label="90% interval")
+    if study.expected_front:
+        _draw_expected(axis, study, BLUE, "expected of fresh runs, 90% interval")
     failed = [cost for t in trials if t.status == "failed" and (cost := t.cost or t.predicted_cost)]
     if failed:
         axis.scatter(failed, [beyond_worst(done)] * len(failed), marker="x", color=RED, s=30, label="failed")
     axis.legend(frameon=False, fontsize="small")
+    _log_ticks(axis, [t.cost for t in done if t.cost] + failed)
+
+
+def _draw_expected(axis: Axes, study: Pictured, color: str, label: str) -> None:
+    cost, score, low, high = zip(*((p.cost, p.score, p.low, p.high) for p in study.expected_front), strict=True)
+    axis.step(cost, score, color=color, lw=2, label=label, where="post", zorder=0)
+    axis.fill_between(cost, low, high, step="post", color=color, alpha=0.18, lw=0)
+
+
+def _log_ticks(axis: Axes, drawn: Sequence[float]) -> None:
+    """Make the axis of costs logarithmic, with labels that do not touch."""
     axis.set_xscale("log")
-    drawn = [t.cost for t in done if t.cost] + failed
     few = max(drawn) / min(drawn) < 30  # decades alone would leave one label or none
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
     axis.xaxis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf)))

@@ -334,9 +334,16 @@ class Study:
             raise ValueError(f"`cost` must be positive and finite; got {cost}.")
         return self._recorder.record(trial, Result(math.nan, to_float("cost", cost), attrs), reason)
 
-    def interrupt(self, trial: Trial) -> Trial:
-        """Take a running trial back: it says nothing about its configuration, which may be proposed again."""
-        return self._recorder.finish(trial, TrialState.FAIL, None, TAKEN_BACK)
+    def interrupt(self, trial: Trial, reason: str | None = None) -> Trial:
+        """Take a running trial back: it says nothing about its configuration, which may be proposed again.
+
+        Args:
+            trial: one that `ask` returned.
+            reason: what ended it against everybody's will, such as the death of its worker. If trials with the same
+                values end so twice, the second counts as failed.
+        """
+        mark = TAKEN_BACK if reason is None else {"interruption": reason}
+        return self._recorder.finish(trial, TrialState.FAIL, None, mark)
 
     def take_back(self) -> list[Trial]:
         """Take back all trials that this process runs, as `interrupt` does; return them. For the end of a process."""
@@ -442,32 +449,50 @@ class Study:
             ValueError: if no stopping rule is given, or one is out of range.
             TypeError: if the objective returns something else.
         """
-        check_stopping(num_trials, max_cost, until_rating, time_limit)
         if not (isinstance(catch, tuple) and all(isinstance(c, type) and issubclass(c, Exception) for c in catch)):
             raise ValueError(f"`catch` must be a tuple of exceptions; got {catch!r}.")
+        check_stopping(num_trials, max_cost, until_rating, time_limit)
+        caught, objective = (*catch, TrialTimeout), limited(with_trial(objective), time_limit)
+        ends: dict[str, Any] = {"num_trials": num_trials, "max_cost": max_cost, "until_rating": until_rating}
+        while (trial := self.ask_next(**ends)) is not None:
+            ended = self._run_one(objective, trial, caught, on_ask)
+            if on_tell:
+                on_tell(ended)
+        return self.trials
+
+    def ask_next(
+        self, *, num_trials: int | None = None, max_cost: float | None = None, until_rating: float | None = None
+    ) -> Trial | None:
+        """Suggest the next trial of a run and enter it as running; return None where the run needs none any more.
+
+        This is what `run` asks. Whoever runs several trials at once asks again while earlier ones still run.
+
+        Args:
+            num_trials: as of `run`.
+            max_cost: as of `run`.
+            until_rating: as of `run`.
+
+        Raises:
+            ValueError: if no stopping rule is given, or one is out of range.
+        """
+        check_stopping(num_trials, max_cost, until_rating, None)
         strategy = self._config.strategy
         if num_trials is None and max_cost is None and not strategy.uses_surrogates:
             rule = "`run` needs `num_trials` or `max_cost` for a strategy that does not rate its suggestions"
             raise ValueError(f"{rule}; got {strategy.name}.")
-        caught, objective = (*catch, TrialTimeout), limited(with_trial(objective), time_limit)
-        while True:
+        trials = self.trials
+        if is_done(trials, num_trials, max_cost) and any(t.status == "running" for t in trials):
+            patiently(release_dead, self._ledger)  # a dead worker's trial is still to be made
             trials = self.trials
-            if is_done(trials, num_trials, max_cost) and any(t.status == "running" for t in trials):
-                patiently(release_dead, self._ledger)  # a dead worker's trial is still to be made
-                trials = self.trials
-            if is_done(trials, num_trials, max_cost):
-                return trials
-            trial = self._ask_one(trials, max_cost)
-            others = [other for other in trials if other.status == "running"]
-            if not fits(trial, others, remaining(trials, max_cost), self._config.delta):
-                self.interrupt(trial)
-                return self.trials
-            if until_rating is not None and is_exhausted([*trials, trial], until_rating):
-                self.interrupt(trial)
-                return self.trials
-            ended = self._run_one(objective, trial, caught, on_ask)
-            if on_tell:
-                on_tell(ended)
+        if is_done(trials, num_trials, max_cost):
+            return None
+        trial = self._ask_one(trials, max_cost)
+        others = [other for other in trials if other.status == "running"]
+        fitting = fits(trial, others, remaining(trials, max_cost), self._config.delta)
+        if not fitting or (until_rating is not None and is_exhausted([*trials, trial], until_rating)):
+            self.interrupt(trial)
+            return None
+        return trial
 
     def _run_one(
         self,

@@ -164,3 +164,16 @@ def test_what_a_user_can_mend_is_one_line(capsys, error, message):
 def test_an_error_of_ours_keeps_its_traceback():
     with pytest.raises(RuntimeError, match="ours"), user_errors():
         raise RuntimeError("ours")
+
+
+@pytest.mark.slow
+def test_an_agent_is_evaluated_in_another_environment_of_the_same_shapes(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("gymnasium")
+    command = ["train", "--env", "gymnax:CartPole-v1", "--out", "agent", "--episodes", "2", "--set", *SMALL]
+    run(monkeypatch, tmp_path, *command, "total_steps=128")
+    run(monkeypatch, tmp_path, "eval", "agent", "--env", "gymnasium:CartPole-v1", "--episodes", "8")
+    assert "over 8 episodes" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as refusal:
+        run(monkeypatch, tmp_path, "eval", "agent", "--env", "gymnasium:Acrobot-v1")
+    assert refusal.value.code == 2
+    assert "`env` must have the observations and actions of the training" in capsys.readouterr().err

@@ -49,6 +49,7 @@ def run_main(monkeypatch, folder, *args):
         (["--out", "/proc/none/out"], "`out` must be a folder that can be written; got '/proc/none/out'"),
         (["--storage", "sqlite:runs/a.db"], "`storage` must be a path, or read sqlite:///PATH; got"),
         (["--set", "clip=.2", "--bounds", "clip=.1,.2"], "`bounds` must name one of total_steps,"),
+        (["--track", "excel"], "`track` must be some of wandb[:PROJECT], mlflow[:URI],"),
         (["--strategy", "guess"], "`strategy` must be one of neocarbs,"),
         (["--storage", "sqlite:////proc/none/sweep.db"], "`storage` must name a database that can be opened; got"),
     ],
@@ -136,7 +137,7 @@ def test_none_is_a_reward_scale_too():
 @pytest.mark.slow
 def test_killed_in_the_middle_it_resumes_and_reports(tmp_path):
     command = [sys.executable, "-m", "experiments.sweep", "--storage", "sqlite:///runs/sweep.db", *SMALL]
-    command += ["--trials", "3", *BUDGETS]
+    command += ["--trials", "3", *BUDGETS, "--track", "csv"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout is not None
         assert killed.stdout.readline().startswith("trial   0")
@@ -147,5 +148,6 @@ def test_killed_in_the_middle_it_resumes_and_reports(tmp_path):
     assert "training programs compiled" in resumed.stdout
     trials = Study.load(f"sqlite:///{tmp_path}/runs/sweep.db", name="pong").trials
     assert sum(t.status == "interrupted" for t in trials) <= 1
-    written = {"report.html", "front.png", "trials.csv", "sweep.toml", "trials"}
+    written = {"report.html", "front.png", "trials.csv", "sweep.toml", "trials", "tracked.csv"}
+    assert 'track = ["csv"]' in (tmp_path / "runs" / "pong" / "sweep.toml").read_text()
     assert {path.name for path in (tmp_path / "runs" / "pong").iterdir()} == written

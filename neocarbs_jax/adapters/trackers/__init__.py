@@ -9,6 +9,7 @@ The packages of the tools are imported when a tracker is made, and not before.
 
 from collections.abc import Callable
 
+from neocarbs_jax.adapters.trackers.by_name import HELP, check, named
 from neocarbs_jax.adapters.trackers.csv_table import CSV
 from neocarbs_jax.adapters.trackers.mlflow_runs import MLflow
 from neocarbs_jax.adapters.trackers.record import Tracker
@@ -17,7 +18,7 @@ from neocarbs_jax.adapters.trackers.trackio_runs import Trackio
 from neocarbs_jax.adapters.trackers.wandb_runs import WandB
 from neocarbs_jax.study import Trial
 
-__all__ = ["CSV", "MLflow", "TensorBoard", "Tracker", "Trackio", "WandB", "all_of"]
+__all__ = ["CSV", "HELP", "MLflow", "TensorBoard", "Tracker", "Trackio", "WandB", "all_of", "check", "named"]
 
 
 def all_of(*callbacks: Callable[[Trial], None]) -> Callable[[Trial], None]:

@@ -115,6 +115,40 @@ def test_export_writes_what_the_ending_says(run, place):
     assert len((place / "out" / "all.csv").read_text().splitlines()) == 7
 
 
+def test_a_parquet_file_has_a_column_for_each_axis(run, place, monkeypatch, capsys):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run("export", "runs/space.db", "all.parquet")
+    table = parquet.read_table(place / "all.parquet").to_pylist()
+    trials = Study.load(f"sqlite:///{place}/runs/space.db", name="space").trials
+    assert [row["number"] for row in table] == list(range(6))
+    assert [(row["score"], row["lr"], row["steps"]) for row in table] == [
+        (t.score, t.values["lr"], t.values["steps"]) for t in trials
+    ]
+    assert [json.loads(row["attrs"])["folder"] for row in table] == [t.attrs["folder"] for t in trials]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SystemExit):
+        cli.main(["export", "runs/space.db", "other.parquet"])
+    assert "`file` must not end in .parquet where pyarrow is missing: pip install pyarrow." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("file", "first"), [("fronts.html", b"<!doctype html>"), ("out/fronts.png", b"\x89PNG")])
+def test_compare_draws_two_fronts_in_one_picture(run, place, file, first):
+    assert run("compare", "runs/space.db", "runs/space.db#space", "--out", file).endswith(f"Wrote {file}.\n")
+    content = (place / file).read_bytes()
+    assert content.startswith(first)
+    assert file.endswith("png") or content.count(b"trials of space") == 2
+
+
+def test_trackers_are_told_of_each_trial(run, place):
+    command = f"{sys.executable} train.py {{lr}} {{steps}}"
+    options = ["--strategy", "random", "--name", "tracked", "--track", "csv:told/all.csv", "tensorboard"]
+    run("run", "--space", "space.toml", "--command", command, "--trials", "2", *options)
+    assert len((place / "told" / "all.csv").read_text().splitlines()) == 3
+    assert len(list((place / "runs" / "tracked" / "tensorboard").iterdir())) == 2
+    run("worker", "runs/tracked.db", "--trials", "3", "--track", "csv:told/worker.csv")
+    assert len((place / "told" / "worker.csv").read_text().splitlines()) == 4
+
+
 def test_confirm_runs_the_program_that_the_study_keeps(run, place):
     rows = json.loads(run("confirm", "runs/space.db", "--seeds", "2", "--points", "1", "--json"))
     assert len(rows[0]["scores"]) == 2
@@ -149,6 +183,11 @@ SPACE = ["run", "--space", "space.toml"]
         (["best", "runs/space.db", "--max-cost", "1e-9"], "`max_cost` must be at least"),
         (["show", "runs/space.db", "--trial", "6"], "`trial` must be from 0 to 5; got 6."),
         (["export", "runs/space.db", "a.txt"], "`file` must end in .csv, .json, .parquet; got 'a.txt'."),
+        (
+            ["compare", "runs/space.db", "runs/space.db", "--out", "a.svg"],
+            "`out` must end in .html or .png; got 'a.svg'",
+        ),
+        ([*SPACE, "--command", "x", "--trials", "1", "--track", "excel"], "`track` must be some of wandb[:PROJECT], "),
         (["rm", "runs/space.db", "x", "--yes"], "`name` must be a study of the storage (space); got 'x'."),
     ],
 )

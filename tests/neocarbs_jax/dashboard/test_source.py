@@ -117,6 +117,14 @@ def test_a_study_may_go_on_over_another_space_and_may_be_deleted_and_made_again(
     assert source.moment("mine").trials == []
 
 
+def test_a_study_whose_scores_are_to_be_low_keeps_its_direction(tmp_path):
+    study = Study.create(SPACE, tmp_path / "low.db", name="low", direction="minimize", compilation_cache=False)
+    study.add({"lr": 0.1}, 1.0, 2.0)
+    study.close()
+    [trial] = Source(open_read_only(str(tmp_path / "low.db")), fits=False).moment("low").trials
+    assert (trial.score, trial.direction) == (1.0, "minimize")
+
+
 def test_the_expected_front_comes_from_a_thread_beside_the_page(file):
     study = Study.load(file, name="mine", compilation_cache=False)
     for number in range(4):

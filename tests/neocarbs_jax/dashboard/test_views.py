@@ -1,5 +1,7 @@
 """Figures for the trials that a filter keeps, and rings around trials."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,12 @@ def test_dark_figures_have_no_colour_of_light_ones(moment):
                 texts = str(figure)
                 assert style.BLUE not in texts
                 assert f"'color': '{style.INK}'" not in texts
+
+
+def test_studies_of_opposite_directions_are_not_compared_and_it_says_so(moment):
+    low = [dataclasses.replace(t, direction="minimize") for t in moment.trials]
+    [figure] = Figures().of(moment, "compare", (), other=dataclasses.replace(moment.snapshot, trials=low))
+    assert "scores of the same direction" in figure["layout"]["annotations"][0]["text"]
 
 
 def test_two_studies_are_compared(moment):
