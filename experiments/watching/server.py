@@ -189,7 +189,7 @@ async def hear(websocket: WebSocket, controls: Controls) -> None:
         text = await websocket.receive_text()
         try:
             controls.obey(json.loads(text), time.monotonic())
-        except ValueError:  # of JSON, or of ours
+        except (ValueError, OverflowError):  # of JSON, or of ours
             await websocket.close(1007)
             return
 

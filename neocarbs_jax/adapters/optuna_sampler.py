@@ -66,6 +66,9 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
             raise ValueError(f"`space` must be a SearchSpace or None; got {space!r}.")
         if n_startup_trials < 1:
             raise ValueError(f"`n_startup_trials` must be at least 1; got {n_startup_trials}.")
+        if "direction" in options:
+            rule = "`direction` must be left out: Optuna's study says which way its objectives go"
+            raise ValueError(f"{rule}; got {options['direction']!r}.")
         sweep.Config(space or SearchSpace(any=Linear(0, 1)), capacity=MIN_CAPACITY, **options)  # says now what is wrong
         self._space, self._options = space, options
         self._seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed

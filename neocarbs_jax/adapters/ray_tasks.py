@@ -218,8 +218,7 @@ def _tell(study: Study, trial: Trial, reference: Any, check: Check, catch: tuple
     except LOST as error:
         return study.interrupt(trial, f"Ray lost its worker ({type(error).__name__})")
     check(result)
-    attrs = {name: value for name, value in result.attrs.items() if name != "curve"}
-    return study.tell(trial, result.score, result.cost, result.attrs.get("curve"), **attrs)
+    return study.record(trial, result)
 
 
 def _cancel(references: list[Any]) -> None:

@@ -151,7 +151,7 @@ class Best:
     def run(self, console: Console) -> None:
         study = find_study(self.storage, self.name, say(console) if self.format == "text" else (lambda _: None))
         front = study.expected_front
-        affordable = [point for point in front if point.cost <= self.max_cost]
+        affordable = [point for point in front if point.cost <= self.max_cost * (1 + 1e-9)]
         if not front:
             raise ValueError("`storage` must hold a study with a completed trial; got none.")
         if not affordable:

@@ -106,13 +106,15 @@ def resolve(
     jax.config.update("jax_platforms", "cpu")
     memory = chosen.get("memory_limit")
     reading = {name: chosen.get(name) for name in ("score", "cost", "score_regex", "cost_regex")}
-    return Program(
+    program = Program(
         chosen["command"],
         (folder or default_folder(study.name) / "trials").absolute(),
         Reading(file=chosen.get("result_file"), **{k: v for k, v in reading.items() if v is not None}),
         chosen.get("time_limit"),
         None if memory is None else memory * _MEGABYTE,
     )
+    program.check([*study.space.names, *dict(study.space.fixed)])  # a placeholder of no value would be left out
+    return program
 
 
 def default_folder(name: str) -> Path:

@@ -29,7 +29,9 @@ class Bound:
     options: frozenset[str] | None = None
 
     def admits(self, trial: Trial) -> bool:
-        """Return whether a trial is kept; one that lacks the number is not."""
+        """Return whether a trial is kept; one that lacks the value is not."""
+        if self.of.startswith(PREFIX) and self.of.removeprefix(PREFIX) not in trial.values:
+            return False
         value = value_of(trial, self.of)
         if self.options is not None:
             return str(value) in self.options

@@ -7,7 +7,7 @@ from dash import dcc, html
 
 from neocarbs_jax.dashboard.filters import MEASURES, PREFIX
 from neocarbs_jax.dashboard.views import VIEWS
-from neocarbs_jax.space import Choice, SearchSpace
+from neocarbs_jax.space import Options, SearchSpace
 
 POLL_SECONDS = 2.0
 FORMS = {"toml": "TOML", "json": "JSON", "cli": "Command line", "py": "Python", "watch": "Watch the agent"}
@@ -61,7 +61,7 @@ def filters(space: SearchSpace, given: Mapping[str, Any]) -> list[Any]:
     axes = [(PREFIX + name, name, axis) for name, axis in space.axes]
     rows = [_range(i, of, of, given) for i, of in enumerate(MEASURES)]
     more = [
-        _options(i, of, name, axis, given) if isinstance(axis, Choice) else _range(i, of, name, given, axis)
+        _options(i, of, name, axis, given) if isinstance(axis, Options) else _range(i, of, name, given, axis)
         for i, (of, name, axis) in enumerate(axes, start=len(MEASURES))
     ]
     clear = html.Button("Clear all", id="clear", className="plain")
@@ -143,7 +143,7 @@ def _number(end: str, index: int, value: float | None, hint: str, of: str, label
     return html.Label([html.Span(label, className="unseen"), field])
 
 
-def _options(index: int, of: str, name: str, axis: Choice, given: Mapping[str, Any]) -> html.Fieldset:
+def _options(index: int, of: str, name: str, axis: Options, given: Mapping[str, Any]) -> html.Fieldset:
     texts = [str(option) for option in axis.options]
     wanted = given.get(of)
     chosen = [text for text in texts if text in wanted["options"]] if isinstance(wanted, dict) else texts

@@ -1,5 +1,6 @@
 """The page as a server: it listens where it is told, answers its own pages only, and loads nothing from elsewhere."""
 
+import ipaddress
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,6 @@ from neocarbs_jax.dashboard.callbacks import connect
 from neocarbs_jax.dashboard.layout import layout
 from neocarbs_jax.dashboard.source import Source
 from neocarbs_jax.dashboard.storage import open_read_only
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def make(
@@ -65,6 +64,14 @@ def serve(app: Dash, host: str, port: int, ready: Callable[[int], None] = lambda
     server.serve_forever()
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a name or an address is this machine's own, which no other machine reaches."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def guard(app: Dash, host: str) -> None:
     """Answer only those who ask for this machine by its own name, so that no other site's page can read this one."""
     server: Flask = app.server
@@ -77,7 +84,7 @@ def guard(app: Dash, host: str) -> None:
     @server.before_request
     def refuse_strangers() -> None:
         name = request.host.rpartition(":")[0].strip("[]") if ":" in request.host else request.host
-        if host in LOOPBACK and name not in LOOPBACK:
+        if is_loopback(host) and not is_loopback(name):
             abort(403)
 
     @server.after_request

@@ -86,10 +86,13 @@ class Watched:
 
     def _update(self) -> None:
         if self._study.user_attrs != self._attrs:  # it goes on over another space
+            before = self._config
             self._take(header.read(self._study))
             self._marks = None
+            if self._config != before:
+                self._moment = dataclasses.replace(self._moment, snapshot=self._snapshot([], (), ()), fitted=None)
         trials = self._reader.read()
-        marks = (len(trials), [(t.number, t.status, t.attrs) for t in trials if t.status in ("running", "queued")])
+        marks = (len(trials), [t for t in trials if t.status in ("running", "queued")])
         if marks != self._marks:
             self._marks = marks
             old = self._moment.snapshot
@@ -128,6 +131,9 @@ class Watched:
         took = time.monotonic() - begun
         with self._lock:
             self._rest_until = time.monotonic() + took * (1 / _SHARE - 1)
+            if config is not self._config:  # the study goes on over another space
+                self._moment = dataclasses.replace(self._moment, fitting=False)
+                return
             snapshot = self._snapshot(self._moment.trials, expected, effects)
             self._change(snapshot=snapshot, fitted=done, fitting=False, problem=problem)
 

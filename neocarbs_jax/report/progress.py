@@ -196,7 +196,7 @@ def _block(numbers: Sequence[str], rows: Mapping[str, Sequence[str]], values: Se
         table.add_column(number, justify="right", no_wrap=True)
     for name, cells in rows.items():
         table.add_row(name, *cells, style="bold")
-    for name in values[0]:
+    for name in dict.fromkeys(name for known in values for name in known):
         table.add_row(name, *(_number(known.get(name)) for known in values))
     return table
 

@@ -14,6 +14,7 @@ from neocarbs_jax.study.trials import Trial
 _FEW_COMPLETED = 20
 _MANY_FAILED = 0.2
 _UNLIKELY = 0.01
+_ROUNDED = 1e-8  # what rounding up forgives, and more
 _WORTH_MORE = 0.01  # of the front's range of scores
 _WITH_UNIT = re.compile(r"(.+) \((.+)\)")
 
@@ -38,7 +39,7 @@ def budgets(front: Sequence[ExpectedPoint], most: int = 3) -> list[tuple[float, 
     chosen: list[tuple[float, ExpectedPoint]] = []
     for share in (0.2, 0.6, 1.0)[-most:] if high > low else (1.0,):
         budget = _round_up(math.exp(low + share * (high - low)))
-        point = [p for p in front if p.cost <= budget][-1]
+        point = [p for p in front if p.cost <= budget * (1 + _ROUNDED)][-1]
         if not chosen or abs(point.score - chosen[-1][1].score) > gain:
             chosen.append((budget, point))
     return chosen

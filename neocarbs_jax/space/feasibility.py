@@ -3,7 +3,7 @@
 The functions take the space as an argument, so that `SearchSpace` itself stays small.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import jax
@@ -17,23 +17,30 @@ _STEPS = (1.0, 0.7, 0.5, 0.25, 0.1, 0.03, 0.0)
 _BATCHES, _BATCH = 8, 8192
 
 
-def check(space: Any) -> None:
-    """Raise a ValueError unless each constraint is a function of arrays over the space that gives booleans."""
-    if not space.constraints:
-        return
+def checked(space: Any, never: Set[str]) -> tuple[Any, ...]:
+    """Return the constraints of a space, without those that read an axis which is never active: they hold.
+
+    Raises:
+        ValueError: if one is no function of arrays over the space that gives booleans.
+    """
+    kept = []
     points = jax.ShapeDtypeStruct((space.size,), jnp.zeros(()).dtype)
     for constraint in space.constraints:
         said = text_of(constraint)
         try:
             held = jax.eval_shape(lambda unit, c=constraint: jnp.asarray(_held(space, c, unit)), points)
         except KeyError as error:
+            if error.args[:1] and error.args[0] in never:
+                continue
             known = ", ".join([*space.names, *dict(space.fixed)])
             raise ValueError(f"`constraints` must be of names of the space ({known}); got {said!r}.") from error
-        except (TypeError, AttributeError, jax.errors.JAXTypeError) as error:
+        except (TypeError, AttributeError, ArithmeticError, jax.errors.JAXTypeError) as error:
             rule = "`constraints` must be functions of arrays, with &, | and ~ in place of and, or and not"
             raise ValueError(f"{rule}; got {said!r} ({str(error).splitlines()[0]})") from error
         if held.dtype != bool or held.shape != ():
             raise ValueError(f"`constraints` must be true or false for each point; got {said!r}.")
+        kept.append(constraint)
+    return tuple(kept)
 
 
 def feasible(space: Any, unit: Any) -> Any:

@@ -94,28 +94,34 @@ def to_toml(space: SearchSpace) -> str:
         ValueError: when an option is None, which TOML has no word for.
     """
     tree = to_dict(space)
-    lines = [f"{_key(name)} = {_toml(name, value)}" for name, value in tree.items() if not isinstance(value, dict)]
+    lines = [
+        f"{toml_key(name)} = {toml_value(name, value)}" for name, value in tree.items() if not isinstance(value, dict)
+    ]
     for name, fields in tree.items():
         if isinstance(fields, dict):
-            lines += ["", f"[{_key(name)}]"]
-            lines += [f"{key} = {_toml(name, value)}" for key, value in fields.items()]
+            lines += ["", f"[{toml_key(name)}]"]
+            lines += [f"{key} = {toml_value(name, value)}" for key, value in fields.items()]
     return "\n".join(lines).lstrip() + "\n"
 
 
-def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else json.dumps(name)
+def toml_key(name: str) -> str:
+    """A name as TOML writes it before an equals sign."""
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
-def _toml(name: str, value: Any) -> str:
+def toml_value(name: str, value: Any) -> str:
+    """A value as TOML writes it; `name` is whose it is, for the error of a value that TOML has no word for."""
     match value:
         case bool() | str():
-            return json.dumps(value)
+            return json.dumps(value, ensure_ascii=False)
         case int() | float():
             return repr(value)
         case list() | tuple():
-            return f"[{', '.join(_toml(name, entry) for entry in value)}]"
+            return f"[{', '.join(toml_value(name, entry) for entry in value)}]"
         case dict():
-            return "{ " + ", ".join(f"{_key(key)} = {_toml(name, entry)}" for key, entry in value.items()) + " }"
+            return (
+                "{ " + ", ".join(f"{toml_key(key)} = {toml_value(name, entry)}" for key, entry in value.items()) + " }"
+            )
     raise ValueError(f"Options of `{name}` must be numbers, texts, booleans or lists, for TOML; got {value!r}.")
 
 

@@ -58,8 +58,9 @@ class SearchSpace:
 
     def __init__(self, /, **entries: Any) -> None:
         axes, fixed, constraints = {}, {}, ()
-        if isinstance(entries.get("constraints"), list | tuple) or callable(entries.get("constraints")):
-            given = entries.pop("constraints")
+        given = entries.get("constraints")
+        if isinstance(given, str | list | tuple) or callable(given):
+            del entries["constraints"]
             constraints = tuple(map(as_constraint, given if isinstance(given, list | tuple) else (given,)))
         for name, entry in _flatten(entries):
             if name in axes or name in fixed:
@@ -71,8 +72,10 @@ class SearchSpace:
             else:
                 rule = "an axis, a mapping, or a fixed number, string or boolean"
                 raise ValueError(f"`{name}` must be {rule}; got {entry!r}.")
+        never = set()
         for name, when in conditions.resolved(axes, fixed).items():
             if when is None:
+                never.add(name)
                 del axes[name]
             else:
                 axes[name] = dataclasses.replace(axes[name], when=when or None)
@@ -81,7 +84,7 @@ class SearchSpace:
         object.__setattr__(self, "axes", tuple(axes.items()))
         object.__setattr__(self, "fixed", tuple(fixed.items()))
         object.__setattr__(self, "constraints", constraints)
-        feasibility.check(self)
+        object.__setattr__(self, "constraints", feasibility.checked(self, never))
 
     @property
     def size(self) -> int:

@@ -206,7 +206,7 @@ def _changed_space(
         raise ValueError(f"{rule}; got {', '.join(new)}. Choose another `name` for another task.")
     center = space.all_values(space.center)
     for name in new:
-        if name not in old:
+        if name not in old or old[name].when not in (None, new[name].when):  # else earlier trials have a value
             value = defaults.get(name, fixed.get(name, filled.get(name, center[name])))
             filled[name] = value.item() if isinstance(value, np.generic) else value
     limits = described.get("constraints", [])

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 import plotly.graph_objects as go
 from optuna.storages import BaseStorage
@@ -282,7 +283,9 @@ class Study:
         space = self.space
         if not (space.conditions or space.constraints):
             return {**suggestion.values, **queued}
-        whole = complete(space, queued, space.to_unit(suggestion.values))
+        unit = space.place(suggestion.values)  # beyond the bounds where it repeats a trial that was told so
+        near = space.to_unit(space.center) if unit is None else np.clip(unit, 0, 1)
+        whole = complete(space, queued, near)
         return {**suggestion.values, **queued} if whole is None else whole
 
     def tell(
@@ -317,6 +320,10 @@ class Study:
             attrs["curve"] = curves.check(curve)
         reason = attrs.pop("reason", None) if result.flaw else None
         return self._recorder.record(self._watcher.settle(trial), result, reason)
+
+    def record(self, trial: Trial, result: Result) -> Trial:
+        """Record what an objective returned elsewhere, as `results.read_result` has read it."""
+        return self._recorder.record(self._watcher.settle(trial), result)
 
     def fail(self, trial: Trial, reason: str, *, cost: float | None = None, **attrs: Any) -> Trial:
         """Record that the configuration does not work: data that the sweep learns from.
@@ -514,7 +521,7 @@ class Study:
                 self._recorder.finish(trial, TrialState.FAIL, None, mark)
             raise
         try:
-            return self._recorder.record(self._watcher.settle(trial), result)
+            return self.record(trial, result)
         except KeyboardInterrupt:  # what was measured is kept first
             with contextlib.suppress(ValueError):
                 self._recorder.record(trial, result)

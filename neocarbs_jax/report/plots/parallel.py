@@ -36,25 +36,35 @@ def parallel(study: Pictured, *, score_name: str = "score", cost_name: str = "co
 
 
 def _dimension(name: str, values: list[Any], is_log: bool) -> dict[str, Any]:
-    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+    """Return an axis of numbers, or of options by name; what is absent stands a little below the numbers."""
+    label = {"label": _short(name)}
+    present = [v for v in values if v is not ABSENT]
+    if not present or any(isinstance(v, bool) or not isinstance(v, int | float) for v in present):
         options = list(dict.fromkeys(map(str, values)))
-        positions = list(range(len(options)))
-        return {"label": _short(name), "values": [options.index(str(v)) for v in values], "tickvals": positions,
-                "ticktext": [_short(option) for option in options]}  # fmt: skip
-    if not (is_log and min(values) > 0):
-        return {"label": _short(name), "values": values}
-    logs, different = [math.log10(v) for v in values], sorted(set(values))
-    if len(different) <= _FEW:
-        texts = [f"{v:.6g}" for v in different]
-        return {"label": _short(name), "values": logs, "tickvals": list(map(math.log10, different)), "ticktext": texts}
-    low, high = min(logs), max(logs)
-    ticks = [low + (high - low) * i / 4 for i in range(5)] if high > low else [low]
-    return {
-        "label": _short(name),
-        "values": logs,
-        "tickvals": ticks,
-        "ticktext": [style.short(float(f"{10**t:.2g}")) for t in ticks],
-    }
+        positions = [options.index(str(v)) for v in values]
+        return {
+            **label,
+            "values": positions,
+            "tickvals": list(range(len(options))),
+            "ticktext": list(map(_short, options)),
+        }
+    is_log = is_log and min(present) > 0
+    if not is_log and len(present) == len(values):
+        return {**label, "values": values}
+    different = sorted({math.log10(v) if is_log else float(v) for v in present})
+    low, high = different[0], different[-1]
+    is_few = len(different) <= _FEW
+    ticks = different if is_few else [low + (high - low) * i / 4 for i in range(5)]
+    texts = [_tick(10**t if is_log else t, is_few) for t in ticks]
+    below = low - 0.1 * ((high - low) or 1.0)
+    if len(present) < len(values):
+        ticks, texts = [below, *ticks], [ABSENT, *texts]
+    drawn = [below if v is ABSENT else math.log10(v) if is_log else v for v in values]
+    return {**label, "values": drawn, "tickvals": ticks, "ticktext": texts}
+
+
+def _tick(value: float, is_exact: bool) -> str:
+    return f"{value:.6g}" if is_exact else style.short(float(f"{value:.2g}"))
 
 
 def _short(text: object) -> str:

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from neocarbs_jax.report.plots import style
 from neocarbs_jax.report.plots.snapshot import Pictured
+from neocarbs_jax.study.stopping import RATING_WINDOW
 from neocarbs_jax.study.trials import Trial, completed, merit
 
 
@@ -48,8 +49,7 @@ def _rating(trials: Sequence[Trial]) -> go.Figure:
         marker={"color": style.BLUE, "size": style.dot_size(len(rated)), "opacity": 0.7},
         hovertemplate="trial %{x}: %{y:.3g}<extra></extra>",
     )  # fmt: skip
-    window = 8
-    largest = [max(t.rating or 0.0 for t in rated[max(0, i - window + 1) : i + 1]) for i in range(len(rated))]
+    largest = [max(t.rating or 0.0 for t in rated[max(0, i - RATING_WINDOW + 1) : i + 1]) for i in range(len(rated))]
     figure.add_scatter(
         x=[t.number for t in rated], y=largest, mode="lines", line={"color": style.RED, "width": 2, "shape": "hv"},
         name="largest of the last eight", hoverinfo="skip", showlegend=bool(rated),
