@@ -94,7 +94,10 @@ VIEWS: Mapping[str, View] = {
     "curves": View("Curves", "Trials of the measured front, while training.", lambda study: (
         curve_panels(study) or [plots.curves(study)]
     )),
-    "compare": View("Two studies", "Where the bands of two fronts overlap, the picture does not tell the studies apart.", lambda study: []),
+    "compare": View(
+        "Two studies", "Where the bands of two fronts overlap, the picture does not tell the studies apart.",
+        lambda study: [],
+    ),
 }  # fmt: skip
 
 
