@@ -22,11 +22,12 @@ _THRIFT = 0.35
 _LAST_TRIALS = 3
 _YOUNG = 16  # successes before a replicate may be worth more than another point
 _PATIENCE = 2.0  # nats
+_SURE = 2.0  # power of the probability of success: one alone would go on trying what has failed all around
 
 
 @dataclasses.dataclass(frozen=True)
 class NeoCARBS(Strategy):
-    """Maximise log EHVI - (g - t)^2 / (2 (w R)^2) + log P(success) + caution, subject to P(cost > trial_cap) < delta.
+    """Maximise log EHVI - (g - t)^2 / (2 (w R)^2) + 2 log P(success) + caution, subject to P(cost > trial_cap) < delta.
 
     g is the predicted log cost and t a target in the active range R: it spreads the *trials* evenly over log cost,
     while EHVI is largest in the front's gaps. The best of a set of candidates then climb by the gradient.
@@ -99,7 +100,7 @@ class NeoCARBS(Strategy):
         tried = data.success | data.pending | data.failed
 
         def utility(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
-            value = self._gain(front, at) + at.log_success + self._caution(seen, units)
+            value = self._gain(front, at) + _SURE * at.log_success + self._caution(seen, units)
             return admissible(
                 seen, at, value + acquisition.target_weight(at.log_cost, target, self.target_width * width)
             )
@@ -115,7 +116,7 @@ class NeoCARBS(Strategy):
         near_value = evaluate(near, known.at(near))
         best = jnp.where(jnp.max(near_value) > value[0], near[jnp.argmax(near_value)], units[top[0]])
         if self.replicates:
-            gain = replicate_gain(seen, believed, on_front, front) + believed.log_success
+            gain = replicate_gain(seen, believed, on_front, front) + _SURE * believed.log_success
             gain = gain + acquisition.target_weight(believed.log_cost, target, self.target_width * width)
             gain = admissible(seen, believed, gain)
             wanted = (jnp.max(gain) > jnp.maximum(jnp.max(near_value), value[0])) & self._may_replicate(data)
