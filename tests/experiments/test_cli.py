@@ -167,11 +167,11 @@ def test_an_error_of_ours_keeps_its_traceback():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("promoting")
 def test_an_agent_is_evaluated_in_another_environment_of_the_same_shapes(monkeypatch, tmp_path, capsys):
     pytest.importorskip("gymnasium")
     command = ["train", "--env", "gymnax:CartPole-v1", "--out", "agent", "--episodes", "2", "--set", *SMALL]
-    with jax.numpy_dtype_promotion("standard"):  # gymnax multiplies integer actions by floats
-        run(monkeypatch, tmp_path, *command, "total_steps=128")
+    run(monkeypatch, tmp_path, *command, "total_steps=128")
     run(monkeypatch, tmp_path, "eval", "agent", "--env", "gymnasium:CartPole-v1", "--episodes", "8")
     assert "over 8 episodes" in capsys.readouterr().out
     with pytest.raises(SystemExit) as refusal:
