@@ -284,7 +284,7 @@ class Study:
         if not (space.conditions or space.constraints):
             return {**suggestion.values, **queued}
         unit = space.place(suggestion.values)  # beyond the bounds where it repeats a trial that was told so
-        near = space.to_unit(space.center) if unit is None else np.clip(unit, 0, 1)
+        near = space.center if unit is None else np.clip(unit, 0, 1)
         whole = complete(space, queued, near)
         return {**suggestion.values, **queued} if whole is None else whole
 

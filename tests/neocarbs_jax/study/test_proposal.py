@@ -4,6 +4,7 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+import threading
 
 import jax
 import numpy as np
@@ -77,11 +78,11 @@ def recorder(monkeypatch):
 
 @pytest.fixture
 def compilations():
-    """Programs that XLA compiles while the test runs."""
-    seen = []
+    """Programs that XLA compiles for the test, and not in the background for a study of an earlier one."""
+    seen, here = [], threading.get_ident()
 
     def listen(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
+        if event == "/jax/core/compile/backend_compile_duration" and threading.get_ident() == here:
             seen.append(duration)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
