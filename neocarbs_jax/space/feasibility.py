@@ -3,7 +3,7 @@
 The functions take the space as an argument, so that `SearchSpace` itself stays small.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import jax
@@ -17,15 +17,22 @@ _STEPS = (1.0, 0.7, 0.5, 0.25, 0.1, 0.03, 0.0)
 _BATCHES, _BATCH = 8, 8192
 
 
-def checked(space: Any, never: Set[str]) -> tuple[Any, ...]:
-    """Return the constraints of a space, without those that read an axis which is never active: they hold.
+def checked(space: Any, constraints: Sequence[Any], never: Set[str]) -> tuple[Any, ...]:
+    """Return the constraints that may bind: one that reads an axis which is never active always holds.
+
+    Args:
+        space: whose axes and fixed values they read.
+        constraints: expressions or functions.
+        never: names of axes that fixed values have switched off.
 
     Raises:
         ValueError: if one is no function of arrays over the space that gives booleans.
     """
-    kept = []
+    kept: list[Any] = []
+    if not constraints:  # a space of itself starts no device
+        return ()
     points = jax.ShapeDtypeStruct((space.size,), jnp.zeros(()).dtype)
-    for constraint in space.constraints:
+    for constraint in constraints:
         said = text_of(constraint)
         try:
             held = jax.eval_shape(lambda unit, c=constraint: jnp.asarray(_held(space, c, unit)), points)

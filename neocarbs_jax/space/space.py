@@ -83,8 +83,7 @@ class SearchSpace:
             raise ValueError("A search space must have at least one axis; got none.")
         object.__setattr__(self, "axes", tuple(axes.items()))
         object.__setattr__(self, "fixed", tuple(fixed.items()))
-        object.__setattr__(self, "constraints", constraints)
-        object.__setattr__(self, "constraints", feasibility.checked(self, never))
+        object.__setattr__(self, "constraints", feasibility.checked(self, constraints, never))
 
     @property
     def size(self) -> int:

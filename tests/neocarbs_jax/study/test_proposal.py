@@ -79,6 +79,7 @@ def recorder(monkeypatch):
 @pytest.fixture
 def compilations():
     """Programs that XLA compiles for the test, and not in the background for a study of an earlier one."""
+    jax.clear_caches()  # whatever earlier tests compiled
     seen, here = [], threading.get_ident()
 
     def listen(event, duration, **_):
