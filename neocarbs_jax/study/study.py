@@ -15,48 +15,38 @@ from typing import Any
 
 import numpy as np
 import optuna
-import plotly.graph_objects as go
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from neocarbs_jax import sweep
-from neocarbs_jax.report import plots
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.space.feasibility import complete
 from neocarbs_jax.study import curves, header, ledger, programs
-from neocarbs_jax.study.display import study_html
-from neocarbs_jax.study.effects import Importance, importances
-from neocarbs_jax.study.expectation import ExpectedPoint, expected_front
-from neocarbs_jax.study.frames import trials_dataframe
 from neocarbs_jax.study.limits import TrialTimeout, in_this_process_alone, limited
 from neocarbs_jax.study.liveness import Pulse, is_own, release_dead
 from neocarbs_jax.study.proposal import MIN_CAPACITY, propose
 from neocarbs_jax.study.recorder import TAKEN_BACK, Recorder
 from neocarbs_jax.study.results import Result, describe, is_cost, read_result, to_float, with_trial
-from neocarbs_jax.study.rows import Memory
 from neocarbs_jax.study.stopping import check_stopping, fits, is_done, is_exhausted, remaining
 from neocarbs_jax.study.storages import open_storage, patiently
 from neocarbs_jax.study.trials import Trial
+from neocarbs_jax.study.view import View
 from neocarbs_jax.study.watching import Watcher
 
 Objective = Callable[..., tuple[float, float] | tuple[float, float, dict[str, Any]]]
 Storage = str | os.PathLike[str] | BaseStorage
 
 
-class Study:
+class Study(View):
     """A sweep whose trials are rows of an Optuna study (maximise score, or minimise it; minimise cost).
 
     Make one with `create` or `load`; then either `run` an objective, or `ask` for trials and `tell` their results.
     """
 
     def __init__(self, head: header.Header, config: sweep.Config):
-        self._ledger = head.study
-        self._config = config
+        super().__init__(head, config)
         self._seed = head.seed
-        self._defaults = head.defaults
         self._pulse = Pulse(self._ledger)
-        self._memory = Memory()
-        self._reader = ledger.Reader(self._ledger, config.space, config.direction)
         self._recorder = Recorder(self._ledger, config, self._pulse)
         self._watcher = Watcher(config, self._recorder, lambda: self.trials, self._memory, self._defaults)
         patiently(release_dead, self._ledger)
@@ -133,102 +123,6 @@ class Study:
         if compilation_cache:
             programs.keep_on_disk()
         return cls(head, config)
-
-    @property
-    def space(self) -> SearchSpace:
-        """What is searched."""
-        return self._config.space
-
-    @property
-    def defaults(self) -> Mapping[str, Any]:
-        """Values of axes that were added later, for trials that had none."""
-        return self._defaults
-
-    @property
-    def delta(self) -> float:
-        """Largest accepted probability that a trial exceeds a limit on cost."""
-        return self._config.delta
-
-    @property
-    def direction(self) -> str:
-        """Whether scores are to "maximize" or to "minimize"."""
-        return self._config.direction
-
-    @property
-    def name(self) -> str:
-        """Name of the study in its storage."""
-        return self._ledger.study_name
-
-    @property
-    def log_axes(self) -> dict[str, bool]:
-        """For each hyperparameter whether it is best drawn on a logarithmic axis."""
-        return {name: axis.is_log for name, axis in self.space.axes}
-
-    @property
-    def trials(self) -> list[Trial]:
-        """All rows of the ledger, oldest first."""
-        return self._reader.read()
-
-    @property
-    def front(self) -> list[Trial]:
-        """The measured front: completed trials that none beats at the same cost or less, cheapest first."""
-        return ledger.pareto_front(self.trials)
-
-    @property
-    def expected_front(self) -> list[ExpectedPoint]:
-        """The expected front, cheapest first: the mean score that fresh runs should have, with its 90% interval.
-
-        The measured front is the best of noisy draws, and flatters; this one pools replicates and neighbours.
-        """
-        known = [trial for trial in self.trials if trial.status not in ("interrupted", "queued")]
-        return expected_front(self._config, known, self._memory, self._defaults)
-
-    @property
-    def importances(self) -> list[Importance]:
-        """Which hyperparameters matter at up to nine points of the expected front, and in which direction."""
-        known = [trial for trial in self.trials if trial.status not in ("interrupted", "queued")]
-        return importances(self._config, known, self.expected_front, self._memory, self._defaults)
-
-    def figure(self, name: str, **options: Any) -> go.Figure:
-        """Return a figure of the study; in a notebook it shows itself.
-
-        Args:
-            name: "front", "spend", "predictions", "hyperparameters", "order", "importances", "progress", "scaling",
-                "parallel", "curves" or "compare"; see docs/guide/pictures.md.
-            **options: `score_name` and `cost_name`, the labels of axes; `other`, the second study of "compare".
-
-        Raises:
-            ValueError: there is no figure of this name, or "compare" lacks its second study.
-        """
-        return plots.figure(self, name, **options)
-
-    @property
-    def optuna_study(self) -> optuna.Study:
-        """The ledger itself, for Optuna's own tools."""
-        return self._ledger
-
-    def trials_dataframe(self) -> Any:
-        """Return all trials as a pandas.DataFrame, indexed by their numbers.
-
-        The columns are status, score, cost and on_front; the hyperparameters by their names (after "values/" where the
-        name is taken); predictions, rating, replicate, reason, started, ended and seconds; attributes after "attrs/".
-
-        Raises:
-            ImportError: if pandas is missing.
-        """
-        return trials_dataframe(self.trials, [*self.space.names, *dict(self.space.fixed)])
-
-    def _repr_html_(self) -> str:
-        """What notebooks show: counts of trials, a picture of the measured front, and its values."""
-        return study_html(self.name, self.trials)
-
-    def close(self) -> None:
-        """Give the connections to the database back; the study itself stays usable."""
-        storage = self._ledger._storage
-        storage.remove_session()
-        engine = getattr(getattr(storage, "_backend", storage), "engine", None)
-        if engine is not None:
-            engine.dispose()
 
     def ask(self, q: int = 1, max_cost: float | None = None) -> list[Trial]:
         """Suggest `q` trials that know of each other and of all that run elsewhere, and enter them as running.

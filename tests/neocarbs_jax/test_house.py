@@ -60,6 +60,7 @@ FLOORS = [
     },
     {"report.plots.compare"},
     {"report.plots"},
+    {"study.view"},
     {"study.study"},
     {"study"},
     {"study.confirm"},
