@@ -1,6 +1,6 @@
 """Strict numerics for every test, compiled programs shared on disk, and the memory that they hold given back.
 
-A PostgreSQL server is there for the tests that ask for one, where its programs are installed.
+A PostgreSQL server and a browser are there for the tests that ask for one, where their programs are installed.
 
 No test may promote dtypes or ranks silently, and warnings are errors (pyproject.toml).
 
@@ -24,6 +24,8 @@ from pathlib import Path
 import jax
 import pytest
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OFFLINE = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 MEMORY_LIMIT = 1.0e9
 CACHE_LIMIT = 0.5e9
 CACHE_OPTIONS = {
@@ -137,3 +139,15 @@ def postgres():
     yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     _run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium that asks nobody on its own; tests skip where it or Playwright is missing."""
+    api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with api.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        yield chromium
+        chromium.close()

@@ -1,7 +1,6 @@
 """The page of `p3o watch` in a real browser: it draws, a key takes over, hands off gives back, it pauses, no errors."""
 
 import contextlib
-import shutil
 import threading
 
 import pytest
@@ -14,9 +13,7 @@ from experiments.watching import server  # noqa: E402
 from experiments.watching.game import compile_player  # noqa: E402
 from experiments.watching.players import learned_player, simple_player  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SMALL = {"num_envs": 8, "segment_length": 8, "horizon": 16, "num_minibatches": 1, "total_steps": 256.0}
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PIXELS = "() => document.getElementById('game').toDataURL()"
 
 
@@ -41,16 +38,6 @@ def agent(tmp_path_factory):
     place = tmp_path_factory.mktemp("agents") / "pong"
     saved.save(place, folder.new({"env": "pong", "seed": 0, "key": ""} | SMALL))
     return place
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @contextlib.contextmanager

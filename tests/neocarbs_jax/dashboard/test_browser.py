@@ -1,7 +1,6 @@
 """The dashboard in a real browser: it grows with the study, filters, shows a trial, copies, fits a phone, no errors."""
 
 import contextlib
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,8 +11,6 @@ import pytest
 pytest.importorskip("dash")
 api = pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PATIENCE = 60_000  # milliseconds, of a busy machine
 DRAWN = "count => document.querySelectorAll('#figures .scatterlayer path.point').length >= count"
 WRITER = """
@@ -26,16 +23,6 @@ for number in range(4, 9):
 """A sweep in another process: five trials."""
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @contextlib.contextmanager
