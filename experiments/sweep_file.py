@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.common import nearest
+from neocarbs_jax.space.formats import toml_key, toml_value
 
 TABLES = ("axes", "set", "bounds")
 
@@ -66,10 +67,10 @@ def merge(from_file: Iterable[str], given: Iterable[str | Iterable[str]]) -> lis
 
 def write(file: Path, options: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> str:
     """Write a sweep as a file that `read` reads; return its text."""
-    lines = [f"{name} = {_literal(value)}" for name, value in options.items() if value is not None]
+    lines = [_line(name, value) for name, value in options.items() if value is not None]
     for name, table in tables.items():
         if table:
-            lines += ["", f"[{name}]", *(f"{_key(key)} = {_literal(value)}" for key, value in table.items())]
+            lines += ["", f"[{name}]", *(_line(key, value) for key, value in table.items())]
     text = "\n".join(lines) + "\n"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
@@ -100,16 +101,6 @@ def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def _key(name: str) -> str:
-    return f'"{name}"' if "." in name else name
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_literal, value))}]"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+def _line(name: str, value: Any) -> str:
+    plain = value if isinstance(value, bool | int | float | list | tuple) else str(value)
+    return f"{toml_key(name)} = {toml_value(name, plain)}"
