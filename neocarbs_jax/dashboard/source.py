@@ -131,7 +131,7 @@ class Watched:
         took = time.monotonic() - begun
         with self._lock:
             self._rest_until = time.monotonic() + took * (1 / _SHARE - 1)
-            if config is not self._config:  # the study goes on over another space
+            if config != self._config:  # the study goes on over another space
                 self._moment = dataclasses.replace(self._moment, fitting=False)
                 return
             snapshot = self._snapshot(self._moment.trials, expected, effects)
