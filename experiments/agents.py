@@ -1,4 +1,4 @@
-"""Agents of a sweep's trials: which are kept, where, and how a command line names one ("runs/pong#17")."""
+"""Agents by name: those of a sweep's trials ("runs/pong#17"), which are kept and where, and masters ("master:pong")."""
 
 import shutil
 import tomllib
@@ -11,6 +11,12 @@ from neocarbs_jax.study import Study, Trial
 
 KEEP = ("front", "all", "none")
 FOLDER = "trials"
+
+MASTER = "master:"
+"""Before the name of an environment: the trained agent that comes with the package."""
+
+MASTERS = Path(__file__).with_name("masters")
+"""Folder of these agents, a small file each, which `python -m experiments.bench.masters --ship` wrote."""
 
 
 class Keeper:
@@ -51,12 +57,24 @@ def agent_folder(out: Path, number: int) -> Path:
     return out / FOLDER / str(number)
 
 
+def masters() -> dict[str, Path]:
+    """Return the files of the agents that come with the package, by environment."""
+    return {file.stem: file for file in sorted(MASTERS.glob(f"*{saved.PACKED}"))}
+
+
 def resolve(text: str, argument: str) -> Path:
-    """Return the folder of an agent: one that `p3o train` wrote, or that of a trial, as in runs/pong#17.
+    """Return where an agent lies: a folder that `p3o train` wrote, that of a trial (runs/pong#17), or a master's file.
 
     Raises:
-        ValueError: a trial is named whose agent was not kept.
+        ValueError: a trial is named whose agent was not kept, or a master that is not there.
     """
+    if text.startswith(MASTER):
+        name = text.removeprefix(MASTER)
+        if name not in masters():
+            raise ValueError(
+                f"`{argument}` must name a master, {' or '.join(map(MASTER.__add__, masters()))}; got {text!r}."
+            )
+        return masters()[name]
     out, mark, number = text.rpartition("#")
     if not mark or Path(text).exists():
         return Path(text)

@@ -2,6 +2,7 @@
 
 p3o eval runs/train-pong --episodes 1000
 p3o eval runs/pong#17  # the agent of a trial of a sweep
+p3o eval master:pong  # the trained agent that comes with the package
 p3o eval runs/train-drive --scenes 1000:1256  # on other scenes than those of its training
 p3o eval runs/train-drive --count all --steps 1000  # as the log of a training counts
 p3o eval runs/train-CartPole-v1 --env gymnasium:CartPole-v1  # in another environment of the same shapes
@@ -38,7 +39,7 @@ class Eval:
     """Evaluate a kept agent."""
 
     checkpoint: Annotated[str, tyro.conf.Positional]
-    """Folder that `p3o train` wrote, or a trial of a sweep, as in runs/pong#17."""
+    """Folder that `p3o train` wrote, a trial of a sweep, as in runs/pong#17, or a master, as in master:pong."""
     episodes: int = 256
     """Environments side by side; each agent of each has a first episode."""
     seed: int = 1

@@ -1,9 +1,10 @@
-"""Write a page with an animation of every environment, played by trained agents or by scripts.
+"""Write a page with an animation of every environment, played by trained agents, by masters or by scripts.
 
 p3o gallery --out runs/gallery
 p3o gallery runs/train-pong "runs/foraging#17"
 
-An environment that no given agent was trained on is played by its script.
+An environment that no given agent was trained on is played by its master, the trained agent that comes with the
+package, or by its script where there is none.
 """
 
 import dataclasses
@@ -18,12 +19,12 @@ from rich.console import Console
 
 from envs.registry import ENVIRONMENTS
 from envs.render import save_gif
-from experiments.agents import resolve
+from experiments.agents import masters, resolve
 from experiments.common import check_at_least, check_seed, read, user_errors
 from experiments.interrupts import interruptible, stoppable
 from experiments.pictures import draw
 from experiments.watch import LARGEST_FPS, play
-from experiments.watching.players import Player, learned_player, simple_player
+from experiments.watching.players import Player, learned_player, master_player, simple_player
 from neocarbs_jax.report.outputs import check_folder
 from neocarbs_jax.study.programs import keep_on_disk
 
@@ -31,7 +32,7 @@ ARGUMENTS = {
     "snake": {"width": 72, "height": 48, "num_snakes": 12, "num_food": 60},
     "drive": {"num_scenes": 4},
 }
-"""Constructor arguments of scripted players, for pictures that are small and quickly made."""
+"""Constructor arguments of masters and scripts, for pictures that are small and quickly made."""
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -48,11 +49,13 @@ class Gallery:
     """Write a page of animations."""
 
     agents: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="AGENT ...")] = ()
-    """Folders that `p3o train` wrote, or trials of sweeps, as in runs/pong#17."""
+    """Folders that `p3o train` wrote, trials of sweeps, as in runs/pong#17, or masters, as in master:pong."""
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/gallery")
     """Folder of the page and its pictures."""
     envs: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """Environments that scripts play; by default all of ours that no agent plays."""
+    """Environments that masters and scripts play; by default all of ours that no agent plays."""
+    scripted: bool = False
+    """Let scripts play these, also where there is a master."""
     steps: int = 200
     """Steps of each animation."""
     fps: int = 20
@@ -100,7 +103,7 @@ def check(args: Gallery) -> None:
         if name not in ENVIRONMENTS:
             raise ValueError(f"`envs` must be some of {', '.join(sorted(ENVIRONMENTS))}; got {name!r}.")
     for agent in args.agents:
-        if not resolve(agent, "agents").is_dir():
+        if not resolve(agent, "agents").exists():
             raise ValueError(f"`agents` must be folders that `p3o train` wrote; got {agent!r}.")
     check_folder("out", args.out)
 
@@ -115,8 +118,9 @@ def write(args: Gallery, console: Console) -> Path:
         cards.append(card(args, player, f"by {agent}", f"agent-{number}.gif"))
         console.print(f"{cards[-1].title}: {cards[-1].text}", soft_wrap=True)
     for name in args.envs or sorted(set(ENVIRONMENTS) - shown):
-        player = simple_player(name, ARGUMENTS.get(name, {}), True)
-        cards.append(card(args, player, "by its script", f"{name}.gif"))
+        trained, arguments = name in masters() and not args.scripted, ARGUMENTS.get(name, {})
+        player = master_player(name, arguments) if trained else simple_player(name, arguments, True)
+        cards.append(card(args, player, f"by its {'master' if trained else 'script'}", f"{name}.gif"))
         console.print(f"{cards[-1].title}: {cards[-1].text}", soft_wrap=True)
     page = args.out / "index.html"
     page.write_text(page_of(cards), encoding="utf-8")

@@ -1,4 +1,7 @@
-"""Trained agents on disk: a folder with settings as JSON beside the whole state, so that it evaluates and resumes."""
+"""Trained agents on disk: a folder with settings as JSON beside the whole state, so that it evaluates and resumes.
+
+An agent that is only to act is one small file: settings, and the arrays that it acts and is watched by.
+"""
 
 import json
 import shutil
@@ -15,6 +18,12 @@ from experiments.settings import as_arrays, flat, replace
 from p3o_jax import checkpoint
 from p3o_jax.learner import State, init, steps_per_update
 from p3o_jax.settings import Config, Params
+
+PACKED = ".npz"
+"""How the name of an agent's file ends that `pack` wrote."""
+
+ACTS = ("trainable", "obs_moments", "spread", "reward_scaler.moments")
+"""What an agent acts by, and what it predicts by, among the fields of `State`."""
 
 
 class Saved(NamedTuple):
@@ -106,9 +115,14 @@ def read_settings(folder: Path) -> dict[str, Any]:
 def load(folder: Path) -> Saved:
     """Read a folder.
 
+    Args:
+        folder: That `save` wrote, or the file that `pack` wrote.
+
     Raises:
-        ValueError: If it is not one that `save` wrote.
+        ValueError: If it is neither.
     """
+    if folder.suffix == PACKED:
+        return unpack(folder)
     recover(folder)
     return load_as(folder, read_settings(folder))
 
@@ -132,6 +146,47 @@ def load_as(folder: Path, settings: dict[str, Any]) -> Saved:
             f"`checkpoint` must be a folder that `p3o train` wrote whole; got {str(folder)!r} ({error})."
         ) from error
     return Saved(origin["env"], env, config, as_arrays(params), state, origin["seed"], origin["key"] or "")  # pyright: ignore[reportArgumentType]
+
+
+def pack(file: Path, run: Saved) -> None:
+    """Write what an agent acts by to one file; a training cannot go on from it as it would have."""
+    arrays = {name: np.asarray(x) for name, x in _by_name(run.state).items() if name.startswith(ACTS)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    settings = np.array(json.dumps(run.settings))
+    np.savez_compressed(file, **arrays, settings=settings)  # pyright: ignore[reportArgumentType]
+
+
+def unpack(file: Path) -> Saved:
+    """Read the file that `pack` wrote; what it does not hold is as before the first update.
+
+    Raises:
+        ValueError: If it is not one that `pack` wrote, or its arrays are of other shapes than the settings make.
+    """
+    try:
+        with np.load(file) as arrays:
+            stored = {name: arrays[name] for name in arrays.files if name != "settings"}
+            settings = json.loads(str(arrays["settings"]))
+        origin = {name: settings.pop(name) for name in ("env", "seed", "key")}
+        config, params = replace(Config(), Params(), settings)
+        env = make_env(origin["env"])
+        state = init(config, env, jax.random.key(0), params)
+        named = _by_name(state)
+        if any(name not in named or named[name].shape != x.shape for name, x in stored.items()):
+            raise ValueError("arrays of other names or shapes")
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"`checkpoint` must be a file that `pack` wrote; got {str(file)!r} ({error}).") from error
+    paths, tree = jax.tree_util.tree_flatten_with_path(state)
+    leaves = [jnp.asarray(stored[name], x.dtype) if (name := _name(at)) in stored else x for at, x in paths]
+    return Saved(origin["env"], env, config, as_arrays(params), tree.unflatten(leaves), origin["seed"], origin["key"])
+
+
+def _by_name(tree: Any) -> dict[str, Any]:
+    """Return every array by its dotted name."""
+    return {_name(at): x for at, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _name(at: Any) -> str:
+    return jax.tree_util.keystr(at, simple=True, separator=".")
 
 
 def _flattened(settings: dict[str, Any]) -> dict[str, Any]:

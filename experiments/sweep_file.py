@@ -9,6 +9,11 @@ gamma = true
 
 [set]
 num_envs = 128
+
+[best]
+learning_rate = 5e-3
+
+The last table is for `p3o train --file`: what a sweep found on the axes.
 """
 
 import tomllib
@@ -21,6 +26,9 @@ from neocarbs_jax.space.formats import toml_key, toml_value
 
 TABLES = ("axes", "set", "bounds")
 
+BEST = "best"
+"""The table that `p3o train` reads beside [set], and sweeps do not."""
+
 
 def read(file: Path, known: Iterable[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Return the options of a file, and the entries of its tables as the command line would have them.
@@ -32,10 +40,7 @@ def read(file: Path, known: Iterable[str]) -> tuple[dict[str, Any], dict[str, li
     Raises:
         ValueError: the file cannot be read, or an entry is none.
     """
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"`file` must be a TOML file that can be read; got {str(file)!r} ({error}).") from error
+    content = _content(file)
     known = [name for name in known if name not in ("file", *TABLES)]
     options, tables = {}, {}
     for name, value in content.items():
@@ -44,9 +49,30 @@ def read(file: Path, known: Iterable[str]) -> tuple[dict[str, Any], dict[str, li
             tables[key] = _entries(name, value)
         elif key in known:
             options[key] = value
-        else:
+        elif key != BEST:
             raise ValueError(f"`file` must hold options of `p3o sweep`; got {name}{nearest(name, [*known, *TABLES])}")
     return options, tables
+
+
+def read_best(file: Path) -> tuple[str, list[str]]:
+    """Return the environment of a file, and the entries of [set] with those of [best] in place of some.
+
+    Raises:
+        ValueError: the file cannot be read, names no single environment, or an entry is none.
+    """
+    content = _content(file)
+    env = content.get("env")
+    if not isinstance(env, str):
+        raise ValueError(f'`file` must name one environment, as in env = "pong"; got {env!r}.')
+    own, best = (_entries(name, content.get(name, {})) for name in ("set", BEST))
+    return env, merge(own, [best])
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"`file` must be a TOML file that can be read; got {str(file)!r} ({error}).") from error
 
 
 def arguments(options: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
     p3o train --env pong --set total_steps=2e6 learning_rate=1e-2 tau=0.2
     p3o train --env pong --set estimator=gae value=.5 entropy=.01  # PPO's usual coefficients
+    p3o train --file experiments/presets/breakout.toml  # settings that were found by a sweep
     p3o train --from-trial sqlite:///runs/pong.db --trial 15  # repeats a trial of a sweep
     p3o train --from runs/pong#15 --set total_steps=1e7  # goes on from its agent
 
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 import tyro
 from rich.console import Console
 
-from experiments import environments, programs, saved, settings
+from experiments import environments, programs, saved, settings, sweep_file
 from experiments.agents import resolve
 from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
 from experiments.evaluate import describe, score
@@ -59,6 +60,8 @@ class Train:
     """Take every setting and the random key of a trial of this study's storage; --set changes some of them."""
     from_agent: Annotated[str | None, tyro.conf.arg(name="from", metavar="AGENT")] = None
     """Go on from this agent, in another folder: a folder, or a trial of a sweep (runs/pong#17). --set changes some."""
+    file: Annotated[Path | None, tyro.conf.arg(metavar="TOML")] = None
+    """Take environment and settings of this file of a sweep, its tables [set] and [best]; --set changes some."""
     name: Annotated[str | None, tyro.conf.arg(metavar="STUDY")] = None
     """Study of --from-trial; by default the only one of the storage."""
     trial: Annotated[int | None, tyro.conf.arg(metavar="NUMBER")] = None
@@ -104,8 +107,21 @@ def request_of(args: Train, repeated: Repeated | None) -> Request:
     """
     source = resolve(args.from_agent, "from") if args.from_agent else None
     stored = repeated.settings if repeated else saved.read_settings(source) if source else {}
+    if args.file is not None:
+        stored = settings_of(args.file)
     chosen = wanted(args.env, args.seed, args.set, stored)
     return Request(*chosen, args.resume, args.override, args.overwrite, source)
+
+
+def settings_of(file: Path) -> dict[str, Any]:
+    """Return environment and settings of a file of a sweep, those of [best] in place of those of [set].
+
+    Raises:
+        ValueError: The file cannot be read, or a setting is unknown or out of range.
+    """
+    env, entries = sweep_file.read_best(file)
+    values = settings.assignments(entries, "file")
+    return {**values, "env": environments.with_arguments(env, settings.arguments_of(values))}
 
 
 def check(args: Train, console: Console) -> Repeated | None:
@@ -123,6 +139,8 @@ def check(args: Train, console: Console) -> Repeated | None:
         for name in ("env", "seed", "from_trial"):
             if getattr(args, name) is not None:
                 raise ValueError(f"`from` must be given without `{name.replace('_', '-')}`; got both.")
+    if args.file is not None and (args.from_agent is not None or args.from_trial is not None):
+        raise ValueError("`file` must be given without `from` and `from-trial`; got both.")
     if args.from_trial is None:
         for name in ("trial", "name"):
             if getattr(args, name) is not None:
@@ -137,7 +155,7 @@ def default_folder(args: Train, repeated: Repeated | None) -> str:
         return folder_name(f"train-from-{args.from_agent.removeprefix('runs/')}")
     if repeated:
         return folder_name(f"{repeated.study}-trial-{repeated.number}")
-    return folder_name(f"train-{args.env or 'pong'}")
+    return folder_name(f"train-{args.env or (args.file.stem if args.file else 'pong')}")
 
 
 def train(run: saved.Saved, folder: Path, reports: int, console: Console) -> saved.Saved:

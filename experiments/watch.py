@@ -1,6 +1,6 @@
 """Watch an agent or a simple policy in its environment, on a local page or as a GIF, and play yourself.
 
-p3o watch breakout
+p3o watch breakout  # by its master, the trained agent that comes with the package
 p3o watch pong --policy runs/train-pong
 p3o watch breakout --policy scripted --gif out.gif
 p3o watch --policy runs/train-pong --steps 300
@@ -22,13 +22,13 @@ from rich.console import Console
 
 from envs.render import save_gif, save_png
 from experiments import environments
-from experiments.agents import resolve
+from experiments.agents import masters, resolve
 from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
 from experiments.environments import constructor_arguments
 from experiments.interrupts import interruptible, stoppable
 from experiments.pictures import draw
 from experiments.watching.game import compile_player
-from experiments.watching.players import NO_HUMAN, Player, learned_player, simple_player
+from experiments.watching.players import NO_HUMAN, Player, learned_player, master_player, simple_player
 from neocarbs_jax.report.outputs import check_file
 from neocarbs_jax.study.programs import keep_on_disk
 
@@ -46,8 +46,9 @@ class Watch:
     """Environment, as listed above; by default the one that a folder's policy was trained on."""
     env: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """The same by an option."""
-    policy: str = "random"
-    """`random`, `scripted`, or a folder that `p3o train` wrote."""
+    policy: str = "auto"
+    """`random`, `scripted`, `master`, or a folder that `p3o train` wrote; `auto` is the master where there is one and
+    no arguments are given, else random."""
     gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write the animation."""
     png: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -81,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             check(args)
             if args.name is not None:
                 args = dataclasses.replace(args, env=args.name, name=None)
+            if args.policy == "auto":
+                trained = args.env in masters() and not args.arguments
+                args = dataclasses.replace(args, policy="master" if trained else "random")
             if args.gif is None and args.png is None and args.steps is None:
                 serve(args, Console())
             else:
@@ -139,14 +143,17 @@ def choose_player(args: Watch) -> Player:
         ValueError: No environment is named, or the checkpoint is of another one.
     """
     arguments = constructor_arguments(args.arguments)
-    if args.policy in ("random", "scripted"):
+    if args.policy in ("random", "scripted", "master"):
         if args.env is None:
             raise ValueError(f"`env` must be given unless `policy` is a folder; got no env and {args.policy!r}.")
+        if args.policy == "master":
+            return master_player(args.env, arguments)
         return simple_player(args.env, arguments, args.policy == "scripted")
-    folder = resolve(args.policy, "policy")
-    if not folder.is_dir():
-        raise ValueError(f"`policy` must be random, scripted or a folder that `p3o train` wrote; got {args.policy!r}.")
-    player = learned_player(folder)
+    place = resolve(args.policy, "policy")
+    if not place.exists():
+        rule = "`policy` must be random, scripted, master or a folder that `p3o train` wrote"
+        raise ValueError(f"{rule}; got {args.policy!r}.")
+    player = learned_player(place)
     if args.env not in (None, player.name):
         raise ValueError(f"`policy` must be trained on {args.env}; got one trained on {player.name}.")
     if arguments:

@@ -12,7 +12,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 from envs.players import scripted
 from envs.registry import ENVIRONMENTS
 from experiments import environments, saved
+from experiments.agents import MASTER, resolve
 from experiments.environments import make_env
+from experiments.evaluate import in_other
 from p3o_jax import rollout
 from p3o_jax.estimators import P3O
 from p3o_jax.estimators.banded import Banded
@@ -107,9 +109,24 @@ def simple_player(name: str, arguments: dict[str, Any], scripted_policy: bool) -
     return Player(name, env, lambda key: vector.reset(key, params), advance)
 
 
-def learned_player(folder: Path) -> Player:
-    """Return the agent that `p3o train` left in a folder, acting as in training."""
-    agent = saved.load(folder)
+def master_player(name: str, arguments: dict[str, Any]) -> Player:
+    """Return the trained agent that comes with the package, in its environment with these arguments.
+
+    Raises:
+        ValueError: There is none, or it was trained on other observations or actions.
+    """
+    base, _ = environments.split(name)
+    agent = saved.load(resolve(f"{MASTER}{base}", "policy"))
+    return player_of(in_other(agent, name, arguments) if arguments or name != base else agent)
+
+
+def learned_player(place: Path) -> Player:
+    """Return the agent that `p3o train` left in a folder, or a master's file, acting as in training."""
+    return player_of(saved.load(place))
+
+
+def player_of(agent: saved.Saved) -> Player:
+    """Return an agent as a player that acts as in training."""
     params = agent.env.default_params
     actor = rollout.make_actor(agent.config, agent.env, params, 1)
     trainable, moments = agent.state.trainable, agent.state.obs_moments
