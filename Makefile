@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check docs clean gpu-compile \
-  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-dashboard bench-gpu
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-dashboard bench-masters bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -72,6 +72,9 @@ bench-curves: $(VENV)/.bench  ## learning curves as data, on all tables that hol
 
 bench-dashboard: install  ## how fast the dashboard is with 2000 trials, in Chromium
 	$(BIN)/python -m experiments.bench.dashboard $(ARGS)
+
+bench-masters: install  ## train every environment by its preset with five seeds, hours; one: ARGS="--env pong"
+	$(BIN)/python -m experiments.bench.masters $(ARGS)
 
 bench-train: install  ## training throughput; the full form: ARGS=
 	$(BIN)/python -m experiments.bench.learner.throughput $(ARGS)

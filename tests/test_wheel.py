@@ -119,6 +119,7 @@ def test_the_wheel_has_the_packages_but_no_benchmarks_and_no_results(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {Path(name).parts[0] for name in names if ".dist-info" not in name} == set(PACKAGES)
     assert "experiments/sweep.py" in names
+    assert "experiments/masters/pong.npz" in names
     assert not [name for name in names if name.startswith(("experiments/bench", "experiments/results"))]
 
 

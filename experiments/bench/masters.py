@@ -53,7 +53,7 @@ TASKS = {
     "breakout": Task({"score": 800.0}, agent="breakout"),
     "connect4": Task({"score": 0.99}, copies=1024, agent="connect4"),
     "maze": Task({"score": 0.99}, "maze?min_size=15&size=15", "maze?min_size=15&seed=1&size=15"),
-    "maze-47": Task({"score": 0.9}, "maze?min_size=47&size=47", "maze?min_size=47&seed=1&size=47", agent="maze"),
+    "maze-47": Task({"score": 0.9}, "maze?min_size=47&size=47", "maze?min_size=15&size=15", 64, "maze"),
     "foraging": Task({"near_rate": 0.178, "far_rate": 0.003}, agent="foraging"),
     "snake": Task({"score": 40.0}, copies=1, agent="snake"),
     "boids": Task({"score": 0.623}, copies=16, agent="boids"),

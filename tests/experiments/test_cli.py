@@ -99,7 +99,7 @@ def test_what_a_killed_save_left_is_found(tmp_path, left):
             ["watch", "--env", "gymnax:CartPole-v1", "--policy", "scripted"],
             "`policy` must be random or a folder, as only agar",
         ),
-        (["watch", "--policy", "nowhere"], "`policy` must be random, scripted or a folder that `p3o train` wrote"),
+        (["watch", "--policy", "nowhere"], "`policy` must be random, scripted, master or a folder that `p3o"),
         (["eval", "nowhere"], "`checkpoint` must be a folder that `p3o train` wrote; got 'nowhere'."),
     ],
 )
