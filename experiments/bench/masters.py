@@ -24,6 +24,7 @@ from experiments import folder, programs, saved
 from experiments.agents import MASTERS
 from experiments.bench import harness
 from experiments.environments import make_env
+from experiments.repeat import wanted
 from experiments.train import settings_of
 from p3o_jax.learner import num_total_updates, steps_per_update
 
@@ -94,10 +95,10 @@ def main() -> None:
     names = args.env or tuple(name for name in TASKS if preset(name).exists())
     for name in names:
         for seed in range(args.first_seed, args.first_seed + args.seeds):
-            wanted = folder_settings(name, seed)
-            if args.page_only or any(row["settings"] == wanted for row in store.rows if row["name"] == name):
+            chosen = every_setting(name, seed)
+            if args.page_only or any(row["settings"] == chosen for row in store.rows if row["name"] == name):
                 continue
-            store.merge([train(name, wanted, args, console)])
+            store.merge([train(name, chosen, args, console)])
             harness.write_text(args.out / "masters.md", page(store.rows, measured))
         if args.ship and TASKS[name].agent:
             ship(name, store.rows, args.runs, console)
@@ -110,9 +111,9 @@ def preset(name: str) -> Path:
     return PRESETS / f"{name}.toml"
 
 
-def folder_settings(name: str, seed: int) -> dict[str, Any]:
-    """Return the settings of one training, those that the preset names."""
-    return {**settings_of(preset(name)), "seed": seed, "key": ""}
+def every_setting(name: str, seed: int) -> dict[str, Any]:
+    """Return every setting of one training, as `p3o train --file` has them."""
+    return wanted(None, seed, [], settings_of(preset(name)))[0]
 
 
 def train(name: str, settings: dict[str, Any], args: Settings, console: Console) -> harness.Row:
