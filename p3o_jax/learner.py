@@ -133,7 +133,9 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         actor, state.trainable, state.obs_moments, state.position, rollout_key, env_params, config.segment_length
     )
     done = rollout.terminated | rollout.truncated
-    rewards, scaler = scale_rewards(state.reward_scaler, rollout.reward, done, config.scale, params.gamma)
+    rewards, scaler = scale_rewards(
+        state.reward_scaler, rollout.reward, done, config.scale, params.gamma, rollout.valid
+    )
     obs, predictions, memory = _predict(config, actor, state, rollout, position)
     outcome = Outcome(rewards, rollout.terminated, rollout.truncated)
     estimate = config.estimator_object.targets(params, state.spread, state.trainable, outcome, predictions)
@@ -158,7 +160,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         minibatch_key,
     )
     bucket = jnp.minimum(state.num_updates * config.num_buckets // total, config.num_buckets - 1)
-    statistics = estimate.state, _see(state.obs_moments, rollout.obs), scaler
+    statistics = estimate.state, _see(state.obs_moments, rollout), scaler
     spread, obs_moments, reward_scaler = _unless_failed(trained.term, state, statistics)
     return State(
         trainable=trained.trainable,
@@ -216,9 +218,11 @@ def _annealed(params: Params, num_updates: Int[Array, ""], total: Int[Array, ""]
     )
 
 
-def _see(moments: Moments | tuple[()], obs: Array) -> Moments | tuple[()]:
+def _see(moments: Moments | tuple[()], rollout: Rollout) -> Moments | tuple[()]:
     """Return the moments with a segment's observations, after it was acted and learnt on with the old ones."""
-    return update_moments(moments, obs.astype(jnp.float32)) if isinstance(moments, Moments) else ()
+    if not isinstance(moments, Moments):
+        return ()
+    return update_moments(moments, rollout.obs.astype(jnp.float32), rollout.valid)
 
 
 def _predict(
