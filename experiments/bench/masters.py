@@ -56,7 +56,7 @@ TASKS = {
     "maze": Task({"score": 0.99}, "maze?min_size=15&size=15", "maze?min_size=15&seed=1&size=15"),
     "maze-47": Task({"score": 0.9}, "maze?min_size=47&size=47", "maze?min_size=15&size=15", 64, "maze"),
     "foraging": Task({"near_rate": 0.178, "far_rate": 0.003}, agent="foraging"),
-    "snake": Task({"score": 40.0}, copies=1, agent="snake"),
+    "snake": Task({"score": 40.0}, copies=2, agent="snake"),
     "boids": Task({"score": 0.623}, copies=16, agent="boids"),
     "agar": Task({"score": 77.5}, copies=32, agent="agar"),
     "drive": Task({"goal": 0.95, "collision": -0.02}, beside="drive?first_scene=1000", copies=32, agent="drive"),

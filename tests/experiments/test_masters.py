@@ -16,9 +16,12 @@ LARGEST_BYTES = 1e6
 
 FLOORS = {
     "breakout": (8, "score", 700.0),
+    "chambers": (32, "score", 0.95),
     "connect4": (128, "score", 0.97),
     "foraging": (16, "score", 9.5),
+    "maze": (32, "score", 0.8),
     "pong": (2, "score", 19.0),
+    "snake": (1, "score", 25.0),
 }
 """Environments of a short evaluation, and what it has to show: less than what was reached, since episodes are few."""
 
