@@ -18,8 +18,9 @@ FLOORS = {
     "breakout": (8, "score", 700.0),
     "chambers": (32, "score", 0.95),
     "connect4": (128, "score", 0.97),
+    "drive": (2, "goal", 0.35),
     "foraging": (16, "score", 9.5),
-    "maze": (32, "score", 0.8),
+    "maze": (32, "score", 0.75),
     "pong": (2, "score", 19.0),
     "snake": (1, "score", 25.0),
 }
@@ -95,12 +96,11 @@ def test_watch_shows_the_master_unless_another_policy_or_arguments_are_given(mon
     assert chosen == ["master", "scripted", "random"]
 
 
-def test_the_gallery_shows_masters_or_scripts(tmp_path):
-    args = gallery.Gallery(out=tmp_path, envs=("pong",), steps=2)
-    for options, text in ((args, "by its master"), (gallery.Gallery(**{**vars(args), "scripted": True}), "its script")):
-        gallery.check(options)
-        page = gallery.write(options, gallery.Console(quiet=True))
-        assert text in page.read_text()
+def test_the_gallery_shows_masters_or_scripts(monkeypatch, tmp_path):
+    monkeypatch.setattr(gallery, "card", lambda args, player, who, file: gallery.Card(player.name, who, file))
+    for scripted, text in ((False, "by its master"), (True, "by its script")):
+        args = gallery.Gallery(out=tmp_path, envs=("pong",), scripted=scripted)
+        assert text in gallery.write(args, gallery.Console(quiet=True)).read_text()
 
 
 def test_a_master_plays_with_other_arguments_only_where_it_sees_the_same():
