@@ -41,8 +41,13 @@ peaks = pytest.StashKey[list]()
 
 
 def pytest_configure(config):
-    """Point this process, and all that it starts, at one cache of compiled programs."""
+    """Point this process, and all that it starts, at one cache of compiled programs, compiled in haste."""
     config.stash[peaks] = []
+    if in_haste(config):
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+        if jax.__version_info__ < (0, 11):  # later ones have no fusion emitters to turn off: half the time to compile
+            os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+        jax.config.update("jax_disable_most_optimizations", True)
     if not hasattr(config, "cache"):  # -p no:cacheprovider
         return
     folder = config.cache.mkdir("jax")
@@ -51,6 +56,23 @@ def pytest_configure(config):
     for name, value in {**CACHE_OPTIONS, "jax_compilation_cache_dir": str(folder)}.items():
         os.environ[name.upper()] = str(value)
         jax.config.update(name, value)
+
+
+def in_haste(config) -> bool:
+    """Whether slow tests are left out: what is left compiles for longer than it runs."""
+    return "not slow" in config.option.markexpr
+
+
+def pytest_collection_finish(session):
+    """Spare the collector what stays until the end, and studies the programs that they may need later.
+
+    Few tests go on until a study needs what it compiles ahead; processes that tests start do compile it.
+    """
+    if in_haste(session.config) and "neocarbs_jax.study.programs" in sys.modules:
+        sys.modules["neocarbs_jax.study.programs"]._PROGRAMS.ahead = lambda key, make: None
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def empty_if_large(folder: Path) -> None:
