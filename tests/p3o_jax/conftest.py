@@ -1,5 +1,6 @@
 """What the tests share: random segments and the truth about them, and a task that is learnt in milliseconds."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -14,6 +15,21 @@ from p3o_jax import learner
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.settings import Config, Params
 from p3o_jax.train import advance
+
+
+@contextmanager
+def compilation(config):
+    """Compiles with LLVM's optimisations where slow tests are run, which train for long."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", before and "not slow" in config.option.markexpr)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compile(request):
+    with compilation(request.config):
+        yield
 
 
 class Example(NamedTuple):
@@ -181,6 +197,7 @@ def task():
 
 
 @pytest.fixture(scope="session")
-def trained(task):
+def trained(task, request):
     """(state, metrics) of a whole training."""
-    return task.go_on(task.init(jax.random.key(0)))
+    with compilation(request.config):  # fixtures of the session are set up before those of a module
+        return task.go_on(task.init(jax.random.key(0)))
