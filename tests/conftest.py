@@ -70,7 +70,7 @@ def pytest_collection_finish(session):
 
     Few tests go on until a study needs what it compiles ahead; processes that tests start do compile it.
     """
-    if "not slow" in session.config.option.markexpr and "neocarbs_jax.study.programs" in sys.modules:
+    if "slow" in session.config.option.markexpr and "neocarbs_jax.study.programs" in sys.modules:
         sys.modules["neocarbs_jax.study.programs"]._PROGRAMS.ahead = lambda key, make: None
     gc.collect()
     gc.freeze()
