@@ -119,7 +119,7 @@ def every_setting(name: str, seed: int) -> dict[str, Any]:
 def train(name: str, settings: dict[str, Any], args: Settings, console: Console) -> harness.Row:
     """Train with one seed, keep the agent and return the row of the records."""
     task, run = TASKS[name], folder.new(settings)
-    advance = programs.compile_training(run.config, run.env, run.params).advance
+    advance = programs.compile_advance(run.config, run.env, run.params)
     score = judge(run, task.env or run.env_name, task.copies)
     size, total = steps_per_update(run.config, run.env), int(num_total_updates(run.config, run.env, run.params))
     seconds, cpu, looks = 0.0, 0.0, []
