@@ -91,7 +91,7 @@ def main() -> None:
     """Entry point."""
     args = tyro.cli(Settings, description=__doc__)
     console, measured = Console(), harness.stamp()
-    store = harness.Store(args.out / "masters.json", key_fn=lambda row: (row["name"], row["seed"]))
+    store = harness.Store(args.out / "masters.json.gz", key_fn=lambda row: (row["name"], row["seed"]))
     names = args.env or tuple(name for name in TASKS if preset(name).exists())
     for name in names:
         for seed in range(args.first_seed, args.first_seed + args.seeds):
@@ -172,7 +172,8 @@ def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
     about = (
         "Means over seeds of the evaluation at the end, by the code of `p3o eval`, with sampled actions and first "
         "episodes. Steps, in millions, and processor seconds until the goal was met are medians of the seeds that met "
-        "it, to a tenth of a training. `p3o train --file experiments/presets/NAME.toml` trains one."
+        "it, to one of the evaluations on the way. The command is the last one; rows that it did not name are from "
+        "earlier ones. `p3o train --file experiments/presets/NAME.toml` trains one."
     )
     each = harness.table(("environment", "seed", "at the end", "beside"), seeds)
     return harness.page("Masters", measured, about, harness.table(columns.split(", "), lines), "Every seed:", each)
