@@ -231,7 +231,13 @@ def test_a_campaign_goes_on_with_the_same_command(run, tmp_path):
 PRESETS = sorted((Path(sweep.__file__).parent / "presets").glob("*.toml"))
 
 
-@pytest.mark.parametrize("file", PRESETS, ids=lambda file: file.stem)
+SLOW = [pytest.mark.slow]
+"""The 1000 scenes of drive are made anew on a machine that has not made them yet."""
+
+
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, id=file.stem, marks=SLOW if file.stem == "drive" else []) for file in PRESETS]
+)
 def test_a_sweep_file_that_comes_along_can_be_run(file):
     args = of_sweep.parse(["--file", str(file)])
     for env in args.env:
