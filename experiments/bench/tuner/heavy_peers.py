@@ -24,21 +24,18 @@ HEBO_BATCH = 4  # suggestions of HEBO per fit
 HEBO_GENERATIONS = 50  # of its search for the best bounds; its own number is 200, 5 seconds of a core per suggestion
 
 
-class _Worst:
-    """Stands in for what failed."""
+class Worst:
+    """What is minimised, score and log cost of a trial, with the worst score so far in place of one that failed."""
 
     def __init__(self) -> None:
-        self._worst = [0.0, 0.0]
-        self._any = False
+        self._score: float | None = None
 
     def objectives(self, score: float, cost: float) -> list[float]:
-        """Return what is minimised: negative score, or the worst one so far, and log cost."""
-        values = [-score, math.log(cost)]
+        """Return negative score and log cost; 0 for a failure before the first success."""
         if math.isnan(score):
-            values[0] = self._worst[0]
-        self._worst = [max(a, b) for a, b in zip(self._worst, values, strict=True)] if self._any else values
-        self._any = self._any or not math.isnan(score)
-        return values
+            return [0.0 if self._score is None else self._score, math.log(cost)]
+        self._score = -score if self._score is None else max(self._score, -score)
+        return [-score, math.log(cost)]
 
 
 class SmacPeer:
@@ -74,7 +71,7 @@ class SmacPeer:
             logging_level=False,
             overwrite=True,
         )
-        self._worst = _Worst()
+        self._worst = Worst()
         self._info: Any = None
 
     def ask(self) -> Float[np.ndarray, " d"]:
@@ -114,7 +111,7 @@ class HeboPeer:
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)
         self._hebo = GeneralBO(DesignSpace().parse(axes), num_obj=2, evo_iters=HEBO_GENERATIONS)
-        self._worst = _Worst()
+        self._worst = Worst()
         self._queue: list[Any] = []
         self._asked: Any = None
 
