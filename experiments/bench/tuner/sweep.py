@@ -38,14 +38,11 @@ STRATEGIES = (  # in the order in which a time limit spares them
 SHORT_LIMIT = 1100.0
 SHORT_TABLES = ("rl:ppo_box2d_lunar_lander", "rl:ppo_cc_cartpole", "rl:sac_cc_pendulum", "hpobench:vehicle")
 SLOW_PEERS = {  # short form: trials, seeds
-    **{"optuna_gp": (50, 2), "botorch_qlognehvi": (50, 1)},
-    **{"smac_parego": (50, 2), "hebo": (50, 1)},
-}
     "optuna_gp": (50, 2),
     "botorch_qlognehvi": (50, 1),
     "smac_parego": (50, 2),
     "hebo": (50, 1),
-}  # short form: trials, seeds
+}
 SLOW_TASKS = ("rl", "log")  # short form: where the slow peers run
 
 
