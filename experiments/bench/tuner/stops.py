@@ -74,7 +74,7 @@ def run(task: CurveTask, seed: int, settings: Settings, mode: str) -> Outcome:
         [trial] = study.ask()
         unit = np.array([trial.values[name] for name in task.space.names])  # its axes are those of the unit cube
         score, cost = (float(a) for a in evaluate(jnp.asarray(unit), key))
-        if mode != "alone" and math.isfinite(score):
+        if mode != "alone" and math.isfinite(score) and unit[-1] > 0:  # at 0 there is nothing shorter
             for budget, *reached in zip(*(np.asarray(a).tolist() for a in curve(jnp.asarray(unit), key)), strict=True):
                 trial.report(*reached, budget=budget)
                 if mode == "stops" and trial.should_stop(settings.chance):
