@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check docs clean gpu-compile \
-  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-dashboard bench-gpu
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-stops bench-dashboard bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -69,6 +69,9 @@ bench-honesty: $(VENV)/.bench  ## fronts against what they claim, on all tables,
 
 bench-curves: $(VENV)/.bench  ## learning curves as data, on all tables that hold them
 	$(BIN)/python -m experiments.bench.tuner.curves $(ARGS)
+
+bench-stops: $(VENV)/.bench  ## what stopping hopeless trials saves and loses, on two tables
+	$(BIN)/python -m experiments.bench.tuner.stops $(ARGS)
 
 bench-dashboard: install  ## how fast the dashboard is with 2000 trials, in Chromium
 	$(BIN)/python -m experiments.bench.dashboard $(ARGS)
