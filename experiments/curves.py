@@ -11,6 +11,7 @@ from p3o_jax.learner import State
 from p3o_jax.metrics import Metrics, summarize
 
 FILE = "curves.csv"
+_summary = jax.jit(summarize, static_argnums=2)  # eagerly it is twenty programs
 COLUMNS = ("steps", "num_episodes", "score", "episode_return", "episode_length")
 
 
@@ -20,7 +21,7 @@ def curves(state: State, steps_per_update: int) -> str:
     Columns are fields of `Metrics` and of `UpdateMetrics`, the environment's measures, and the explained variance of
     every lag J as `explained_variance_J`.
     """
-    metrics: Metrics = jax.device_get(summarize(state.log, state.failure, steps_per_update))
+    metrics: Metrics = jax.device_get(_summary(state.log, state.failure, steps_per_update))
     columns = {name: getattr(metrics, name) for name in COLUMNS} | metrics.updates._asdict()
     columns |= metrics.measures
     columns |= {f"explained_variance_{lag}": values for lag, values in enumerate(metrics.explained_variance.T)}
