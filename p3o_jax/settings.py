@@ -23,7 +23,7 @@ MAX_PREDICTIONS = 2**31 - 1
 """Predictions of a segment; beyond this, indices overflow and the array alone takes 8 GiB."""
 
 
-OF_ESTIMATOR = ("horizon", "bands", "tau_rule", "implementation")
+OF_ESTIMATOR = ("horizon", "bands", "evidence", "tau_rule", "implementation")
 """Fields that an estimator made by its name takes, where it has them."""
 
 
@@ -47,6 +47,7 @@ class Config:
         horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall.
         bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 9
             of them reach over 256 steps. 0 is one prediction for each lag.
+        evidence: Whether "p3o" leaves out the lags, or bands, beyond the last one that the actions are seen to change.
         network: Shape of the network.
         num_minibatches: Parts of a segment that an epoch takes one gradient step each on.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
@@ -77,6 +78,7 @@ class Config:
     segment_length: int = 128
     horizon: int = 128
     bands: int = 0
+    evidence: bool = False
     network: NetworkConfig = field(default_factory=NetworkConfig)
     num_minibatches: int = 4
     minibatches_of: MinibatchesOf = "environments"

@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from p3o_jax.checks import check_choice, check_positive_integers
-from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
+from p3o_jax.estimators.base import Estimate, Judged, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
-from p3o_jax.ops.bands import band_means, band_value_loss, band_widths, one_step_errors, segment_bands
-from p3o_jax.ops.common import check_platform
+from p3o_jax.ops.bands import BandAdvantage, band_means, band_value_loss, band_widths, one_step_errors, segment_bands
+from p3o_jax.ops.common import check_platform, weighted_sum
+from p3o_jax.ops.evidence import Evidence, evidence_gate, init_evidence, update_evidence
 from p3o_jax.ops.spread import Spread, TauRule, init_spread, lag_weights, merge_spread
 from p3o_jax.ops.value_loss import MIN_VARIANCE
 from p3o_jax.params import Params, Scalar
@@ -40,10 +41,12 @@ class State(NamedTuple):
     Attributes:
         spread: Of the targets, and of the errors of their prediction.
         news: Mean squared one-step error.
+        evidence: That the action changes a band, or () where it is not asked for.
     """
 
     spread: Spread
     news: Float[Array, " k"]
+    evidence: Evidence | tuple[()] = ()
 
     def merge(
         self, values: Float[Array, "t b k"], targets: Float[Array, "t b k"], news: Float[Array, "t b k"], decay: Scalar
@@ -55,7 +58,7 @@ class State(NamedTuple):
         residual = jnp.mean((targets - values.astype(jnp.float32)) ** 2, axis=(0, 1))
         fraction = count / (decay * self.spread.count + count)
         spread = merge_spread(self.spread, Spread(count, mean, variance, residual), decay)
-        return State(spread, self.news + fraction * (jnp.mean(news**2, axis=(0, 1)) - self.news))
+        return State(spread, self.news + fraction * (jnp.mean(news**2, axis=(0, 1)) - self.news), self.evidence)
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,14 @@ class Banded:
         bands: Number of bands K of the value head; see `band_widths`.
         tau_rule: What scales `Params.tau`: "noise", or nothing ("fixed").
         implementation: Of the operations; None is the platform's best.
+        evidence: Whether bands beyond the last one that the action is seen to change are cut; see `evidence_gate`.
     """
 
     horizon: int = 128
     bands: int = 9
     tau_rule: TauRule = "noise"
     implementation: str | None = None
+    evidence: bool = False
 
     default_reward_scale: ClassVar[RewardScale] = "rms"
     looks_ahead: ClassVar[bool] = False
@@ -102,9 +107,10 @@ class Banded:
         """Width of each band, in steps."""
         return band_widths(self.bands)
 
-    def init(self) -> State:
-        """Return the statistics of every band before any segment was seen."""
-        return State(init_spread(self.bands), jnp.ones(self.bands, jnp.float32))
+    def init(self, judged: Judged | None = None) -> State:
+        """Return the statistics of every band before any segment was seen; see `Estimator.init`."""
+        evidence = init_evidence(self.bands, *judged) if judged else ()
+        return State(init_spread(self.bands), jnp.ones(self.bands, jnp.float32), evidence)
 
     def init_trained(self) -> Trainable:
         """Return no parameters: the spread has its optimum in closed form."""
@@ -122,6 +128,11 @@ class Banded:
         weights = lag_weights(state.spread.explained_variance, params.floor, params.weight_prior, shape)
         tau = self._tau(params, state)
         out = segment_bands(values, widths, weights, segment, last, tau, final, self.implementation)
+        if predictions.score is not None and state.evidence:
+            errors = out.targets - values
+            state = state._replace(evidence=update_evidence(state.evidence, errors, predictions.score))
+            weights *= evidence_gate(state.evidence)
+            out = BandAdvantage(weighted_sum(errors, weights), weighted_sum(out.targets, weights), out.targets)
         news = one_step_errors(values, widths, segment, last, final)
         state = state.merge(values, out.targets, news, params.spread_decay)
         precision = 1.0 / (self.bands * jnp.maximum(state.spread.residual, MIN_VARIANCE))
