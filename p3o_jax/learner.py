@@ -109,7 +109,7 @@ def init(config: Config, env: Any, key: PRNGKeyArray, params: Params, env_params
         key=key,
         num_updates=jnp.zeros((), jnp.int32),
         failure=Failure(jnp.zeros((), jnp.float32), jnp.full((), -1, jnp.int32)),
-        log=init_log(config.num_buckets, config.num_values, measures_of(env)),
+        log=init_log(config.num_buckets, config.num_values, measures_of(env), getattr(estimator, "num_judged", 0)),
     )
 
 
@@ -174,7 +174,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         key=key,
         num_updates=state.num_updates + 1,
         failure=_failure(state, trained.term, steps_per_update(config, env)),
-        log=add_to_log(state.log, bucket, metrics, episodes, estimate.explained_variance),
+        log=add_to_log(state.log, bucket, metrics, episodes, estimate),
     )
 
 

@@ -103,6 +103,11 @@ class Banded:
         return self.bands
 
     @property
+    def num_judged(self) -> int:
+        """Bands that are judged by `evidence`."""
+        return self.bands if self.evidence else 0
+
+    @property
     def widths(self) -> Float[np.ndarray, " k"]:
         """Width of each band, in steps."""
         return band_widths(self.bands)
@@ -138,7 +143,8 @@ class Banded:
         precision = 1.0 / (self.bands * jnp.maximum(state.spread.residual, MIN_VARIANCE))
         aggregate = params.aggregate / jnp.maximum(jnp.var(out.returns), MIN_VARIANCE)
         shared = Bands(weights, precision, aggregate)
-        return Estimate(out.advantages, out.targets, shared, state, state.spread.explained_variance)
+        ratio, explained = state.evidence.ratio if state.evidence else None, state.spread.explained_variance
+        return Estimate(out.advantages, out.targets, shared, state, explained, weights, ratio)
 
     def value_loss(
         self,

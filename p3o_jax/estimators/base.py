@@ -58,6 +58,9 @@ class Estimate(NamedTuple):
         shared: What the value loss reads besides, the same for all minibatches.
         state: The estimator's running statistics, this segment included.
         explained_variance: Share of the variance of what each value predicts that it explains.
+        weights: Weight of each value in the advantage, or None where there is none.
+        signal_to_noise: Of the part of the policy gradient that each of the judged bands or groups of lags has, or None
+            without `evidence`.
     """
 
     advantages: Float[Array, "t b"]
@@ -65,6 +68,8 @@ class Estimate(NamedTuple):
     shared: Any
     state: Any
     explained_variance: Float[Array, " v"]
+    weights: Float[Array, " v"] | None = None
+    signal_to_noise: Float[Array, " g"] | None = None
 
 
 class Estimator(Protocol):
@@ -75,7 +80,8 @@ class Estimator(Protocol):
         looks_ahead: Whether the value loss looks along the steps of a segment, so that minibatches must hold whole
             environments.
 
-    An estimator may also have `evidence`. If that is true, it gets `Predictions.score`, and `init` the sizes of it.
+    An estimator may also have `evidence`. If that is true, it gets `Predictions.score`, `init` the sizes
+    of it, and `num_judged` says how many numbers `Estimate.signal_to_noise` has.
     """
 
     default_reward_scale: ClassVar[RewardScale]

@@ -50,8 +50,8 @@ class P3O:
         horizon: Lags H of the value head.
         tau_rule: What scales `Params.tau`; see `lag_taus`.
         implementation: Of the operations; None is the platform's best.
-        evidence: Whether lags beyond the last that the action is seen to change are cut, in groups 1, 1, 2, 4, ... wide;
-            see `evidence_gate`.
+        evidence: Whether lags beyond the last one that the action is seen to change are cut; they are judged in groups
+            of 1, 1, 2, 4, ... lags. See `evidence_gate`.
     """
 
     horizon: int = 128
@@ -71,6 +71,11 @@ class P3O:
     def num_values(self) -> int:
         """Width of the value head."""
         return self.horizon
+
+    @property
+    def num_judged(self) -> int:
+        """Groups of lags that are judged by `evidence`."""
+        return len(self.groups) if self.evidence else 0
 
     @property
     def groups(self) -> Float[np.ndarray, "g h"]:
@@ -112,7 +117,9 @@ class P3O:
         else:
             out, after = estimate(weights), spread
         targets = Targets(segment, out.returns)
-        return Estimate(out.advantages, targets, Lags(weights, spread.std), after, spread.explained_variance)
+        ratio = after.evidence.ratio if isinstance(after, State) else None
+        shared = Lags(weights, spread.std)
+        return Estimate(out.advantages, targets, shared, after, spread.explained_variance, weights, ratio)
 
     def value_loss(
         self, params: Params, trained: Trainable, values: Float[Array, "t b v"], targets: Targets, shared: Lags
