@@ -121,6 +121,12 @@ class Banded:
         """Return no parameters: the spread has its optimum in closed form."""
         return {}
 
+    def weights(self, params: Params, state: State) -> Float[Array, " k"]:
+        """Return the weight that each band has in the advantage."""
+        shape = jnp.asarray(band_means(self.widths, 1.0 - np.arange(self.horizon) / self.horizon), jnp.float32)
+        weights = lag_weights(state.spread.explained_variance, params.floor, params.weight_prior, shape)
+        return weights * evidence_gate(state.evidence) if state.evidence else weights
+
     def targets(
         self, params: Params, state: State, trained: Trainable, outcome: Outcome, predictions: Predictions
     ) -> Estimate:
@@ -129,14 +135,12 @@ class Banded:
         values, last = self._in_rewards(predictions.values), self._in_rewards(predictions.last)
         final = None if predictions.final is None else self._in_rewards(predictions.final)
         segment, widths = make_segment(values, *outcome), jnp.asarray(self.widths, jnp.float32)
-        shape = jnp.asarray(band_means(self.widths, 1.0 - np.arange(self.horizon) / self.horizon), jnp.float32)
-        weights = lag_weights(state.spread.explained_variance, params.floor, params.weight_prior, shape)
-        tau = self._tau(params, state)
+        weights, tau = self.weights(params, state), self._tau(params, state)
         out = segment_bands(values, widths, weights, segment, last, tau, final, self.implementation)
         if predictions.score is not None and state.evidence:
             errors = out.targets - values
             state = state._replace(evidence=update_evidence(state.evidence, errors, predictions.score))
-            weights *= evidence_gate(state.evidence)
+            weights = self.weights(params, state)
             out = BandAdvantage(weighted_sum(errors, weights), weighted_sum(out.targets, weights), out.targets)
         news = one_step_errors(values, widths, segment, last, final)
         state = state.merge(values, out.targets, news, params.spread_decay)

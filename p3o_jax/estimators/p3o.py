@@ -93,6 +93,14 @@ class P3O:
         """Return no parameters: the spread has its optimum in closed form."""
         return {}
 
+    def weights(self, params: Params, state: Spread | State) -> Float[Array, " h"]:
+        """Return the weight that each lag has in the advantage."""
+        spread = state.spread if isinstance(state, State) else state
+        weights = lag_weights(spread.explained_variance, params.floor, params.weight_prior)
+        if isinstance(state, State):
+            weights *= weighted_sum(jnp.asarray(self.groups).T, evidence_gate(state.evidence))
+        return weights
+
     def targets(
         self, params: Params, state: Spread | State, trained: Trainable, outcome: Outcome, predictions: Predictions
     ) -> Estimate:
@@ -101,7 +109,7 @@ class P3O:
         values, last, final, score = predictions
         segment, before = make_segment(values, *outcome), state.spread if isinstance(state, State) else state
         spread = segment_spread(before, values, segment, params.spread_decay, self.implementation)
-        weights = lag_weights(spread.explained_variance, params.floor, params.weight_prior)
+        weights = self.weights(params, spread)
         tau = lag_taus(spread, params.tau, self.tau_rule)
 
         def estimate(weights: Float[Array, " h"]) -> Advantage:
@@ -111,11 +119,11 @@ class P3O:
             groups = jnp.asarray(self.groups)
             by_group = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), jax.vmap(estimate)(groups * weights[None]))
             evidence = update_evidence(state.evidence, by_group.advantages, score)
-            gate = evidence_gate(evidence)
-            weights, out = weights * weighted_sum(groups.T, gate), Advantage(*(weighted_sum(x, gate) for x in by_group))
-            after = State(spread, evidence)
+            gate, after = evidence_gate(evidence), State(spread, evidence)
+            out = Advantage(*(weighted_sum(x, gate) for x in by_group))
         else:
-            out, after = estimate(weights), spread
+            out, after = estimate(weights), state._replace(spread=spread) if isinstance(state, State) else spread
+        weights = self.weights(params, after)
         targets = Targets(segment, out.returns)
         ratio = after.evidence.ratio if isinstance(after, State) else None
         shared = Lags(weights, spread.std)

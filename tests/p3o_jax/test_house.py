@@ -11,7 +11,7 @@ HOME = Path(p3o_jax.__file__).parent
 
 FLOORS = [
     {"checks", "params", "segment", "distributions", "observations", "vector"},
-    {"networks", "normalize", "ops.common"},
+    {"networks", "normalize", "ops.common", "ops.evidence"},
     {"ops.triton"},
     {"ops.triton_bands"},
     {"ops.bands"},
