@@ -13,7 +13,7 @@ PPO's.
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import tyro
@@ -43,7 +43,8 @@ class Probe(NamedTuple):
     measures: dict[str, float]
 
 
-PROBES = {
+Name = Literal["bandit", "delay", "two_scale"]
+PROBES: dict[str, Probe] = {
     "bandit": Probe(Bandit(), 1.5e5, {"score": 64 / 6}),
     "delay": Probe(Delay(), 3e5, {"score": 0.25}),
     "two_scale": Probe(registry.make("foraging"), 5e5, {"near_rate": 0.0, "far_rate": 0.0}),
@@ -69,7 +70,7 @@ KEY = ("probe", "measure", "num_envs", "learner")
 class Args:
     """Hold P3O's horizon against PPO's best."""
 
-    probes: tuple[Literal["bandit", "delay", "two_scale"], ...] = tuple(PROBES)
+    probes: tuple[Name, ...] = get_args(Name)
     """Names of probes."""
     learners: tuple[str, ...] = tuple(LEARNERS)
     """What is trained; the table shows earlier records of the others."""
