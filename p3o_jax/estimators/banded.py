@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from p3o_jax.checks import check_choice, check_positive_integers
 from p3o_jax.estimators.base import Estimate, Judged, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
-from p3o_jax.ops.bands import BandAdvantage, band_means, band_value_loss, band_widths, one_step_errors, segment_bands
+from p3o_jax.ops.bands import BandAdvantage, band_means, band_statistics, band_value_loss, band_widths, segment_bands
 from p3o_jax.ops.common import check_platform, weighted_sum
 from p3o_jax.ops.evidence import Evidence, evidence_gate, init_evidence, update_evidence
 from p3o_jax.ops.spread import Spread, TauRule, init_spread, lag_weights, merge_spread
@@ -48,17 +48,10 @@ class State(NamedTuple):
     news: Float[Array, " k"]
     evidence: Evidence | tuple[()] = ()
 
-    def merge(
-        self, values: Float[Array, "t b k"], targets: Float[Array, "t b k"], news: Float[Array, "t b k"], decay: Scalar
-    ) -> "State":
-        """Return the statistics with another segment, the weight of all earlier ones multiplied by `decay`."""
-        count = jnp.full(values.shape[2], targets.shape[0] * targets.shape[1], jnp.float32)
-        mean = jnp.mean(targets, axis=(0, 1))
-        variance = jnp.mean((targets - mean[None, None, :]) ** 2, axis=(0, 1))
-        residual = jnp.mean((targets - values.astype(jnp.float32)) ** 2, axis=(0, 1))
-        fraction = count / (decay * self.spread.count + count)
-        spread = merge_spread(self.spread, Spread(count, mean, variance, residual), decay)
-        return State(spread, self.news + fraction * (jnp.mean(news**2, axis=(0, 1)) - self.news), self.evidence)
+    def merge(self, spread: Spread, news: Float[Array, " k"], decay: Scalar) -> "State":
+        """Return the statistics with another segment's, the weight of all earlier ones multiplied by `decay`."""
+        fraction = spread.count / (decay * self.spread.count + spread.count)
+        return State(merge_spread(self.spread, spread, decay), self.news + fraction * (news - self.news), self.evidence)
 
 
 @dataclass(frozen=True)
@@ -142,8 +135,8 @@ class Banded:
             state = state._replace(evidence=update_evidence(state.evidence, errors, predictions.score))
             weights = self.weights(params, state)
             out = BandAdvantage(weighted_sum(errors, weights), weighted_sum(out.targets, weights), out.targets)
-        news = one_step_errors(values, widths, segment, last, final)
-        state = state.merge(values, out.targets, news, params.spread_decay)
+        measured = band_statistics(values, out.targets, widths, segment, last, final)
+        state = state.merge(*measured, params.spread_decay)
         precision = 1.0 / (self.bands * jnp.maximum(state.spread.residual, MIN_VARIANCE))
         aggregate = params.aggregate / jnp.maximum(jnp.var(out.returns), MIN_VARIANCE)
         shared = Bands(weights, precision, aggregate)
