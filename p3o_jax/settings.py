@@ -9,6 +9,7 @@ from p3o_jax.estimators.banded import TAU_RULES as BAND_TAU_RULES
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.common import check_platform
+from p3o_jax.ops.evidence import MAX_PARTS, MIN_PARTS, num_parts
 from p3o_jax.ops.spread import TauRule
 from p3o_jax.params import PARAM_NAMES, Params, Scalar
 
@@ -113,6 +114,10 @@ class Config:
         if self.reward_scale is not None:
             check_choice("reward_scale", self.reward_scale, get_args(RewardScale))
         self._check_minibatches()
+        if self.evidence and num_parts(self.num_envs) < MIN_PARTS:
+            raise ValueError(
+                f"`num_envs` must have a divisor from {MIN_PARTS} to {MAX_PARTS} with `evidence`; got {self.num_envs}."
+            )
         size = self.num_values * self.segment_length * self.num_envs
         if size > MAX_PREDICTIONS:
             raise ValueError(

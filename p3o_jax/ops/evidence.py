@@ -15,6 +15,9 @@ from jaxtyping import Array, Float
 MAX_PARTS = 16
 """Parts of a batch whose gradients are compared; 120 pairs of them."""
 
+MIN_PARTS = 4
+"""Fewer parts, of 6 pairs, say too little of their own noise."""
+
 REFERENCE = 8192
 """Samples that are looked at together: gradients of smaller batches are pooled until they amount to as many."""
 

@@ -42,6 +42,8 @@ def test_an_object_brings_its_evidence():
     assert Config(estimator="p3o", evidence=True).estimator_object == P3O(evidence=True)
     with pytest.raises(ValueError, match="`evidence` must be set on the estimator"):
         Config(estimator=P3O(), evidence=True)
+    with pytest.raises(ValueError, match="`num_envs` must have a divisor from 4 to 16 with `evidence`; got 17"):
+        Config(num_envs=17, num_minibatches=1, evidence=True)
 
 
 @pytest.mark.slow
