@@ -81,7 +81,7 @@ class Args:
     seed: int = 0
     """Where their random keys come from."""
     short: bool = False
-    """Bandit and delay with three seeds: two minutes of a free core."""
+    """Bandit and delay with three seeds: three minutes of a free core."""
     out: Path = harness.RESULTS / "probes"
     """Folder of the table and its records."""
 
