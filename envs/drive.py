@@ -3,79 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from envs import drive_motion, drive_returns, drive_scenes, drive_views, environment
-from envs.drive_motion import MAX_ACCELERATION, MAX_BRAKING, MAX_SPEED, MAX_STEER, Bodies
+from envs import drive_motion, drive_returns, drive_scenes
+from envs.drive_motion import MAX_ACCELERATION, MAX_BRAKING, MAX_SPEED, MAX_STEER
 from envs.drive_returns import RESPAWN_AT, RespawnAt
-from envs.drive_scenes import Scenes
-from envs.drive_views import OBS_SIZE, road_distance, seen_bodies, seen_road, turned
+from envs.drive_state import EnvParams, EnvState, Outcome, bodies_of, goal_distance, goals, is_off_road
+from envs.drive_views import OBS_SIZE, seen_bodies, seen_road, turned
 from envs.environment import Box, Discrete, Environment
 
 STEERS = np.array([-0.6, -0.3, -0.1, 0.0, 0.1, 0.3, 0.6], np.float32)
 ACCELERATIONS = np.array([-5.0, -2.0, 0.0, 3.0], np.float32)
-
-
-class EnvState(environment.EnvState):
-    """State of an episode.
-
-    Attributes:
-        scene: Row of the scene in the table.
-        pose: Of every vehicle: x, y, heading, speed.
-        there: Whether each vehicle is on the road; one that was removed, or waits to come back, is not.
-        ghost: Whether it has come back and not been free of the others since: until then it touches nobody.
-        trip: Number of its start, route and goal in the scene.
-    """
-
-    scene: Int[Array, ""]
-    pose: Float[Array, "vehicles 4"]
-    there: Bool[Array, " vehicles"]
-    ghost: Bool[Array, " vehicles"]
-    trip: Int[Array, " vehicles"]
-
-
-class EnvParams(environment.EnvParams):
-    """The table of scenes, which all environments share, and numbers.
-
-    Attributes:
-        scenes: The table.
-        round: Number of the subset of scenes that episodes begin in; used with `subset` only.
-        dt: Seconds of a step.
-        goal_radius: Distance at which a goal is reached, metres.
-        safe_distance: No vehicle comes back within this distance of another one, metres; not used with "start".
-        reward_goal: For reaching the goal.
-        reward_collision: For touching a vehicle, a parked car or a pedestrian.
-        reward_off_road: For leaving the road with a corner.
-        reward_progress: For each metre by which the straight distance to the goal shrinks.
-    """
-
-    max_steps_in_episode: int = 200
-    scenes: Scenes = None  # pyright: ignore[reportAssignmentType]
-    round: int = 0
-    dt: float = 0.1
-    goal_radius: float = 2.5
-    safe_distance: float = 10.0
-    reward_goal: float = 1.0
-    reward_collision: float = -0.5
-    reward_off_road: float = -0.5
-    reward_progress: float = 0.02
-
-
-class Outcome(NamedTuple):
-    """How the step ended the episode of each vehicle; at most one is true."""
-
-    goal: Bool[Array, " vehicles"]
-    collision: Bool[Array, " vehicles"]
-    off_road: Bool[Array, " vehicles"]
-
-    @property
-    def over(self) -> Bool[Array, " vehicles"]:
-        return self.goal | self.collision | self.off_road
 
 
 @dataclass(frozen=True)
@@ -224,13 +167,13 @@ class Drive(Environment):
         pose = drive_motion.bicycle(state.pose, table.size[scene][:, 0], steer, acceleration, params.dt)
         moved = state.replace(time=state.time + 1, pose=pose)
 
-        bodies, vehicles = self.bodies(moved, params)
+        bodies, vehicles = bodies_of(moved, params)
         touching = drive_motion.touching(bodies, vehicles)
         ghost = state.ghost & jnp.any(touching, axis=0)
         solid = jnp.concatenate([~ghost, jnp.ones(len(bodies.x) - self.num_vehicles, bool)])
         collision = jnp.any(touching & solid[:, None], axis=0) & ~ghost
-        off_road = ~collision & state.there & self._is_off_road(vehicles, scene, params)
-        before, now = (_goal_distance(x, self.goals(state, params)) for x in (state.pose, pose))
+        off_road = ~collision & state.there & is_off_road(vehicles, scene, params)
+        before, now = (goal_distance(x, goals(state, params)) for x in (state.pose, pose))
         reached = ~collision & ~off_road & state.there & (now < params.goal_radius)
         outcome = Outcome(reached, collision, off_road)
 
@@ -274,35 +217,15 @@ class Drive(Environment):
 
     def rules(self, state: EnvState, params: EnvParams) -> drive_motion.Wish:
         """Return what a driver by rules would do in each vehicle."""
-        bodies, vehicles = self.bodies(state, params)
+        bodies, vehicles = bodies_of(state, params)
         number = np.arange(len(bodies.x)) - self.num_vehicles
         still = jnp.asarray((number >= 0) & (number < self.num_parked))
         return drive_motion.follow_rules(bodies, vehicles, params.scenes.route[state.scene][state.trip], still)
 
-    def bodies(self, state: EnvState, params: EnvParams) -> tuple[Bodies, Bodies]:
-        """Return everybody (vehicles, parked cars, pedestrians, in this order), and the vehicles alone."""
-        table, scene = params.scenes, state.scene
-        x, y, heading, speed = state.pose.T
-        length, width = table.size[scene].T
-        vehicles = Bodies(x, y, jnp.cos(heading), jnp.sin(heading), speed, length, width, state.there)
-        px, py, facing, parked_length, parked_width = table.parked[scene].T
-        still = jnp.zeros_like(px)
-        parked = Bodies(px, py, jnp.cos(facing), jnp.sin(facing), still, parked_length, parked_width, still == 0)
-        groups = (
-            vehicles,
-            parked,
-            drive_views.pedestrians(table.walk[scene], state.time.astype(jnp.float32) * params.dt),
-        )
-        return Bodies(*(jnp.concatenate(parts) for parts in zip(*groups, strict=True))), vehicles
-
-    def goals(self, state: EnvState, params: EnvParams) -> Float[Array, "vehicles 2"]:
-        """Return where each vehicle is to go: the end of its route."""
-        return params.scenes.route[state.scene, state.trip, -1]
-
     def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "vehicles k"]:
-        bodies, own = self.bodies(state, params)
+        bodies, own = bodies_of(state, params)
         time = jnp.broadcast_to(state.time.astype(jnp.float32) / 200, own.x.shape)
-        goal = self.goals(state, params)
+        goal = goals(state, params)
         ahead, aside = turned(goal[:, 0] - own.x, goal[:, 1] - own.y, own)
         far = jnp.sqrt(ahead**2 + aside**2)
         ghost = state.ghost.astype(jnp.float32)
@@ -310,14 +233,6 @@ class Drive(Environment):
         rows += seen_bodies(bodies, own) + seen_road(own, state.scene, params.scenes)
         obs = jnp.concatenate([row.reshape(-1, self.num_vehicles) for row in rows]).T
         return jnp.where((state.there & self._is_controlled)[:, None], obs.astype(jnp.float32), 0.0)
-
-    def _is_off_road(self, own: Bodies, scene: Int[Array, ""], params: EnvParams) -> Bool[Array, " vehicles"]:
-        """Return whether a corner of the vehicle is off the road."""
-        ends, sides = np.array([[1], [1], [-1], [-1]], np.float32), np.array([[1], [-1], [1], [-1]], np.float32)
-        along, across = ends * own.length[None] / 2, sides * own.width[None] / 2
-        x = own.x[None] + along * own.cos[None] - across * own.sin[None]
-        y = own.y[None] + along * own.sin[None] + across * own.cos[None]
-        return jnp.any(road_distance(x, y, scene, params.scenes) < 0, axis=0)
 
     def _draw_scene(self, key: PRNGKeyArray, params: EnvParams) -> Int[Array, ""]:
         """Return the row of a random scene, of all or of the present subset."""
@@ -334,7 +249,3 @@ class Drive(Environment):
     @property
     def _is_controlled(self) -> Bool[Array, " vehicles"]:
         return jnp.arange(self.num_vehicles) < self.num_controlled
-
-
-def _goal_distance(pose: Float[Array, "vehicles 4"], goal: Float[Array, "vehicles 2"]) -> Float[Array, " vehicles"]:
-    return jnp.hypot(goal[:, 0] - pose[:, 0], goal[:, 1] - pose[:, 1])

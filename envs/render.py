@@ -10,7 +10,21 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from envs import agar, boids, breakout, chambers, connect4, drive, drive_roads, drive_views, foraging, maze, pong, snake
+from envs import (
+    agar,
+    boids,
+    breakout,
+    chambers,
+    connect4,
+    drive,
+    drive_roads,
+    drive_state,
+    drive_views,
+    foraging,
+    maze,
+    pong,
+    snake,
+)
 from envs import breakout_contacts as field
 
 Frame = UInt8[np.ndarray, "height width 3"]
@@ -231,7 +245,7 @@ def _drive(env: drive.Drive, state: drive.EnvState, params: Any) -> tuple[Frame,
     for (gx, gy), colour, there in zip(goals, colours, state.there, strict=True):
         if there:
             _disc(picture, scale * gx, size - scale * gy, 2.2, colour)
-    bodies, _ = env.bodies(state, params)
+    bodies, _ = drive_state.bodies_of(state, params)
     groups = (colours, np.full((env.num_parked, 3), GREY), np.full((env.num_pedestrians, 3), RED))
     for *body, there, colour in zip(*map(np.asarray, bodies), np.concatenate(groups), strict=True):
         if there:

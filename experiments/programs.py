@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from p3o_jax.devices import over_devices
 from p3o_jax.evaluate import MAX_STEPS, Evaluation, Which, evaluate
 from p3o_jax.learner import State, init
 from p3o_jax.metrics import Metrics
@@ -45,15 +46,32 @@ def check(config: Config, env: Any) -> None:
     make_train(config, env)
 
 
-def compile_training(config: Config, env: Any, params: Params) -> Programs:
-    """Compile the programs of a training; other values of `params` need no others."""
+def compile_training(config: Config, env: Any, params: Params, num_devices: int = 1) -> Programs:
+    """Compile the programs of a training; other values of `params` need no others.
+
+    Args:
+        config: Static settings.
+        env: The environment.
+        params: Traced settings; only their shapes are read.
+        num_devices: Devices of this process that share the environments. States come from the first one, and go there.
+
+    Raises:
+        ValueError: The environments cannot be divided among so many devices.
+    """
     key = jax.eval_shape(lambda: jax.random.key(0))
     traced = shapes(params)
     begin = jax.jit(lambda key, params: init(config, env, key, params))
     state = jax.eval_shape(begin, key, traced)
     step = jax.jit(lambda state, params, limit: advance(config, env, state, params, num_updates=limit))
     limit = jax.ShapeDtypeStruct((), jnp.int32)
-    return Programs(begin.lower(key, traced).compile(), step.lower(state, traced, limit).compile())
+    begin = begin.lower(key, traced).compile()
+    if num_devices == 1:
+        return Programs(begin, step.lower(state, traced, limit).compile())
+    devices = jax.local_devices()[:num_devices]
+    with over_devices(devices):
+        spread = step.lower(state, traced, limit).compile()
+    where, _ = spread.input_shardings
+    return Programs(begin, lambda *args: jax.device_put(spread(*jax.device_put(args, where)), devices[0]))
 
 
 def compile_score(

@@ -53,6 +53,8 @@ class Train:
     """Of network and environments, at least 0; by default 0, or that of the folder or trial."""
     episodes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Evaluation episodes at the end; by default 256, or those of the trial."""
+    devices: int = 1
+    """Devices of this machine that share the environments; the result is the same, but for rounding."""
     reports: int = 10
     """How often to report and to save on the way."""
     from_trial: Annotated[str | None, tyro.conf.arg(metavar="STORAGE")] = None
@@ -89,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run = begin(request, folder, console)
             episodes = args.episodes or (repeated.settings["episodes"] if repeated else 256)
             with graceful():
-                run = train(run, folder, args.reports, console)
+                run = train(run, folder, args.reports, console, args.devices)
             result = interruptible(score, run, episodes, saved.keys(run.seed, run.key)[1])
             console.print(f"{describe(result)}\nkept in {folder}", soft_wrap=True)
             if repeated:
@@ -114,7 +116,9 @@ def check(args: Train, console: Console) -> Repeated | None:
     Raises:
         ValueError: An argument is out of range or needs another.
     """
-    check_at_least(1, episodes=args.episodes, reports=args.reports)
+    check_at_least(1, episodes=args.episodes, reports=args.reports, devices=args.devices)
+    if args.devices > jax.local_device_count():
+        raise ValueError(f"`devices` must be at most {jax.local_device_count()} on this machine; got {args.devices}.")
     check_seed(args.seed)
     chosen = [f"--{name}" for name in ("resume", "override", "overwrite") if getattr(args, name)]
     if len(chosen) > 1:
@@ -140,7 +144,7 @@ def default_folder(args: Train, repeated: Repeated | None) -> str:
     return folder_name(f"train-{args.env or 'pong'}")
 
 
-def train(run: saved.Saved, folder: Path, reports: int, console: Console) -> saved.Saved:
+def train(run: saved.Saved, folder: Path, reports: int, console: Console, num_devices: int = 1) -> saved.Saved:
     """Train to the end of the budget, reporting and saving on the way; exit code 1 if the training diverges.
 
     On Ctrl-C the state reached is kept and the process ends.
@@ -151,7 +155,7 @@ def train(run: saved.Saved, folder: Path, reports: int, console: Console) -> sav
         return run
     try:
         console.print("compiling ...")
-        advance = interruptible(programs.compile_training, config, env, params).advance
+        advance = interruptible(programs.compile_training, config, env, params, num_devices).advance
         since = time.perf_counter()
         with view(console) as shown:
             for piece in pieces(run, advance, total, -(-total // reports)):

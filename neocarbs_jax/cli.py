@@ -24,8 +24,10 @@ from rich.console import Console
 
 from neocarbs_jax.command_line import completion
 from neocarbs_jax.command_line.begin import New
+from neocarbs_jax.command_line.compare import Compare
 from neocarbs_jax.command_line.keep import Export, Import, Rm
-from neocarbs_jax.command_line.look import Best, Compare, Dashboard, Front, Report, Show, Studies
+from neocarbs_jax.command_line.look import Best, Front, Show, Studies
+from neocarbs_jax.command_line.pages import Dashboard, Report
 from neocarbs_jax.command_line.slots import Stopped
 from neocarbs_jax.command_line.work import Confirm, Run, Worker
 from neocarbs_jax.programs import BrokenProgram

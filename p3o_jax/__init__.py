@@ -1,5 +1,6 @@
 """P3O: policy gradients with a multi-horizon Gaussian value head, for any environment of the gymnax contract."""
 
+from p3o_jax.devices import over_devices
 from p3o_jax.estimators import GAE, P3O, Original
 from p3o_jax.evaluate import Evaluation, evaluate
 from p3o_jax.learner import State, init, num_total_updates, steps_per_update, update
@@ -26,6 +27,7 @@ __all__ = [
     "init",
     "make_train",
     "num_total_updates",
+    "over_devices",
     "steps_per_update",
     "update",
 ]

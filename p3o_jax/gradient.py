@@ -1,6 +1,6 @@
 """Gradient steps on one segment: epochs over its minibatches, guarded against what is not finite."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ import optax.contrib
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
+from p3o_jax.devices import spread
 from p3o_jax.distributions import LOG_STD_RANGE
 from p3o_jax.estimators.original import LOG_STD_RANGE as LAG_LOG_STD_RANGE
 from p3o_jax.losses import clipped_surrogate, mean_of_valid, standardize
@@ -16,6 +17,8 @@ from p3o_jax.metrics import TERMS, UpdateMetrics
 from p3o_jax.networks import Memory
 from p3o_jax.rollout import Actor, Trainable, apply
 from p3o_jax.settings import Config, Params
+
+Tree = TypeVar("Tree")
 
 
 class Batch(NamedTuple):
@@ -110,14 +113,16 @@ def gradient_steps(
     optimizer = make_optimizer(config, params)
     loss_and_gradient = jax.value_and_grad(minibatch_loss, argnums=3, has_aux=True)
 
+    blocks, blocks_of_memory = _blocks(config, batch, 1), _blocks(config, memories, 0)
+
     def epoch(i: Array, trained: Trained) -> Trained:
-        shuffled = batch
+        shuffled = blocks
         if config.minibatches_of == "samples":
-            shuffled = _shuffle(jax.random.fold_in(key, i), batch)
+            shuffled = _blocks(config, _shuffle(jax.random.fold_in(key, i), batch), 1)
         return lax.fori_loop(0, config.num_minibatches, lambda j, trained: step(shuffled, j, trained), trained)
 
-    def step(batch: Batch, i: Array, trained: Trained) -> Trained:
-        block, memory = _block(i, config.num_minibatches, batch, memories)
+    def step(blocks: Batch, i: Array, trained: Trained) -> Trained:
+        block, memory = _take(i, blocks, 1), _take(i, blocks_of_memory, 0)
         (_, metrics), gradient = loss_and_gradient(config, params, actor, trained.trainable, block, memory, shared)
         metrics = metrics._replace(grad_norm=optax.tree.norm(gradient))
         with jax.numpy_dtype_promotion("standard"):  # optax raises traced decay rates to integer powers
@@ -167,16 +172,23 @@ def _shuffle(key: PRNGKeyArray, batch: Batch) -> Batch:
     return jax.tree.map(lambda x: flat(x)[:, order], batch)
 
 
-def _block(i: Array, num_blocks: int, batch: Batch, memories: Memories) -> tuple[Batch, Memories]:
-    """Return the i-th block of environments, or of samples."""
-    if num_blocks == 1:
-        return batch, memories
+def _blocks(config: Config, tree: Tree, axis: int) -> Tree:
+    """Return arrays whose environments, along `axis`, are parted into minibatches, each divided among all devices."""
 
-    def take(x: Array, axis: int) -> Array:
-        size = x.shape[axis] // num_blocks
-        return lax.dynamic_slice_in_dim(x, i * size, size, axis)
+    def part(x: Array) -> Array:
+        return x.reshape(*x.shape[:axis], config.num_minibatches, -1, *x.shape[axis + 1 :])
 
-    return jax.tree.map(lambda x: take(x, 1), batch), jax.tree.map(lambda x: take(x, 0), memories)
+    return spread(jax.tree.map(part, tree), axis + 1)
+
+
+def _take(i: Array, blocks: Tree, axis: int) -> Tree:
+    """Return the i-th minibatch."""
+
+    def take(x: Array) -> Array:
+        only = x.shape[axis] == 1
+        return lax.squeeze(x, [axis]) if only else lax.dynamic_index_in_dim(x, i, axis, keepdims=False)
+
+    return jax.tree.map(take, blocks)
 
 
 def minibatch_loss(

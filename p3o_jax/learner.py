@@ -14,6 +14,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
+from p3o_jax.devices import everywhere, flatten, unflatten
 from p3o_jax.estimators import Judged, Outcome, Predictions
 from p3o_jax.gradient import Batch, Memories, Trained, first_not_finite, gradient_steps, make_optimizer
 from p3o_jax.metrics import TERMS, Failure, Log, add_to_log, init_log, no_update_metrics
@@ -97,7 +98,7 @@ def init(config: Config, env: Any, key: PRNGKeyArray, params: Params, env_params
     memory = position.policy_memory
     obs, first = position.obs[None], position.first[None]
     trainable = {"params": actor.network.init(network_key, obs, first, memory, memory)["params"]}
-    trainable |= estimator.init_trained()
+    trainable = everywhere(trainable | estimator.init_trained())
     return State(
         trainable=trainable,
         opt_state=make_optimizer(config, params).init(trainable),
@@ -134,7 +135,9 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         actor, state.trainable, state.obs_moments, state.position, rollout_key, env_params, config.segment_length
     )
     done = rollout.terminated | rollout.truncated
-    rewards, scaler = scale_rewards(state.reward_scaler, rollout.reward, done, config.scale, params.gamma)
+    rewards, scaler = scale_rewards(
+        state.reward_scaler, rollout.reward, done, config.scale, params.gamma, rollout.valid
+    )
     obs, predictions, memory = _predict(config, actor, state, rollout, position)
     outcome = Outcome(rewards, rollout.terminated, rollout.truncated)
     if getattr(config.estimator_object, "evidence", False):
@@ -161,11 +164,11 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         minibatch_key,
     )
     bucket = jnp.minimum(state.num_updates * config.num_buckets // total, config.num_buckets - 1)
-    statistics = estimate.state, _see(state.obs_moments, rollout.obs), scaler
+    statistics = estimate.state, _see(state.obs_moments, rollout), scaler
     spread, obs_moments, reward_scaler = _unless_failed(trained.term, state, statistics)
     return State(
-        trainable=trained.trainable,
-        opt_state=trained.opt_state,
+        trainable=everywhere(trained.trainable),
+        opt_state=everywhere(trained.opt_state),
         position=position,
         value_memory=memory,
         spread=spread,
@@ -219,9 +222,11 @@ def _annealed(params: Params, num_updates: Int[Array, ""], total: Int[Array, ""]
     )
 
 
-def _see(moments: Moments | tuple[()], obs: Array) -> Moments | tuple[()]:
+def _see(moments: Moments | tuple[()], rollout: Rollout) -> Moments | tuple[()]:
     """Return the moments with a segment's observations, after it was acted and learnt on with the old ones."""
-    return update_moments(moments, obs.astype(jnp.float32)) if isinstance(moments, Moments) else ()
+    if not isinstance(moments, Moments):
+        return ()
+    return update_moments(moments, rollout.obs.astype(jnp.float32), rollout.valid)
 
 
 def _predict(
@@ -273,7 +278,6 @@ def _final_values(actor: Actor, state: State, rollout: Rollout) -> Array:
     """Return the values at the observations that end episodes; a recurrent torso sees them without its memory."""
     num_steps, batch_size = rollout.first.shape
     obs = observe(state.obs_moments, rollout.final_obs)
-    flat = obs.reshape(1, num_steps * batch_size, *obs.shape[2:])
     first, memory = jnp.ones((1, num_steps * batch_size), bool), actor.network.init_memory(num_steps * batch_size)
-    values, _ = apply(actor, state.trainable, flat, first, memory, method="value")
-    return values.reshape(num_steps, batch_size, -1)
+    values, _ = apply(actor, state.trainable, flatten(obs)[None], first, memory, method="value")
+    return unflatten(values[0], num_steps, batch_size)

@@ -15,6 +15,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from p3o_jax.checks import check_booleans, check_choice, check_positive_integers
+from p3o_jax.devices import flatten, unflatten
 
 Initializer = Callable[..., Array]
 Memory = Any
@@ -107,15 +108,16 @@ class Torso(nn.Module):
         """
         config, activation = self.config, ACTIVATIONS[self.config.activation]
         # One flat batch: gradients of weights are then plain matrix products, which CPUs are much faster at.
-        x = obs.astype(self.dtype).reshape(-1, *obs.shape[2:])
+        x = flatten(obs.astype(self.dtype))
         if config.kind == "cnn":
             x = activation(nn.Conv(config.channels, (3, 3), dtype=self.dtype)(x))
         x = x.reshape(x.shape[0], -1)
         for _ in range(config.depth):
             x = activation(nn.Dense(config.width, dtype=self.dtype, kernel_init=orthogonal(2**0.5))(x))
         if config.kind == "gru":
-            memory, x = Recurrence(config.width, self.dtype)(memory, (x.reshape(*first.shape, -1), first))
-        return x.reshape(first.size, -1), memory
+            memory, x = Recurrence(config.width, self.dtype)(memory, (unflatten(x, *first.shape), first))
+            x = flatten(x)
+        return x, memory
 
 
 class ActorCritic(nn.Module):
@@ -147,7 +149,7 @@ class ActorCritic(nn.Module):
             self.free = self.param("free", nn.initializers.zeros, (self.num_free,), jnp.float32)
 
     def _outputs(self, features: Float[Array, "n w"], first: Bool[Array, "t b"]) -> Float[Array, "t b o"]:
-        outputs = self.policy_head(features).astype(jnp.float32).reshape(*first.shape, -1)
+        outputs = unflatten(self.policy_head(features).astype(jnp.float32), *first.shape)
         if not self.num_free:
             return outputs
         free = jnp.broadcast_to(self.free.reshape(1, 1, -1), (*outputs.shape[:-1], self.num_free))
@@ -163,13 +165,13 @@ class ActorCritic(nn.Module):
     ) -> tuple[Float[Array, "t b o"], Float[Array, "t b w"]]:
         """Return policy outputs, and the features that the policy head makes them of."""
         features, _ = self.policy_torso(obs, first, memory)
-        return self._outputs(features, first), features.astype(jnp.float32).reshape(*first.shape, -1)
+        return self._outputs(features, first), unflatten(features.astype(jnp.float32), *first.shape)
 
     def value(self, obs: Array, first: Bool[Array, "t b"], memory: Memory) -> tuple[Float[Array, "t b v"], Memory]:
         """Return values alone, and the memory of the torso that they come from."""
         torso = self.policy_torso if self.config.shared else self.value_torso
         features, memory = torso(obs, first, memory)
-        return self.value_head(features).reshape(*first.shape, -1), memory
+        return unflatten(self.value_head(features), *first.shape), memory
 
     def __call__(
         self, obs: Array, first: Bool[Array, "t b"], policy_memory: Memory, value_memory: Memory
@@ -177,7 +179,7 @@ class ActorCritic(nn.Module):
         """Return policy outputs and values; a shared torso runs once."""
         features, _ = self.policy_torso(obs, first, policy_memory)
         if self.config.shared:
-            return self._outputs(features, first), self.value_head(features).reshape(*first.shape, -1)
+            return self._outputs(features, first), unflatten(self.value_head(features), *first.shape)
         return self._outputs(features, first), self.value(obs, first, value_memory)[0]
 
     def init_memory(self, batch_size: int) -> Memory:

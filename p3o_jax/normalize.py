@@ -29,14 +29,28 @@ def init_moments(shape: tuple[int, ...] = ()) -> Moments:
     return Moments(*(jnp.zeros(s, jnp.float32) for s in ((), shape, shape)))
 
 
-def update_moments(moments: Moments, x: Float[Array, "t b *f"]) -> Moments:
-    """Return the moments of what was seen before and of `x` together (Chan et al. 1979)."""
-    added = jnp.asarray(x.shape[0] * x.shape[1], jnp.float32)
-    mean = jnp.mean(x, axis=(0, 1))
+def update_moments(moments: Moments, x: Float[Array, "t b *f"], valid: Bool[Array, "t b"] | None = None) -> Moments:
+    """Return the moments of what was seen before and of `x` together (Chan et al. 1979).
+
+    Args:
+        moments: Of what was seen before.
+        x: What is new.
+        valid: Which of it counts; None is all.
+    """
+    if valid is None:
+        added = jnp.asarray(x.shape[0] * x.shape[1], jnp.float32)
+        mean = jnp.mean(x, axis=(0, 1))
+        squares = jnp.sum((x - mean[None, None]) ** 2, axis=(0, 1))
+    else:
+        weight = valid.astype(jnp.float32).reshape(*valid.shape, *(1,) * (x.ndim - 2))
+        added = jnp.sum(valid, dtype=jnp.float32)
+        mean = jnp.sum(weight * x, axis=(0, 1)) / jnp.maximum(added, 1.0)
+        squares = jnp.sum(weight * (x - mean[None, None]) ** 2, axis=(0, 1))
     count = moments.count + added
+    total = jnp.maximum(count, 1.0)  # nothing counts where everything is masked
     shift = mean - moments.mean
-    squares = moments.squares + jnp.sum((x - mean[None, None]) ** 2, axis=(0, 1))
-    return Moments(count, moments.mean + shift * added / count, squares + shift**2 * moments.count * added / count)
+    squares += moments.squares
+    return Moments(count, moments.mean + shift * added / total, squares + shift**2 * moments.count * added / total)
 
 
 def normalize(moments: Moments, x: Float[Array, "t b *f"], limit: float = 10.0) -> Float[Array, "t b *f"]:
@@ -77,7 +91,12 @@ def discounted_sums(
 
 
 def scale_rewards(
-    scaler: RewardScaler, rewards: Float[Array, "t b"], done: Bool[Array, "t b"], scale: RewardScale, gamma: Scalar
+    scaler: RewardScaler,
+    rewards: Float[Array, "t b"],
+    done: Bool[Array, "t b"],
+    scale: RewardScale,
+    gamma: Scalar,
+    valid: Bool[Array, "t b"] | None = None,
 ) -> tuple[Float[Array, "t b"], RewardScaler]:
     """Return the rewards over their scale, this segment's included in it, and the new scaler.
 
@@ -87,17 +106,18 @@ def scale_rewards(
         done: Whether the episode ended there.
         scale: "rms", "return", "clip" or "none".
         gamma: Discount of the returns that "return" looks at.
+        valid: Which rewards or returns the scale is of; None is all.
     """
     if scale == "none":
         return rewards, scaler
     if scale == "clip":
         return jnp.clip(rewards, -1.0, 1.0), scaler
     if scale == "rms":
-        moments = update_moments(scaler.moments, rewards**2)
+        moments = update_moments(scaler.moments, rewards**2, valid)
         mean_square, scaler = moments.mean, scaler._replace(moments=moments)
     else:
         returns, running = discounted_sums(rewards, done, scaler.running_return, gamma)
-        moments = update_moments(scaler.moments, returns)
+        moments = update_moments(scaler.moments, returns, valid)
         mean_square, scaler = moments.variance, RewardScaler(moments, running)
     # Before the first reward other than zero there is nothing to scale.
     return rewards * jnp.where(mean_square > 0, 1 / jnp.sqrt(jnp.maximum(mean_square, 1e-12)), 1.0), scaler

@@ -11,6 +11,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
+from p3o_jax.devices import num_devices, spread
 from p3o_jax.distributions import Distribution, from_space
 from p3o_jax.estimators.base import Trainable
 from p3o_jax.networks import ActorCritic, Memory
@@ -43,6 +44,7 @@ def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None =
     """
     num_envs = num_envs or config.num_envs
     num_agents = getattr(env, "num_agents", 1)
+    _check_devices(config, env)
     # The spaces are one agent's: the agents of an environment are rows of the batch like its copies.
     space = env.observation_space(env_params)
     shape = getattr(space, "shape", None)  # none of spaces of trees, whose arrays are joined to one vector
@@ -62,6 +64,17 @@ def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None =
     else:
         vector = VectorEnvironment(env, num_envs, config.pool_size, config.bootstrap_truncations)
     return Actor(network, distribution, vector, num_envs * num_agents)
+
+
+def _check_devices(config: Config, env: Any) -> None:
+    """Raise a ValueError unless every device has the same number of environments of each minibatch."""
+    if num_devices() == 1:
+        return
+    if hasattr(env, "vectorized"):
+        raise ValueError(f"`env` must be of JAX to be divided among devices; got {type(env).__name__}, of the host.")
+    if config.num_envs % (config.num_minibatches * num_devices()):
+        got = f"{config.num_envs}, {config.num_minibatches} and {num_devices()}"
+        raise ValueError(f"`num_envs` must be a multiple of `num_minibatches` times the devices; got {got}.")
 
 
 @struct.dataclass
@@ -114,7 +127,7 @@ def start(actor: Actor, key: PRNGKeyArray, env_params: Any) -> Position:
     obs, env_state = actor.environments.reset(key, env_params)
     obs = flat_observations(obs, actor.batch_size)
     first = jnp.ones(actor.batch_size, bool)
-    return Position(env_state, obs, first, actor.network.init_memory(actor.batch_size))
+    return spread(Position(env_state, obs, first, actor.network.init_memory(actor.batch_size)))
 
 
 def observe(moments: Moments | tuple[()], obs: Shaped[Array, "t b ..."]) -> Shaped[Array, "t b ..."]:
@@ -182,7 +195,7 @@ def collect(
         final_obs = info["final_observation"] if actor.environments.final_observation else ()
         valid = info["controlled"].astype(bool) if "controlled" in info else None
         taken = Rollout(position.obs, position.first, action, log_prob, reward, terminated, truncated, final_obs, valid)
-        return (moved, add_episodes(episodes, info)), taken
+        return spread((moved, add_episodes(episodes, info))), spread(taken)
 
     keys = jax.random.split(key, (num_steps, 2))
     nothing = no_episodes(actor.batch_size, measures_of(actor.environments.env))

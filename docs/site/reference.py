@@ -30,6 +30,7 @@ NEOCARBS_NAMES = {
 P3O_NAMES = {
     "Train": "make_train Config Params NetworkConfig Metrics Callback",
     "Evaluate, save, go on": "evaluate Evaluation advance checkpoint",
+    "Several devices": "over_devices",
     "Step by step": "init update State num_total_updates steps_per_update VectorEnvironment",
     "Estimators": "P3O GAE Original",
     "For a loop of your own": "advantages losses spread",

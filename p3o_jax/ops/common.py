@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from p3o_jax.devices import flatten
+
 Implementation = Literal["reference", "xla", "pallas", "interpret"]
 IMPLEMENTATIONS: tuple[Implementation, ...] = get_args(Implementation)
 
@@ -42,7 +44,6 @@ def weighted_sum(x: Float[Array, "*batch H"], weights: Float[Array, " H"]) -> Fl
 
 def sum_from(index: Int[Array, "T B"], values: Float[Array, "T B k"], horizon: int) -> Float[Array, "H k"]:
     """Return for each lag j the sum of the values whose index is at least j."""
-    num_values = values.shape[2]
-    index = jnp.minimum(index, horizon - 1).reshape(-1)
-    sums = jax.ops.segment_sum(values.reshape(-1, num_values), index, num_segments=horizon)
+    index = flatten(jnp.minimum(index, horizon - 1))
+    sums = jax.ops.segment_sum(flatten(values), index, num_segments=horizon)
     return lax.cumsum(sums, axis=0, reverse=True)

@@ -14,6 +14,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 from jaxtyping import Array, Float
 
+from p3o_jax.devices import SUM, by_environment
 from p3o_jax.segment import Segment
 
 ANYWHERE = pl.BlockSpec(memory_space=pl.ANY)
@@ -39,6 +40,7 @@ def power_of_two_divisor(number: int, largest: int) -> int:
     return next(2**k for k in range(largest.bit_length() - 1, -1, -1) if number % 2**k == 0)
 
 
+@by_environment((1, None, 1, 0, None, 1), (1, 1))
 def advantage_pass(
     mean: Float[Array, "T B H"],
     weights: Float[Array, " H"],
@@ -137,6 +139,7 @@ def _advantage_kernel(
     lax.fori_loop(0, num_steps // unroll, block, last)
 
 
+@by_environment((1, 1, None, (None, None, 1)), (SUM, SUM, 1))
 def value_pass(
     mean: Float[Array, "T B H"],
     segment: Segment,

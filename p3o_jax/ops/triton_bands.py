@@ -13,10 +13,12 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 from jaxtyping import Array, Float
 
+from p3o_jax.devices import by_environment
 from p3o_jax.ops.triton import call_kernel, power_of_two_divisor
 from p3o_jax.segment import Segment
 
 
+@by_environment((1, None, None, 1, 0, None, 1), (1, 1, 1))
 def band_pass(
     mean: Float[Array, "T B K"],
     widths: Float[Array, " K"],

@@ -241,7 +241,7 @@ def _run_pass(
         "pallas": partial(value_pass, interpret=False),
         "interpret": partial(value_pass, interpret=True),
     }[implementation]
-    done = Pass(*run(mean, segment, precision, total, with_gradient))
+    done = Pass(*run(mean, segment, precision, total, with_gradient=with_gradient))
     loss = 0.5 * jnp.dot(precision, done.squares, precision=lax.Precision.HIGHEST)
     if total is not None:
         loss += 0.5 * total.aggregate * done.excess

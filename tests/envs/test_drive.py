@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import drive_motion, make
+from envs import drive_motion, drive_state, make
 from envs.drive import STEERS
 from envs.drive_motion import Bodies
 from envs.drive_returns import find_places
@@ -78,8 +78,8 @@ def test_nobody_begins_in_a_collision_or_off_the_road():
     params = env.default_params
 
     def begin(scene):
-        everybody, own = env.bodies(env.start(scene, params), params)
-        return drive_motion.touching(everybody, own), env._is_off_road(own, scene, params)
+        everybody, own = drive_state.bodies_of(env.start(scene, params), params)
+        return drive_motion.touching(everybody, own), drive_state.is_off_road(own, scene, params)
 
     touching, off = jax.jit(jax.vmap(begin))(jnp.arange(16))
     assert not touching.any()
@@ -316,7 +316,9 @@ def test_where_somebody_stands_on_its_start_a_vehicle_waits_or_takes_the_next_fr
             later = coast(env, params, after)[0]
             np.testing.assert_array_equal(later.trip, [0, 2, 3, 3, 4, 5])
             np.testing.assert_allclose(later.pose[2], start[3])
-            np.testing.assert_allclose(env.goals(later, params)[1:3], params.scenes.route[0, jnp.array([2, 3]), -1])
+            np.testing.assert_allclose(
+                drive_state.goals(later, params)[1:3], params.scenes.route[0, jnp.array([2, 3]), -1]
+            )
         np.testing.assert_array_equal(later.there, [1, 1, 1, 1, 0, 0])
 
 

@@ -75,6 +75,7 @@ def test_what_a_killed_save_left_is_found(tmp_path, left):
         (["train", "--set", "pool_size=0"], "`pool_size` must be at least 1; got 0."),
         (["train", "--episodes", "0"], "`episodes` must be at least 1; got 0."),
         (["train", "--reports", "0"], "`reports` must be at least 1; got 0."),
+        (["train", "--devices", "99"], "on this machine; got 99."),
         (["train", "--seed", "-1"], "`seed` must be from 0 to 4294967295; got -1."),
         (["train", "--seed", "1", "--seed", "2"], "`--seed` must be given once; got it 2 times."),
         (["train", "--out", "/proc/none/a"], "`out` must be a folder that can be written; got '/proc/none/a'"),

@@ -10,7 +10,7 @@ import p3o_jax
 HOME = Path(p3o_jax.__file__).parent
 
 FLOORS = [
-    {"checks", "params", "segment", "distributions", "observations", "vector"},
+    {"checks", "devices", "params", "segment", "distributions", "observations", "vector"},
     {"networks", "normalize", "ops.common", "ops.evidence"},
     {"ops.triton"},
     {"ops.triton_bands"},

@@ -21,6 +21,28 @@ def test_moments_in_parts_are_those_of_the_whole():
     np.testing.assert_allclose(seen.reshape(-1, 2).std(axis=0), 1.0, rtol=1e-4)
 
 
+def test_moments_are_those_of_what_counts_and_a_segment_without_any_changes_none():
+    valid = np.arange(12).reshape(4, 3) % 5 < 2
+    moments = init_moments((2,))
+    for part in PARTS:
+        moments = update_moments(moments, jnp.asarray(part), jnp.asarray(valid))
+    counted = np.concatenate([part[valid] for part in PARTS])
+    np.testing.assert_allclose(moments.mean, counted.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(moments.variance, counted.var(axis=0), rtol=1e-5)
+    for before in (moments, init_moments((2,))):
+        after = update_moments(before, jnp.asarray(PARTS[0]), jnp.zeros((4, 3), bool))
+        jax.tree.map(np.testing.assert_array_equal, after, before)
+
+
+@pytest.mark.parametrize("scale", ["rms", "return"])
+def test_rewards_that_do_not_count_leave_their_scale_alone(scale):
+    rewards, valid = jnp.asarray(PARTS[1][..., 0]), jnp.asarray([[True, False, True]] * 4)
+    done = jnp.zeros((4, 3), bool)
+    both, _ = scale_rewards(init_reward_scaler(3), rewards, done, scale, 0.9, valid)
+    alone, _ = scale_rewards(init_reward_scaler(2), rewards[:, ::2], done[:, ::2], scale, 0.9)
+    np.testing.assert_allclose(both[:, ::2], alone, rtol=1e-5)
+
+
 def test_before_anything_was_seen_observations_pass_unchanged():
     x = jnp.array([[[1.0, -2.0]]])
     np.testing.assert_allclose(normalize(init_moments((2,)), x), x, rtol=1e-6)
