@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 from p3o_jax.checks import check_choice, check_positive_integers
 from p3o_jax.estimators.base import Estimate, Judged, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
-from p3o_jax.ops.bands import BandAdvantage, band_means, band_statistics, band_value_loss, band_widths, segment_bands
+from p3o_jax.ops.band_errors import band_statistics
+from p3o_jax.ops.bands import BandAdvantage, band_means, band_value_loss, band_widths, segment_bands
 from p3o_jax.ops.common import check_platform, weighted_sum
 from p3o_jax.ops.evidence import Evidence, evidence_gate, init_evidence, update_evidence
 from p3o_jax.ops.spread import Spread, TauRule, init_spread, lag_weights, merge_spread

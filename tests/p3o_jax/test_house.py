@@ -15,6 +15,7 @@ FLOORS = [
     {"ops.triton"},
     {"ops.triton_bands"},
     {"ops.spread"},
+    {"ops.band_errors"},
     {"ops.bands"},
     {"ops.advantages", "ops.value_loss"},
     {"ops.sharding", "losses"},
