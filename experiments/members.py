@@ -28,6 +28,7 @@ from p3o_jax.settings import Config, Params
 from p3o_jax.train import advance
 
 Outcome = tuple[float, float, dict[str, Any]]
+_summary = jax.jit(summarize, static_argnums=2)
 
 
 class Member(NamedTuple):
@@ -165,7 +166,7 @@ class Members:
 
     def _outcome(self, compiled: Compiled, member: Member, cost: float, state: Any, evaluation: Any) -> Outcome:
         settings = member.settings
-        metrics = summarize(state.log, state.failure, steps_per_update(member.config, compiled.env))
+        metrics = _summary(state.log, state.failure, steps_per_update(member.config, compiled.env))
         if bool(metrics.failed):
             term = TERMS[int(metrics.failed_term_index)]
             reason = f"non-finite {term} at step {int(metrics.failed_step)}"
@@ -231,10 +232,12 @@ def run_batches(
             raise
 
 
+@jax.jit  # one program for all leaves: one by one they take a hundred
 def _stack(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
+@jax.jit
 def _take(tree: Any, at: Any) -> Any:
     return jax.tree.map(lambda a: a[at], tree)
 

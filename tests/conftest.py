@@ -4,10 +4,12 @@ A PostgreSQL server and a browser are there for the tests that ask for one, wher
 
 No test may promote dtypes or ranks silently, and warnings are errors (pyproject.toml).
 
-A compiled program, however small, holds 1.5 MB until it is forgotten, and the suite compiles thousands. So a module's
-programs are forgotten after its last test, and earlier where a process has grown to `MEMORY_LIMIT`. What is needed
-again comes from JAX's persistent cache in .pytest_cache, which all processes of a run share, those that tests start
-included; `pytest --cache-clear` empties it. The summary of a run names the largest process.
+`make test` and `make test-slow` compile without optimisations: their programs compile for longer than they run.
+
+A compiled program, however small, holds 1.5 MB until it is forgotten, and the suite compiles thousands. So they are
+forgotten where a process has grown to `MEMORY_LIMIT`. What is needed again comes from JAX's persistent cache in
+.pytest_cache, which all processes of a run share, those that tests start included; `pytest --cache-clear` empties it.
+The summary of a run names the largest process.
 """
 
 import ctypes
@@ -26,7 +28,7 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OFFLINE = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-MEMORY_LIMIT = 1.0e9
+MEMORY_LIMIT = 2.0e9
 CACHE_LIMIT = 0.5e9
 CACHE_OPTIONS = {
     "jax_persistent_cache_min_compile_time_secs": 0,
@@ -41,8 +43,10 @@ peaks = pytest.StashKey[list]()
 
 
 def pytest_configure(config):
-    """Point this process, and all that it starts, at one cache of compiled programs."""
+    """Point this process, and all that it starts, at one cache of compiled programs, compiled in haste."""
     config.stash[peaks] = []
+    if "slow" in config.option.markexpr:
+        compile_in_haste()
     if not hasattr(config, "cache"):  # -p no:cacheprovider
         return
     folder = config.cache.mkdir("jax")
@@ -53,17 +57,31 @@ def pytest_configure(config):
         jax.config.update(name, value)
 
 
+def compile_in_haste() -> None:
+    """Compile without optimisations, in a fifth of the time, here and in all processes that tests start."""
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    jax.config.update("jax_disable_most_optimizations", True)
+    if jax.__version_info__ < (0, 11):  # later ones have no fusion emitters to turn off
+        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+
+
+def pytest_collection_finish(session):
+    """Spare the collector what stays until the end, and studies the programs that they may need later.
+
+    Few tests go on until a study needs what it compiles ahead; processes that tests start do compile it.
+    """
+    if "slow" in session.config.option.markexpr and "neocarbs_jax.study.programs" in sys.modules:
+        sys.modules["neocarbs_jax.study.programs"]._PROGRAMS.ahead = lambda key, make: None
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def empty_if_large(folder: Path) -> None:
     """Begin anew where programs of earlier versions of the code have piled up."""
     if sum(file.stat().st_size for file in folder.iterdir()) > CACHE_LIMIT:
         shutil.rmtree(folder)
         folder.mkdir()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _forget_programs_after_a_module():
-    yield
-    forget_programs()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -59,9 +60,15 @@ def name_of(arguments):
     return "-".join([arguments[0], *map(str, arguments[1].values())])
 
 
+@functools.cache
+def case_of(name):
+    """The case of this name, compiled once for all fixtures."""
+    return Case(*next(case for case in [*DEFAULTS, *VARIANTS] if name_of(case) == name))
+
+
 @pytest.fixture(scope="module", params=DEFAULTS, ids=name_of)
 def case(request):
-    return Case(*request.param)
+    return case_of(name_of(request.param))
 
 
 @pytest.fixture(
@@ -71,12 +78,12 @@ def case(request):
 )
 def plain_case(request):
     """For tests that compile most: eager operations one by one, or another copy of the step."""
-    return Case(*request.param)
+    return case_of(name_of(request.param))
 
 
 @pytest.fixture(scope="module", params=[*DEFAULTS, *slow(VARIANTS)], ids=name_of)
 def any_case(request):
-    return Case(*request.param)
+    return case_of(name_of(request.param))
 
 
 def assert_equal(x, y, rtol=0.0):
@@ -210,7 +217,7 @@ def test_environments_are_hashable_and_deep_copyable(case):
 
 @pytest.fixture(scope="module", params=slow(DEFAULTS, ("connect4",)), ids=name_of)
 def played_case(request):
-    return Case(*request.param)
+    return case_of(name_of(request.param))
 
 
 def test_scripted_player_acts_inside_the_action_space(played_case):

@@ -93,7 +93,7 @@ def test_override_refuses_other_shapes(made, console, entry, rule):
 
 def test_override_refuses_another_seed_and_environment(made, console):
     with pytest.raises(ValueError, match="`override` must leave env, seed, key as they are; got env=pong there"):
-        begin(only(env="maze", seed=2, override=True), made, console)
+        begin(only(env="foraging", seed=2, override=True), made, console)
 
 
 def test_overwrite_starts_anew(made, console):

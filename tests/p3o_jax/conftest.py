@@ -18,17 +18,17 @@ from p3o_jax.train import advance
 
 
 @contextmanager
-def quick_compilation(config):
-    """Compiles without LLVM's optimisations where slow tests are left out: most of the time here is compilation."""
+def compilation(config):
+    """Compiles with LLVM's optimisations where slow tests are run, which train for long."""
     before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", before or "not slow" in config.option.markexpr)
+    jax.config.update("jax_disable_most_optimizations", before and "not slow" in config.option.markexpr)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _compile_quickly(request):
-    with quick_compilation(request.config):
+def _compile(request):
+    with compilation(request.config):
         yield
 
 
@@ -199,5 +199,5 @@ def task():
 @pytest.fixture(scope="session")
 def trained(task, request):
     """(state, metrics) of a whole training."""
-    with quick_compilation(request.config):  # fixtures of the session are set up before those of a module
+    with compilation(request.config):  # fixtures of the session are set up before those of a module
         return task.go_on(task.init(jax.random.key(0)))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 import plotly.graph_objects as go
-from scipy import stats
+from scipy.special import stdtrit
 
 from neocarbs_jax.insight import ScalingLaw, fit_line
 from neocarbs_jax.report.plots import style
@@ -60,7 +60,7 @@ def _panel(
     law = fit_line(jnp.log(jnp.asarray(cost)), jnp.asarray(drawn), jnp.ones(len(cost), bool))
     costs = np.geomspace(cost[0], cost[-1] * _BEYOND, _NUM_COSTS)
     mean, std = (np.asarray(a, float) for a in law.predict(jnp.asarray(costs)))
-    width = stats.t.ppf(0.95, len(cost) - 2) * std
+    width = stdtrit(len(cost) - 2, 0.95) * std
     low, middle, high = ((np.exp(z) if is_log else z).tolist() for z in (mean - width, mean, mean + width))
     figure, x = go.Figure(), costs.tolist()
     edge = {"mode": "lines", "line_width": 0, "hoverinfo": "skip", "showlegend": False}
@@ -81,5 +81,5 @@ def _panel(
 
 def _exponent(law: ScalingLaw, count: int) -> str:
     """Return the power of cost that a value goes with, and its 90% interval."""
-    slope, half = float(law.slope), float(stats.t.ppf(0.95, count - 2) * law.slope_std)
+    slope, half = float(law.slope), float(stdtrit(count - 2, 0.95) * law.slope_std)
     return "" if not math.isfinite(half) else f" ~ cost<sup>{slope:.2f} ± {half:.2f}</sup>"
