@@ -23,7 +23,7 @@ sweep: install  ## the main job: sweep P3O on Pong, show and confirm the front o
 sweep-short: install  ## the main job in two minutes: a few trials of small budgets
 	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/short.db --name short --trials 4 --bounds total_steps=5e4,4e5
 
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal --haste
 test: install  ## the test suite without its slow tests
 	$(PYTEST) -m "not slow and not scale" $(ARGS)
 
