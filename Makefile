@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check docs clean gpu-compile \
-  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-stops bench-dashboard bench-gpu
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-probes bench-train bench-members bench-honesty bench-real bench-curves bench-stops bench-dashboard bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -23,7 +23,7 @@ sweep: install  ## the main job: sweep P3O on Pong, show and confirm the front o
 sweep-short: install  ## the main job in two minutes: a few trials of small budgets
 	$(BIN)/python -m experiments.sweep --env pong --storage sqlite:///runs/short.db --name short --trials 4 --bounds total_steps=5e4,4e5
 
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal --haste
 test: install  ## the test suite without its slow tests
 	$(PYTEST) -m "not slow and not scale" $(ARGS)
 
@@ -48,12 +48,15 @@ bench-suggest: $(VENV)/.bench  ## latency of a suggestion against the peers
 bench-envs: install  ## steps per second of every environment, beside gymnax's
 	$(BIN)/python -m experiments.bench.envs $(ARGS)
 
-bench-advantages bench-learning bench-train: ARGS ?= --short
+bench-advantages bench-learning bench-probes bench-train: ARGS ?= --short
 bench-advantages: install  ## the advantage operations beside the plain ones; the full form: ARGS=
 	$(BIN)/python -m experiments.bench.kernels.advantages $(ARGS)
 
 bench-learning: install  ## learning curves of P3O and PPO; the full form: ARGS=
 	$(BIN)/python -m experiments.bench.learner.learning $(ARGS)
+
+bench-probes: install  ## whether P3O finds the horizon of small tasks, beside PPO; the full form: ARGS=
+	$(BIN)/python -m experiments.bench.learner.probes $(ARGS)
 
 bench-signal: install  ## advantages against the truth, by rollouts, 15 minutes on a core
 	$(BIN)/python -m experiments.bench.learner.advantage_signal $(ARGS)

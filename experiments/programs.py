@@ -46,8 +46,15 @@ def check(config: Config, env: Any) -> None:
     make_train(config, env)
 
 
-def compile_training(config: Config, env: Any, params: Params, num_devices: int = 1) -> Programs:
-    """Compile the programs of a training; other values of `params` need no others.
+def compile_training(config: Config, env: Any, params: Params) -> Programs:
+    """Compile the programs of a training; other values of `params` need no others."""
+    begin = jax.jit(lambda key, params: init(config, env, key, params))
+    begin = begin.lower(_key(), shapes(params)).compile()
+    return Programs(begin, compile_advance(config, env, params))
+
+
+def compile_advance(config: Config, env: Any, params: Params, num_devices: int = 1) -> Advance:
+    """Compile `Programs.advance` alone, for a training whose state is there.
 
     Args:
         config: Static settings.
@@ -58,20 +65,21 @@ def compile_training(config: Config, env: Any, params: Params, num_devices: int 
     Raises:
         ValueError: The environments cannot be divided among so many devices.
     """
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    traced = shapes(params)
-    begin = jax.jit(lambda key, params: init(config, env, key, params))
-    state = jax.eval_shape(begin, key, traced)
+    traced, limit = shapes(params), jax.ShapeDtypeStruct((), jnp.int32)
+    state = jax.eval_shape(lambda key, params: init(config, env, key, params), _key(), traced)
     step = jax.jit(lambda state, params, limit: advance(config, env, state, params, num_updates=limit))
-    limit = jax.ShapeDtypeStruct((), jnp.int32)
-    begin = begin.lower(key, traced).compile()
     if num_devices == 1:
-        return Programs(begin, step.lower(state, traced, limit).compile())
+        return step.lower(state, traced, limit).compile()
     devices = jax.local_devices()[:num_devices]
     with over_devices(devices):
         spread = step.lower(state, traced, limit).compile()
     where, _ = spread.input_shardings
-    return Programs(begin, lambda *args: jax.device_put(spread(*jax.device_put(args, where)), devices[0]))
+    return lambda *args: jax.device_put(spread(*jax.device_put(args, where)), devices[0])
+
+
+def _key() -> Any:
+    """Return the shape and type of a random key."""
+    return jax.eval_shape(lambda: jax.random.key(0))
 
 
 def compile_score(
@@ -85,7 +93,6 @@ def compile_score(
     which: Which = "first",
 ) -> Score:
     """Compile (state, key) -> evaluation; the state may be one of shapes only."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
     options = {"deterministic": deterministic, "max_steps": max_steps, "which": which}
     score = jax.jit(lambda state, key: evaluate(config, env, state, key, num_episodes, **options))
-    return score.lower(shapes(state), key).compile()
+    return score.lower(shapes(state), _key()).compile()

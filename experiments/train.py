@@ -155,7 +155,7 @@ def train(run: saved.Saved, folder: Path, reports: int, console: Console, num_de
         return run
     try:
         console.print("compiling ...")
-        advance = interruptible(programs.compile_training, config, env, params, num_devices).advance
+        advance = interruptible(programs.compile_advance, config, env, params, num_devices)
         since = time.perf_counter()
         with view(console) as shown:
             for piece in pieces(run, advance, total, -(-total // reports)):

@@ -4,7 +4,7 @@ A PostgreSQL server and a browser are there for the tests that ask for one, wher
 
 No test may promote dtypes or ranks silently, and warnings are errors (pyproject.toml).
 
-`make test` and `make test-slow` compile without optimisations: their programs compile for longer than they run.
+`make test` and `make test-slow` give `--haste`: most programs compile for longer than they run.
 
 A compiled program, however small, holds 1.5 MB until it is forgotten, and the suite compiles thousands. So they are
 forgotten where a process has grown to `MEMORY_LIMIT`. What is needed again comes from JAX's persistent cache in
@@ -42,10 +42,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 peaks = pytest.StashKey[list]()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--haste", action="store_true", help="compile without optimisations, and nothing ahead of its use")
+
+
 def pytest_configure(config):
-    """Point this process, and all that it starts, at one cache of compiled programs, compiled in haste."""
+    """Point this process, and all that it starts, at one cache of compiled programs."""
     config.stash[peaks] = []
-    if "slow" in config.option.markexpr:
+    if config.getoption("--haste"):
         compile_in_haste()
     if not hasattr(config, "cache"):  # -p no:cacheprovider
         return
@@ -70,7 +74,7 @@ def pytest_collection_finish(session):
 
     Few tests go on until a study needs what it compiles ahead; processes that tests start do compile it.
     """
-    if "slow" in session.config.option.markexpr and "neocarbs_jax.study.programs" in sys.modules:
+    if session.config.getoption("--haste") and "neocarbs_jax.study.programs" in sys.modules:
         sys.modules["neocarbs_jax.study.programs"]._PROGRAMS.ahead = lambda key, make: None
     gc.collect()
     gc.freeze()

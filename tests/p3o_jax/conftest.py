@@ -1,6 +1,5 @@
 """What the tests share: random segments and the truth about them, and a task that is learnt in milliseconds."""
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -17,19 +16,12 @@ from p3o_jax.settings import Config, Params
 from p3o_jax.train import advance
 
 
-@contextmanager
-def compilation(config):
-    """Compiles with LLVM's optimisations where slow tests are run, which train for long."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", before and "not slow" in config.option.markexpr)
+@pytest.fixture(autouse=True)
+def _optimise_what_trains_for_long(request):
+    hasty = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", hasty and request.node.get_closest_marker("slow") is None)
     yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compile(request):
-    with compilation(request.config):
-        yield
+    jax.config.update("jax_disable_most_optimizations", hasty)
 
 
 class Example(NamedTuple):
@@ -197,7 +189,6 @@ def task():
 
 
 @pytest.fixture(scope="session")
-def trained(task, request):
+def trained(task):
     """(state, metrics) of a whole training."""
-    with compilation(request.config):  # fixtures of the session are set up before those of a module
-        return task.go_on(task.init(jax.random.key(0)))
+    return task.go_on(task.init(jax.random.key(0)))
