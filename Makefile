@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check docs clean gpu-compile \
-  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-train bench-members bench-honesty bench-real bench-curves bench-dashboard bench-masters bench-gpu
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-probes bench-train bench-members bench-honesty bench-real bench-curves bench-stops bench-dashboard bench-masters bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -48,12 +48,15 @@ bench-suggest: $(VENV)/.bench  ## latency of a suggestion against the peers
 bench-envs: install  ## steps per second of every environment, beside gymnax's
 	$(BIN)/python -m experiments.bench.envs $(ARGS)
 
-bench-advantages bench-learning bench-train: ARGS ?= --short
+bench-advantages bench-learning bench-probes bench-train: ARGS ?= --short
 bench-advantages: install  ## the advantage operations beside the plain ones; the full form: ARGS=
 	$(BIN)/python -m experiments.bench.kernels.advantages $(ARGS)
 
 bench-learning: install  ## learning curves of P3O and PPO; the full form: ARGS=
 	$(BIN)/python -m experiments.bench.learner.learning $(ARGS)
+
+bench-probes: install  ## whether P3O finds the horizon of small tasks, beside PPO; the full form: ARGS=
+	$(BIN)/python -m experiments.bench.learner.probes $(ARGS)
 
 bench-signal: install  ## advantages against the truth, by rollouts, 15 minutes on a core
 	$(BIN)/python -m experiments.bench.learner.advantage_signal $(ARGS)
@@ -69,6 +72,9 @@ bench-honesty: $(VENV)/.bench  ## fronts against what they claim, on all tables,
 
 bench-curves: $(VENV)/.bench  ## learning curves as data, on all tables that hold them
 	$(BIN)/python -m experiments.bench.tuner.curves $(ARGS)
+
+bench-stops: $(VENV)/.bench  ## what stopping hopeless trials saves and loses, on two tables
+	$(BIN)/python -m experiments.bench.tuner.stops $(ARGS)
 
 bench-dashboard: install  ## how fast the dashboard is with 2000 trials, in Chromium
 	$(BIN)/python -m experiments.bench.dashboard $(ARGS)

@@ -18,13 +18,15 @@ COLUMNS = ("steps", "num_episodes", "score", "episode_return", "episode_length")
 def curves(state: State, steps_per_update: int) -> str:
     """Return the curve of a training as CSV: a line per interval that has begun, nothing where nothing was measured.
 
-    Columns are fields of `Metrics` and of `UpdateMetrics`, the environment's measures, and the explained variance of
-    every lag J as `explained_variance_J`.
+    Columns are fields of `Metrics` and of `UpdateMetrics`, the environment's measures, and of every lag or band J the
+    explained variance, the weight, and the ratio of signal to noise where it was measured, as `explained_variance_J`,
+    `weights_J` and `signal_to_noise_J`.
     """
     metrics: Metrics = jax.device_get(_summary(state.log, state.failure, steps_per_update))
     columns = {name: getattr(metrics, name) for name in COLUMNS} | metrics.updates._asdict()
     columns |= metrics.measures
-    columns |= {f"explained_variance_{lag}": values for lag, values in enumerate(metrics.explained_variance.T)}
+    for name in ("explained_variance", "weights", "signal_to_noise"):
+        columns |= {f"{name}_{j}": values for j, values in enumerate(getattr(metrics, name).T)}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

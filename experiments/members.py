@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from experiments.objective import Compiled, Training, learning_curve
+from experiments.objective import Compiled, Training
 from experiments.pace import Pace
 from experiments.saved import keys
 from neocarbs_jax.study import Study, Trial
@@ -173,19 +173,7 @@ class Members:
             return math.nan, cost, {"reason": reason, "settings": settings}
         score = float(evaluation.score_mean)
         self.training.tell_agent(member.trial, compiled, member.config, member.params, state, settings, score)
-        curve = learning_curve(metrics, cost)
-        return (
-            score,
-            cost,
-            {
-                "score_std": float(evaluation.score_std),
-                "training_score": curve[-1][1] if curve else math.nan,
-                "episodes_ended": int(evaluation.num_episodes),
-                "steps_per_second": float(member.params.total_steps) / cost,
-                "learning_curve": curve,
-                "settings": settings,
-            },
-        )
+        return score, cost, self.training.attributes(metrics, evaluation, member.params, cost, settings)
 
 
 def run_batches(

@@ -4,7 +4,7 @@ import contextlib
 import math
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ from experiments.saved import Saved, keys, to_text
 from experiments.settings import CONFIG_NAMES, arguments_of, assignments, flat, replace
 from neocarbs_jax.report.progress import Progress
 from neocarbs_jax.study import Trial
+from p3o_jax.evaluate import Evaluation
 from p3o_jax.learner import State
 from p3o_jax.metrics import Metrics
 from p3o_jax.settings import Config, Params
@@ -48,6 +49,7 @@ class Training:
         progress: Display that is told of each phase.
         num_seeds: Trainings of a trial, each from another key: the score is their mean, the cost that of one.
         on_agent: Told of each agent of a trial, before the trial ends.
+        curves: Hand the study what each training was before its final decay, as data on shorter ones.
     """
 
     def __init__(
@@ -62,10 +64,11 @@ class Training:
         progress: Progress | None = None,
         num_seeds: int = 1,
         on_agent: Callable[[Trial, Saved, float], None] | None = None,
+        curves: bool = False,
     ):
         self.env, self.config, self.params, self.env_name = env, config, params, env_name
         self.seed, self.num_episodes, self.progress = seed, num_episodes, progress
-        self.num_seeds, self.on_agent = num_seeds, on_agent
+        self.num_seeds, self.on_agent, self.curves = num_seeds, on_agent, curves
         self._programs: dict[tuple[Config, str], Compiled] = {}
 
     def __call__(self, values: Mapping[str, Any], trial: Trial | None = None) -> tuple[float, float, dict[str, Any]]:
@@ -107,6 +110,12 @@ class Training:
         score = float(evaluation.score_mean)
         if trial and replicate == trial.replicate * self.num_seeds:
             self.tell_agent(trial, compiled, config, params, state, settings, score)
+        return score, seconds, self.attributes(metrics, evaluation, params, seconds, settings)
+
+    def attributes(
+        self, metrics: Metrics, evaluation: Evaluation, params: Params, seconds: float, settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what is kept with a trial beside score and cost."""
         curve = learning_curve(metrics, seconds)
         attrs = {
             "score_std": float(evaluation.score_std),
@@ -116,7 +125,8 @@ class Training:
             "learning_curve": curve,
             "settings": settings,
         }
-        return score, seconds, attrs
+        shorter = shorter_trainings(curve, params, seconds) if self.curves else []
+        return attrs | ({"curve": shorter} if shorter else {})
 
     def tell_agent(
         self,
@@ -174,6 +184,29 @@ class Training:
     def phase(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Name what the block does, if a display is told."""
         return self.progress.phase(name) if self.progress else contextlib.nullcontext()
+
+
+def shorter_trainings(
+    curve: Sequence[tuple[float, float, float]], params: Params, seconds: float
+) -> list[tuple[float, float, float]]:
+    """Return (total steps, score before its decay, seconds) of the trainings that this one was the beginning of.
+
+    A training of B steps that decays over their last share d is, up to (1 - d) B, the beginning of every longer one; so
+    is all of one that anneals nothing. The last entry is the training itself: it tells the study what a decay adds.
+
+    Args:
+        curve: (steps, score, seconds) of the training.
+        params: of the training.
+        seconds: that it took.
+    """
+    anneals = float(params.anneal) != 0 or float(params.entropy_anneal) != 0
+    total, constant = float(params.total_steps), 1 - float(params.decay) * anneals
+    if not curve or constant <= 0 or curve[0][0] >= constant * total:
+        return []
+    steps, scores, _ = zip(*curve, strict=True)
+    points = [(s / constant, y) for s, y in zip(steps, scores, strict=True) if s < constant * total * (1 - 1e-3)]
+    points.append((total, float(np.interp(constant * total, steps, scores))))
+    return [(budget, y, seconds * budget / total) for budget, y in points]
 
 
 def learning_curve(metrics: Metrics, seconds: float) -> list[tuple[float, float, float]]:

@@ -139,8 +139,9 @@ def load_as(folder: Path, settings: dict[str, Any]) -> Saved:
         config, params = replace(Config(), Params(), others)
         env = make_env(origin["env"])  # pyright: ignore[reportArgumentType]
         template = jax.eval_shape(lambda: init(config, env, jax.random.key(0), params))
-        # Older folders were written before the log had the environment's own measures.
-        state = checkpoint.restore(folder / "state", template, may_lack="log.episodes.measures.")
+        # Older folders were written before the log had the environment's own measures, and weights.
+        lacking = ("log.episodes.measures.", "log.weights", "log.signal_to_noise")
+        state = checkpoint.restore(folder / "state", template, may_lack=lacking)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(
             f"`checkpoint` must be a folder that `p3o train` wrote whole; got {str(folder)!r} ({error})."

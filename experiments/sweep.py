@@ -76,6 +76,7 @@ def run_one(args: Sweep) -> tuple[Study, Path]:
     options = {"warp": args.warp, "resample_every": args.resample, "trial_cap": args.trial_cap}
     defaults = {field.name: field.default for field in dataclasses.fields(core.Config)}
     options = {option: value for option, value in options.items() if value != defaults[option]}
+    options |= {"budget": "total_steps"} if args.curves else {}
     study = Study.create(space, storage, name=name, seed=args.seed, strategy=args.strategy, **options)
     keep_settings(study, env, objective, args.strategy)
     sweep(study, objective, progress, args, out)

@@ -21,6 +21,7 @@ from neocarbs_jax.gp.warping import WARPS
 from neocarbs_jax.report.progress import Progress
 from neocarbs_jax.space import Axis, Bounded, Choice, Options, SearchSpace
 from neocarbs_jax.strategies import STRATEGIES
+from p3o_jax.params import STABLE
 from p3o_jax.settings import Config, Params
 
 CONFIG = Config(segment_length=64, horizon=32)
@@ -75,6 +76,8 @@ class Sweep:
     """In the end, train the settings of the front again with so many fresh seeds each."""
     confirm_points: int = 6
     """Points of the front that are trained again, spread over the costs."""
+    curves: bool = False
+    """Take what each training was before its final decay as data on shorter ones; anneals as `anneal=stable` does."""
     keep: str = "front"
     """Trials whose agents are kept: front, all or none. `p3o eval FOLDER#NUMBER` evaluates one."""
     track: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TRACKER ...")] = ()
@@ -113,6 +116,8 @@ def prepare(args: Sweep, progress: Progress) -> Training:
     if args.vmap > 1 and (args.seeds > 1 or args.until_rating is not None):
         other = "seeds" if args.seeds > 1 else "until_rating"
         raise ValueError(f"`vmap` must be 1 where `{other}` is given; got {args.vmap}.")
+    if args.curves and args.seeds > 1:
+        raise ValueError(f"`seeds` must be 1 where `curves` is given; got {args.seeds}.")
     check_at_least(0, resample=args.resample, confirm=args.confirm)
     check_seed(args.seed)
     trackers.check(args.track)
@@ -136,6 +141,8 @@ def prepare(args: Sweep, progress: Progress) -> Training:
     fixed = fixed_settings(args)
     env_name = environments.with_arguments(environments.full_name(args.env[0]), settings.arguments_of(fixed))
     env, space = make_env(env_name), space_of(args)
+    if args.curves and "total_steps" not in space.names:
+        raise ValueError(f"`set` must leave total_steps to search where `curves` is given; got {fixed['total_steps']}.")
     config, params = settings.replace(CONFIG, Params(), fixed)
     training = Training(
         env,
@@ -146,6 +153,7 @@ def prepare(args: Sweep, progress: Progress) -> Training:
         num_episodes=args.episodes,
         progress=progress,
         num_seeds=args.seeds,
+        curves=args.curves,
     )
     check_shapes(training, space)
     _say_what_has_no_effect(args, fixed, progress.console)
@@ -186,8 +194,8 @@ def _ends(axis: Axis) -> tuple[Any, ...]:
 
 
 def fixed_settings(args: Sweep) -> dict[str, Any]:
-    """Return the settings of all trials: the preset's, and those of `--set` in their place."""
-    return {**PRESETS[args.preset].settings, **assignments(args.set)}
+    """Return the settings of all trials: the preset's, the schedule of `--curves`, those of `--set` in their place."""
+    return {**PRESETS[args.preset].settings, **(STABLE if args.curves else {}), **assignments(args.set)}
 
 
 def space_of(args: Sweep) -> SearchSpace:

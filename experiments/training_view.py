@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from rich.console import Console
@@ -14,6 +14,9 @@ from p3o_jax.metrics import Metrics
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 24
 """Signs of a bar line."""
+
+FULL_SIGNAL = 2.0
+"""Ratio of signal to noise that a full bar stands for."""
 
 
 class Progress(NamedTuple):
@@ -102,15 +105,18 @@ def view(console: Console) -> Iterator[View]:
 def table(course: list[Progress]) -> Table:
     """Return a table with a row for each time that progress was shown."""
     names = sorted(course[-1].metrics.measures)
-    whole = Table("steps", "done", "steps/s", "score", "return", *names, "explained", "weights by lag", box=None)
-    for column in whole.columns[:-1]:
+    numbers = "steps", "done", "steps/s", "score", "return", *names, "explained"
+    judged = course[-1].metrics.signal_to_noise.shape[1] > 0
+    whole = Table(*numbers, "weights by lag", *(["signal / noise"] if judged else []), box=None)
+    for column in whole.columns[: len(numbers)]:
         column.justify, column.no_wrap = "right", True
     for progress in course:
         score, episode_return, measures = latest(progress.metrics)
         numbers = [score, episode_return, *measures.values(), explained(progress.metrics)]
         share, rate = f"{progress.steps / progress.total:.0%}", f"{progress.rate:,.0f}"
         cells = [f"{progress.steps:,d}", share, rate, *(f"{number:.3f}" for number in numbers)]
-        whole.add_row(*cells, bars(progress.weights))
+        signal = [bars(signal_to_noise(progress.metrics) / FULL_SIGNAL)] if judged else []
+        whole.add_row(*cells, bars(progress.weights), *signal)
     return whole
 
 
@@ -127,13 +133,24 @@ def latest(metrics: Metrics) -> tuple[float, float, dict[str, float]]:
 
 def explained(metrics: Metrics) -> float:
     """Return the explained variance of the latest interval, the mean over lags; NaN before the first update."""
+    return float(np.mean(_latest_row(metrics, metrics.explained_variance)))
+
+
+def signal_to_noise(metrics: Metrics) -> np.ndarray:
+    """Return the ratios of the latest interval; NaN before the first update."""
+    return _latest_row(metrics, metrics.signal_to_noise)
+
+
+def _latest_row(metrics: Metrics, values: Any) -> np.ndarray:
+    """Return the row of the latest interval that has begun, and NaN before the first."""
     begun = np.flatnonzero(np.diff(np.asarray(metrics.steps), prepend=0.0) > 0)
-    return float(np.mean(np.asarray(metrics.explained_variance)[begun[-1]])) if len(begun) else float("nan")
+    values = np.asarray(values)
+    return values[begun[-1]] if len(begun) else np.full(values.shape[1], np.nan)
 
 
 def bars(weights: np.ndarray) -> str:
-    """Return weights from 0 to 1 as a line of bars, lag 0 on the left; neighbouring lags share a bar."""
+    """Return numbers from 0 to 1 as a line of bars, lag 0 on the left; neighbouring lags share a bar, NaN is 0."""
     if not len(weights):
         return ""
-    means = [part.mean() for part in np.array_split(np.asarray(weights), min(WIDTH, len(weights)))]
+    means = [part.mean() for part in np.array_split(np.nan_to_num(weights), min(WIDTH, len(weights)))]
     return "".join(BARS[min(int(max(mean, 0.0) * len(BARS)), len(BARS) - 1)] for mean in means)

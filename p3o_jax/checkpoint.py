@@ -25,13 +25,13 @@ def save(path: str | Path, state: Any) -> None:
         checkpointer.save(path, _keys_to_data(state))
 
 
-def restore(path: str | Path, template: Any, may_lack: str | None = None) -> Any:
+def restore(path: str | Path, template: Any, may_lack: str | tuple[str, ...] = ()) -> Any:
     """Return what `save` wrote.
 
     Args:
         path: Path of the directory.
         template: A pytree of the same structure, shapes and types, such as `jax.eval_shape` of `init`.
-        may_lack: Beginning of the dotted names of arrays that an older checkpoint need not hold; they are NaN then.
+        may_lack: Beginnings of the dotted names of arrays that an older checkpoint need not hold; they are NaN then.
 
     Raises:
         ValueError: There is no such directory, or what it holds is not of the structure and types of `template`.
@@ -46,8 +46,7 @@ def restore(path: str | Path, template: Any, may_lack: str | None = None) -> Any
         tree = checkpointer.metadata(path).item_metadata.tree
         stored = _shapes(tree)
         wanted = _shapes(abstract)
-        if may_lack is not None:
-            wanted = {name: x for name, x in wanted.items() if name in stored or not name.startswith(may_lack)}
+        wanted = {name: x for name, x in wanted.items() if name in stored or not name.startswith(may_lack)}
         for name in sorted({*stored, *wanted}):
             if stored.get(name) != wanted.get(name):
                 raise ValueError(

@@ -15,11 +15,12 @@ from jax import lax
 from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
 from p3o_jax.devices import everywhere, flatten, unflatten
-from p3o_jax.estimators import Outcome, Predictions
+from p3o_jax.estimators import Judged, Outcome, Predictions
 from p3o_jax.gradient import Batch, Memories, Trained, first_not_finite, gradient_steps, make_optimizer
 from p3o_jax.metrics import TERMS, Failure, Log, add_to_log, init_log, no_update_metrics
 from p3o_jax.networks import Memory
 from p3o_jax.normalize import Moments, RewardScaler, init_moments, init_reward_scaler, scale_rewards, update_moments
+from p3o_jax.ops.evidence import Score, num_parts
 from p3o_jax.rollout import Actor, Position, Rollout, apply, collect, make_actor, measures_of, observe, start
 from p3o_jax.settings import Config, Params
 
@@ -103,13 +104,13 @@ def init(config: Config, env: Any, key: PRNGKeyArray, params: Params, env_params
         opt_state=make_optimizer(config, params).init(trainable),
         position=position,
         value_memory=memory,
-        spread=estimator.init(),
+        spread=estimator.init(*_sizes(config, actor)),
         obs_moments=init_moments(obs.shape[2:]) if config.normalize_observations else (),
         reward_scaler=init_reward_scaler(actor.batch_size),
         key=key,
         num_updates=jnp.zeros((), jnp.int32),
         failure=Failure(jnp.zeros((), jnp.float32), jnp.full((), -1, jnp.int32)),
-        log=init_log(config.num_buckets, config.num_values, measures_of(env)),
+        log=init_log(config.num_buckets, config.num_values, measures_of(env), getattr(estimator, "num_judged", 0)),
     )
 
 
@@ -139,6 +140,8 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     )
     obs, predictions, memory = _predict(config, actor, state, rollout, position)
     outcome = Outcome(rewards, rollout.terminated, rollout.truncated)
+    if getattr(config.estimator_object, "evidence", False):
+        predictions = predictions._replace(score=_score(config, actor, state, obs, rollout))
     estimate = config.estimator_object.targets(params, state.spread, state.trainable, outcome, predictions)
 
     term = first_not_finite([rollout.obs, rollout.reward, estimate.advantages], TERMS.index("observations"))
@@ -174,7 +177,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         key=key,
         num_updates=state.num_updates + 1,
         failure=_failure(state, trained.term, steps_per_update(config, env)),
-        log=add_to_log(state.log, bucket, metrics, episodes, estimate.explained_variance),
+        log=add_to_log(state.log, bucket, metrics, episodes, estimate),
     )
 
 
@@ -249,6 +252,26 @@ def _predict(
     last, _ = value(observe(state.obs_moments, position.obs[None]), position.first[None], memory)
     final = _final_values(actor, state, rollout) if actor.environments.final_observation else None
     return obs, Predictions(values, last[0], final), memory
+
+
+def _sizes(config: Config, actor: Actor) -> tuple[Judged, ...]:
+    """Return the sizes of the score, for an estimator that wants them."""
+    if not getattr(config.estimator_object, "evidence", False):
+        return ()
+    size = actor.distribution.num_outputs * config.network.width
+    return (Judged(num_parts(config.num_envs), size, actor.batch_size * config.segment_length),)
+
+
+def _score(config: Config, actor: Actor, state: State, obs: Array, rollout: Rollout) -> Score:
+    """Return the gradient of the log probability of the actions on the kernel of the policy head."""
+    inputs = obs, rollout.first, state.position.policy_memory
+    outputs, features = apply(actor, state.trainable, *inputs, method="policy_and_features")
+    gradient = jax.grad(lambda outputs: jnp.sum(actor.distribution.log_prob(outputs, rollout.action)))(outputs)
+    gradient = gradient[..., : actor.distribution.num_outputs]  # the others see no features
+    if rollout.valid is not None:
+        gradient = jnp.where(rollout.valid[..., None], gradient, 0.0)
+    num_steps, parts = config.segment_length, num_parts(config.num_envs)
+    return Score(*(x.reshape(num_steps, parts, -1, x.shape[-1]) for x in (gradient, features)))
 
 
 def _final_values(actor: Actor, state: State, rollout: Rollout) -> Array:

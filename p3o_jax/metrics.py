@@ -1,12 +1,13 @@
 """What a training reports: averages over a fixed number of intervals, whatever its length."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
+from p3o_jax.estimators import Estimate
 from p3o_jax.rollout import Episodes
 
 TERMS = ("observations", "rewards", "advantages", "policy loss", "value loss", "entropy", "gradient", "parameters")
@@ -60,12 +61,16 @@ class Log:
         updates: Sums of their metrics.
         episodes: Sums over the episodes that ended.
         explained_variance: Sum, per lag.
+        weights: Sum, per lag; 0 where the estimator has none.
+        signal_to_noise: Sum, per band or group of lags that is judged, or () where none is.
     """
 
     num_updates: Float[Array, " k"]
     updates: UpdateMetrics
     episodes: Episodes
     explained_variance: Float[Array, "k h"]
+    weights: Float[Array, "k h"]
+    signal_to_noise: Float[Array, "k g"] | tuple[()]
 
 
 @struct.dataclass
@@ -82,6 +87,9 @@ class Metrics:
         score: Mean of the environment's own measure, or of the return where it has none.
         updates: Means over gradient steps.
         explained_variance: Per lag, the learnt horizon; with "gae" one number, of the return.
+        weights: Of every lag or band in the advantage; 0 where the estimator has none.
+        signal_to_noise: Of the part of the policy gradient of every band, or group of 1, 1, 2, 4, ... lags, measured by
+            `Config.evidence`; no columns without it.
         measures: Means of the environment's own `metrics` by name, as rates of goals and collisions apart.
         failed: Whether the training ended because something was not finite.
         failed_step: Environment steps at that time.
@@ -95,6 +103,8 @@ class Metrics:
     score: Float[Array, " k"]
     updates: UpdateMetrics
     explained_variance: Float[Array, "k h"]
+    weights: Float[Array, "k h"]
+    signal_to_noise: Float[Array, "k g"]
     measures: dict[str, Float[Array, " k"]]
     failed: Bool[Array, ""]
     failed_step: Float[Array, ""]
@@ -112,7 +122,7 @@ def no_update_metrics() -> UpdateMetrics:
     return UpdateMetrics(*(jnp.zeros((), jnp.float32) for _ in UpdateMetrics._fields))
 
 
-def init_log(num_buckets: int, num_values: int, measures: tuple[str, ...] = ()) -> Log:
+def init_log(num_buckets: int, num_values: int, measures: tuple[str, ...] = (), num_judged: int = 0) -> Log:
     """Return the log of nothing."""
     zeros = jnp.zeros(num_buckets, jnp.float32)
     return Log(
@@ -120,18 +130,24 @@ def init_log(num_buckets: int, num_values: int, measures: tuple[str, ...] = ()) 
         UpdateMetrics(*(zeros for _ in UpdateMetrics._fields)),
         Episodes(zeros, zeros, zeros, zeros, dict.fromkeys(measures, zeros)),
         jnp.zeros((num_buckets, num_values), jnp.float32),
+        jnp.zeros((num_buckets, num_values), jnp.float32),
+        jnp.zeros((num_buckets, num_judged), jnp.float32) if num_judged else (),
     )
 
 
-def add_to_log(
-    log: Log, bucket: Int[Array, ""], update: UpdateMetrics, episodes: Episodes, explained: Float[Array, " h"]
-) -> Log:
+def add_to_log(log: Log, bucket: Int[Array, ""], update: UpdateMetrics, episodes: Episodes, estimate: Estimate) -> Log:
     """Return the log with one update more in the interval `bucket`; episodes are per environment."""
+
+    def add(total: Any, value: Array | None) -> Any:
+        return total if value is None else total.at[bucket].add(value)
+
     return Log(
         log.num_updates.at[bucket].add(1.0),
         UpdateMetrics(*(s.at[bucket].add(x) for s, x in zip(log.updates, update, strict=True))),
         jax.tree.map(lambda s, x: s.at[bucket].add(jnp.sum(x)), log.episodes, episodes),
-        log.explained_variance.at[bucket].add(explained),
+        add(log.explained_variance, estimate.explained_variance),
+        add(log.weights, estimate.weights),
+        add(log.signal_to_noise, estimate.signal_to_noise),
     )
 
 
@@ -143,6 +159,8 @@ def summarize(log: Log, failure: Failure, steps_per_update: int) -> Metrics:
     def mean(total: Array, count: Array) -> Array:
         return jnp.where(count > 0, total / jnp.maximum(count, 1.0), missing)
 
+    ratios = jnp.zeros((len(log.num_updates), 0), jnp.float32)  # checkpoints hold no arrays without numbers
+    ratios = ratios if isinstance(log.signal_to_noise, tuple) else log.signal_to_noise
     num_episodes = log.episodes.num_episodes
     episodes = jax.tree.map(lambda total: mean(total, num_episodes), log.episodes)
     return Metrics(
@@ -153,6 +171,8 @@ def summarize(log: Log, failure: Failure, steps_per_update: int) -> Metrics:
         score=episodes.score,
         updates=UpdateMetrics(*(mean(total, log.num_updates) for total in log.updates)),
         explained_variance=mean(log.explained_variance, log.num_updates[:, None]),
+        weights=mean(log.weights, log.num_updates[:, None]),
+        signal_to_noise=mean(ratios, log.num_updates[:, None]),
         measures=episodes.measures,
         failed=failure.failed,
         failed_step=failure.step,

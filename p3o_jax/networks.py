@@ -160,6 +160,13 @@ class ActorCritic(nn.Module):
         features, memory = self.policy_torso(obs, first, memory)
         return self._outputs(features, first), memory
 
+    def policy_and_features(
+        self, obs: Array, first: Bool[Array, "t b"], memory: Memory
+    ) -> tuple[Float[Array, "t b o"], Float[Array, "t b w"]]:
+        """Return policy outputs, and the features that the policy head makes them of."""
+        features, _ = self.policy_torso(obs, first, memory)
+        return self._outputs(features, first), unflatten(features.astype(jnp.float32), *first.shape)
+
     def value(self, obs: Array, first: Bool[Array, "t b"], memory: Memory) -> tuple[Float[Array, "t b v"], Memory]:
         """Return values alone, and the memory of the torso that they come from."""
         torso = self.policy_torso if self.config.shared else self.value_torso

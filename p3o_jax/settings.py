@@ -9,6 +9,7 @@ from p3o_jax.estimators.banded import TAU_RULES as BAND_TAU_RULES
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.common import check_platform
+from p3o_jax.ops.evidence import MAX_PARTS, MIN_PARTS, num_parts
 from p3o_jax.ops.spread import TauRule
 from p3o_jax.params import PARAM_NAMES, Params, Scalar
 
@@ -23,7 +24,7 @@ MAX_PREDICTIONS = 2**31 - 1
 """Predictions of a segment; beyond this, indices overflow and the array alone takes 8 GiB."""
 
 
-OF_ESTIMATOR = ("horizon", "bands", "tau_rule", "implementation")
+OF_ESTIMATOR = ("horizon", "bands", "evidence", "tau_rule", "implementation")
 """Fields that an estimator made by its name takes, where it has them."""
 
 
@@ -47,6 +48,7 @@ class Config:
         horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall.
         bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 9
             of them reach over 256 steps. 0 is one prediction for each lag.
+        evidence: Whether "p3o" leaves out the lags, or bands, beyond the last one that the actions are seen to change.
         network: Shape of the network.
         num_minibatches: Parts of a segment that an epoch takes one gradient step each on.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
@@ -77,6 +79,7 @@ class Config:
     segment_length: int = 128
     horizon: int = 128
     bands: int = 0
+    evidence: bool = False
     network: NetworkConfig = field(default_factory=NetworkConfig)
     num_minibatches: int = 4
     minibatches_of: MinibatchesOf = "environments"
@@ -111,6 +114,10 @@ class Config:
         if self.reward_scale is not None:
             check_choice("reward_scale", self.reward_scale, get_args(RewardScale))
         self._check_minibatches()
+        if self.evidence and num_parts(self.num_envs) < MIN_PARTS:
+            raise ValueError(
+                f"`num_envs` must have a divisor from {MIN_PARTS} to {MAX_PARTS} with `evidence`; got {self.num_envs}."
+            )
         size = self.num_values * self.segment_length * self.num_envs
         if size > MAX_PREDICTIONS:
             raise ValueError(

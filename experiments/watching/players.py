@@ -18,8 +18,7 @@ from experiments.evaluate import in_other
 from p3o_jax import rollout
 from p3o_jax.estimators import P3O
 from p3o_jax.estimators.banded import Banded
-from p3o_jax.ops.bands import band_means
-from p3o_jax.ops.spread import Spread, lag_weights
+from p3o_jax.ops.spread import Spread
 from p3o_jax.vector import VectorEnvironment
 
 NO_HUMAN = -1
@@ -169,19 +168,15 @@ def beliefs_of(agent: saved.Saved) -> Beliefs:
     scale, state, params = np.float32(reward_size(agent)), agent.state.spread, agent.params
     none, estimator = np.zeros(0, np.float32), agent.config.estimator_object
     if isinstance(estimator, Banded):
-        spread, widths = state.spread, estimator.widths
-        prior = band_means(widths, 1.0 - np.arange(estimator.horizon) / estimator.horizon)
-        shape = jnp.asarray(prior, jnp.float32)
-        weights = lag_weights(spread.explained_variance, params.floor, params.weight_prior, shape)
-        scales = scale * np.sqrt(widths, dtype=np.float32)
-        return Beliefs(scales, scale * np.asarray(spread.std), np.asarray(weights), "band")
+        scales = scale * np.sqrt(estimator.widths, dtype=np.float32)
+        weights = np.asarray(estimator.weights(params, state))
+        return Beliefs(scales, scale * np.asarray(state.spread.std), weights, "band")
     scales = np.full(agent.config.num_values, scale)
-    if not isinstance(state, Spread):
+    weights = np.asarray(estimator.weights(params, state)) if isinstance(estimator, P3O) else none
+    spread = getattr(state, "spread", state)
+    if not isinstance(spread, Spread):
         return Beliefs(scales, none, none, "return")
-    weights = none
-    if isinstance(estimator, P3O):
-        weights = np.asarray(lag_weights(state.explained_variance, params.floor, params.weight_prior))
-    return Beliefs(scales, scale * np.asarray(state.std), weights)
+    return Beliefs(scales, scale * np.asarray(spread.std), weights)
 
 
 def reward_size(agent: saved.Saved) -> float:

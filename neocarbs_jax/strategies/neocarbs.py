@@ -18,7 +18,6 @@ from neocarbs_jax.strategies.base import Situation, Strategy, check_positive
 ACQUISITIONS = ("ehvi", "improvement", "conservative")
 _GOLDEN_RATIO = 0.6180339887498949
 _OVERSHOOT = 0.15
-_THRIFT = 0.35
 _LAST_TRIALS = 3
 _YOUNG = 16  # successes before a replicate may be worth more than another point
 _PATIENCE = 2.0  # nats
@@ -41,6 +40,7 @@ class NeoCARBS(Strategy):
         num_refined: the best of them, which climb by the acquisition's gradient.
         refine_steps: steps that they climb.
         target_width: w, standard deviation of the weight around the target cost, as a fraction of the active range.
+        thrift: once the range does not grow any more, targets are drawn with a density that falls as cost^-thrift.
         knee: where the active range of cost ends; see `ActiveRange`.
         growth: what is added to that end; see `ActiveRange`.
         reach: how far beyond it improvements count; see `ActiveRange`.
@@ -58,6 +58,7 @@ class NeoCARBS(Strategy):
     num_refined: int = 16
     refine_steps: int = 12
     target_width: float = 0.15
+    thrift: float = 0.35
     knee: float = ActiveRange.knee
     growth: float = ActiveRange.growth
     reach: float = ActiveRange.reach
@@ -66,7 +67,7 @@ class NeoCARBS(Strategy):
 
     def __post_init__(self) -> None:
         check_positive(self, "num_initial", "num_candidates", "num_refined", "refine_steps")
-        check_positive(self, "kappa", "target_width", "knee", "growth", "reach", "caution")
+        check_positive(self, "kappa", "target_width", "thrift", "knee", "growth", "reach", "caution")
         if not (isinstance(self.replicates, int | float) and 0 <= self.replicates < 1):
             raise ValueError(f"`replicates` must be at least 0 and less than 1; got {self.replicates!r}.")
         if self.acquisition not in ACQUISITIONS:
@@ -95,7 +96,7 @@ class NeoCARBS(Strategy):
         # With its deviation: the mean alone saturates where nothing was tried, and the range would never grow there.
         reachable = jnp.max(jnp.minimum(at.log_cost + at.log_cost_std, most))
         front = active_front(self._range, data, known, believed, reachable, jnp.min(at.log_cost))
-        target, width = draw_target(front, within_budget(seen, front, reachable), seen.count)
+        target, width = draw_target(front, within_budget(seen, front, reachable), seen.count, self.thrift)
         width = width / jnp.sqrt(calm(seen, front))
         tried = data.success | data.pending | data.failed
 
@@ -204,12 +205,12 @@ def calm(seen: Situation, front: ActiveFront) -> Float[Array, ""] | float:
 
 
 def draw_target(
-    front: ActiveFront, reachable: Float[Array, ""], count: Int[Array, ""]
+    front: ActiveFront, reachable: Float[Array, ""], count: Int[Array, ""], thrift: float
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Return the target log cost of a suggestion, and the width of the active range that it comes from.
 
     Targets follow the golden-ratio sequence, the most even one. While the front may still grow, the top of the range is
-    tried more often; once it is all that candidates can reach, the density of targets falls as a power of the cost.
+    tried more often; once it is all that candidates can reach, the density of targets falls as cost^-thrift.
     """
     start = front.edges[0]
     dtype = start.dtype
@@ -217,7 +218,7 @@ def draw_target(
     growing = front.end < reachable
     overshoot = jnp.where(growing, _OVERSHOOT, 0.0).astype(dtype)
     golden = jnp.remainder(count.astype(dtype) * _GOLDEN_RATIO, 1.0) * (1 + overshoot)
-    fall = jnp.where(growing, 1e-3, _THRIFT).astype(dtype) * (end - start)
+    fall = jnp.where(growing, 1e-3, thrift).astype(dtype) * (end - start)
     share = -jnp.log1p(jnp.minimum(golden, 1) * jnp.expm1(-fall)) / fall
     return start + (end - start) * share, end - start
 

@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from p3o_jax.checks import check_choice, check_positive_integers
-from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
+from p3o_jax.estimators.base import Estimate, Judged, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
-from p3o_jax.ops.bands import band_means, band_value_loss, band_widths, one_step_errors, segment_bands
-from p3o_jax.ops.common import check_platform
+from p3o_jax.ops.band_errors import band_statistics
+from p3o_jax.ops.bands import BandAdvantage, band_means, band_value_loss, band_widths, segment_bands
+from p3o_jax.ops.common import check_platform, weighted_sum
+from p3o_jax.ops.evidence import Evidence, evidence_gate, init_evidence, update_evidence
 from p3o_jax.ops.spread import Spread, TauRule, init_spread, lag_weights, merge_spread
 from p3o_jax.ops.value_loss import MIN_VARIANCE
 from p3o_jax.params import Params, Scalar
@@ -40,22 +42,17 @@ class State(NamedTuple):
     Attributes:
         spread: Of the targets, and of the errors of their prediction.
         news: Mean squared one-step error.
+        evidence: That the action changes a band, or () where it is not asked for.
     """
 
     spread: Spread
     news: Float[Array, " k"]
+    evidence: Evidence | tuple[()] = ()
 
-    def merge(
-        self, values: Float[Array, "t b k"], targets: Float[Array, "t b k"], news: Float[Array, "t b k"], decay: Scalar
-    ) -> "State":
-        """Return the statistics with another segment, the weight of all earlier ones multiplied by `decay`."""
-        count = jnp.full(values.shape[2], targets.shape[0] * targets.shape[1], jnp.float32)
-        mean = jnp.mean(targets, axis=(0, 1))
-        variance = jnp.mean((targets - mean[None, None, :]) ** 2, axis=(0, 1))
-        residual = jnp.mean((targets - values.astype(jnp.float32)) ** 2, axis=(0, 1))
-        fraction = count / (decay * self.spread.count + count)
-        spread = merge_spread(self.spread, Spread(count, mean, variance, residual), decay)
-        return State(spread, self.news + fraction * (jnp.mean(news**2, axis=(0, 1)) - self.news))
+    def merge(self, spread: Spread, news: Float[Array, " k"], decay: Scalar) -> "State":
+        """Return the statistics with another segment's, the weight of all earlier ones multiplied by `decay`."""
+        fraction = spread.count / (decay * self.spread.count + spread.count)
+        return State(merge_spread(self.spread, spread, decay), self.news + fraction * (news - self.news), self.evidence)
 
 
 @dataclass(frozen=True)
@@ -77,12 +74,14 @@ class Banded:
         bands: Number of bands K of the value head; see `band_widths`.
         tau_rule: What scales `Params.tau`: "noise", or nothing ("fixed").
         implementation: Of the operations; None is the platform's best.
+        evidence: Whether bands beyond the last one that the action is seen to change are cut; see `evidence_gate`.
     """
 
     horizon: int = 128
     bands: int = 9
     tau_rule: TauRule = "noise"
     implementation: str | None = None
+    evidence: bool = False
 
     default_reward_scale: ClassVar[RewardScale] = "rms"
     looks_ahead: ClassVar[bool] = False
@@ -98,17 +97,29 @@ class Banded:
         return self.bands
 
     @property
+    def num_judged(self) -> int:
+        """Bands that are judged by `evidence`."""
+        return self.bands if self.evidence else 0
+
+    @property
     def widths(self) -> Float[np.ndarray, " k"]:
         """Width of each band, in steps."""
         return band_widths(self.bands)
 
-    def init(self) -> State:
-        """Return the statistics of every band before any segment was seen."""
-        return State(init_spread(self.bands), jnp.ones(self.bands, jnp.float32))
+    def init(self, judged: Judged | None = None) -> State:
+        """Return the statistics of every band before any segment was seen; see `Estimator.init`."""
+        evidence = init_evidence(self.bands, *judged) if judged else ()
+        return State(init_spread(self.bands), jnp.ones(self.bands, jnp.float32), evidence)
 
     def init_trained(self) -> Trainable:
         """Return no parameters: the spread has its optimum in closed form."""
         return {}
+
+    def weights(self, params: Params, state: State) -> Float[Array, " k"]:
+        """Return the weight that each band has in the advantage."""
+        shape = jnp.asarray(band_means(self.widths, 1.0 - np.arange(self.horizon) / self.horizon), jnp.float32)
+        weights = lag_weights(state.spread.explained_variance, params.floor, params.weight_prior, shape)
+        return weights * evidence_gate(state.evidence) if state.evidence else weights
 
     def targets(
         self, params: Params, state: State, trained: Trainable, outcome: Outcome, predictions: Predictions
@@ -118,16 +129,20 @@ class Banded:
         values, last = self._in_rewards(predictions.values), self._in_rewards(predictions.last)
         final = None if predictions.final is None else self._in_rewards(predictions.final)
         segment, widths = make_segment(values, *outcome), jnp.asarray(self.widths, jnp.float32)
-        shape = jnp.asarray(band_means(self.widths, 1.0 - np.arange(self.horizon) / self.horizon), jnp.float32)
-        weights = lag_weights(state.spread.explained_variance, params.floor, params.weight_prior, shape)
-        tau = self._tau(params, state)
+        weights, tau = self.weights(params, state), self._tau(params, state)
         out = segment_bands(values, widths, weights, segment, last, tau, final, self.implementation)
-        news = one_step_errors(values, widths, segment, last, final)
-        state = state.merge(values, out.targets, news, params.spread_decay)
+        if predictions.score is not None and state.evidence:
+            errors = out.targets - values
+            state = state._replace(evidence=update_evidence(state.evidence, errors, predictions.score))
+            weights = self.weights(params, state)
+            out = BandAdvantage(weighted_sum(errors, weights), weighted_sum(out.targets, weights), out.targets)
+        measured = band_statistics(values, out.targets, widths, segment, last, final)
+        state = state.merge(*measured, params.spread_decay)
         precision = 1.0 / (self.bands * jnp.maximum(state.spread.residual, MIN_VARIANCE))
         aggregate = params.aggregate / jnp.maximum(jnp.var(out.returns), MIN_VARIANCE)
         shared = Bands(weights, precision, aggregate)
-        return Estimate(out.advantages, out.targets, shared, state, state.spread.explained_variance)
+        ratio, explained = state.evidence.ratio if state.evidence else None, state.spread.explained_variance
+        return Estimate(out.advantages, out.targets, shared, state, explained, weights, ratio)
 
     def value_loss(
         self,

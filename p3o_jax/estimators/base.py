@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from jaxtyping import Array, Bool, Float
 
 from p3o_jax.normalize import RewardScale
+from p3o_jax.ops.evidence import Score
 from p3o_jax.params import Params
 
 Trainable = dict[str, Any]
@@ -23,6 +24,14 @@ class Outcome(NamedTuple):
     truncated: Bool[Array, "t b"]
 
 
+class Judged(NamedTuple):
+    """Sizes of what `evidence` is gathered from: parts of a batch, numbers of the policy head's kernel, samples."""
+
+    parts: int
+    size: int
+    num_samples: int
+
+
 class Predictions(NamedTuple):
     """What the value head said before the update.
 
@@ -30,11 +39,13 @@ class Predictions(NamedTuple):
         values: Along the segment.
         last: At the observation that follows it.
         final: At the final observations of truncated episodes, or None where these are not looked at.
+        score: Gradient of the log probability of the actions, for estimators whose `evidence` is true; None for others.
     """
 
     values: Float[Array, "t b v"]
     last: Float[Array, "b v"]
     final: Float[Array, "t b v"] | None
+    score: Score | None = None
 
 
 class Estimate(NamedTuple):
@@ -47,6 +58,9 @@ class Estimate(NamedTuple):
         shared: What the value loss reads besides, the same for all minibatches.
         state: The estimator's running statistics, this segment included.
         explained_variance: Share of the variance of what each value predicts that it explains.
+        weights: Weight of each value in the advantage, or None where there is none.
+        signal_to_noise: Of the part of the policy gradient that each of the judged bands or groups of lags has, or None
+            without `evidence`.
     """
 
     advantages: Float[Array, "t b"]
@@ -54,6 +68,8 @@ class Estimate(NamedTuple):
     shared: Any
     state: Any
     explained_variance: Float[Array, " v"]
+    weights: Float[Array, " v"] | None = None
+    signal_to_noise: Float[Array, " g"] | None = None
 
 
 class Estimator(Protocol):
@@ -63,6 +79,9 @@ class Estimator(Protocol):
         default_reward_scale: What rewards are divided by unless `Config.reward_scale` says otherwise.
         looks_ahead: Whether the value loss looks along the steps of a segment, so that minibatches must hold whole
             environments.
+
+    An estimator may also have `evidence`. If that is true, it gets `Predictions.score`, `init` the sizes
+    of it, and `num_judged` says how many numbers `Estimate.signal_to_noise` has.
     """
 
     default_reward_scale: ClassVar[RewardScale]

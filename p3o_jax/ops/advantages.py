@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from p3o_jax.ops.bands import lambda_errors
+from p3o_jax.ops.band_errors import lambda_errors
 from p3o_jax.ops.common import resolve_implementation, weighted_sum
 from p3o_jax.ops.triton import advantage_pass
 from p3o_jax.segment import Segment, check_shape, make_segment, reward_windows

@@ -25,6 +25,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from p3o_jax.ops.band_errors import lambda_errors
 from p3o_jax.ops.common import resolve_implementation, weighted_sum
 from p3o_jax.ops.triton_bands import band_pass
 from p3o_jax.segment import Segment, check_shape, make_segment
@@ -70,11 +71,6 @@ def band_means(widths: Float[np.ndarray, " K"], values: Float[np.ndarray, " H"])
         total += value * share
         share = shift @ share
     return total / widths
-
-
-def _shift_matrix(widths: Float[Array, " K"]) -> Float[Array, "K K"]:
-    """Return A."""
-    return jnp.diag(1.0 - 1.0 / widths) + jnp.diag(1.0 / widths[:-1], -1)
 
 
 def band_advantage(
@@ -167,63 +163,6 @@ def band_value_loss(
     error = mean.astype(jnp.float32) - targets
     total = weighted_sum(error, weights)
     return 0.5 * jnp.mean(weighted_sum(error**2, precision) + aggregate * total**2)
-
-
-def one_step_errors(
-    mean: Float[Array, "T B K"],
-    widths: Float[Array, " K"],
-    segment: Segment,
-    last_mean: Float[Array, "B K"],
-    truncated_mean: Float[Array, "T B K"] | None,
-) -> Float[Array, "T B K"]:
-    """Return r_t e_0 + A m_{t+1} - m_t, which is E with tau = 1; the arguments are those of `lambda_errors`."""
-    mean, last_mean = mean.astype(jnp.float32), last_mean.astype(jnp.float32)
-    shift = _shift_matrix(widths)
-    open_ended = jnp.any(shift > 0, axis=1)
-    rewards, terminated, truncated = segment.rewards, segment.terminated, segment.truncated
-    following = jnp.concatenate([mean[1:], last_mean[None]])
-    if truncated_mean is not None:
-        following = jnp.where(truncated[:, :, None], truncated_mean.astype(jnp.float32), following)
-    following = jnp.where(terminated[:, :, None], 0.0, following)
-    first = jnp.arange(mean.shape[2], dtype=jnp.int32) == 0
-    reward = jnp.where(first[None, None, :], rewards[:, :, None], 0.0)
-    delta = reward + jnp.einsum("kl,tbl->tbk", shift, following, precision=lax.Precision.HIGHEST) - mean
-    if truncated_mean is None:
-        unknown = (truncated & ~terminated)[:, :, None] & open_ended[None, None, :]
-        delta = jnp.where(unknown, 0.0, delta)
-    return delta
-
-
-def lambda_errors(
-    mean: Float[Array, "T B K"],
-    widths: Float[Array, " K"],
-    segment: Segment,
-    last_mean: Float[Array, "B K"],
-    decay: Float[Array, ""] | Float[Array, " K"],
-    truncated_mean: Float[Array, "T B K"] | None,
-) -> Float[Array, "T B K"]:
-    """Return E as its definition has it, by products with the matrix A: the reference for bands and for lags.
-
-    Args:
-        mean: Prediction of each band.
-        widths: Width of each band, in steps.
-        segment: Rewards and ends.
-        last_mean: Prediction at the observation that follows the segment.
-        decay: Share of a band's error that the step before keeps, 1 - tau, for all bands or for each.
-        truncated_mean: Predictions at the final observations of truncated episodes, or None.
-    """
-    delta = one_step_errors(mean, widths, segment, last_mean, truncated_mean)
-    shift = _shift_matrix(widths)
-    goes_on = ~(segment.terminated | segment.truncated)
-    decay = jnp.broadcast_to(decay, (1, mean.shape[2]))
-
-    def step(error: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        delta_t, goes_on_t = inputs
-        carried = jnp.where(goes_on_t[:, None], jnp.dot(decay * error, shift.T, precision=lax.Precision.HIGHEST), 0.0)
-        error = delta_t + carried
-        return error, error
-
-    return lax.scan(step, jnp.zeros_like(delta[0]), (delta, goes_on), reverse=True)[1]
 
 
 def _by_definition(

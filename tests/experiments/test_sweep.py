@@ -49,6 +49,8 @@ def run_main(monkeypatch, folder, *args):
         (["--out", "/proc/none/out"], "`out` must be a folder that can be written; got '/proc/none/out'"),
         (["--storage", "sqlite:runs/a.db"], "`storage` must be a path, or read sqlite:///PATH; got"),
         (["--set", "clip=.2", "--bounds", "clip=.1,.2"], "`bounds` must name one of total_steps,"),
+        (["--curves", "--seeds", "2"], "`seeds` must be 1 where `curves` is given; got 2."),
+        (["--curves", "--set", "total_steps=1e4"], "`set` must leave total_steps to search where `curves` is given;"),
         (["--track", "excel"], "`track` must be some of wandb[:PROJECT], mlflow[:URI],"),
         (["--strategy", "guess"], "`strategy` must be one of neocarbs,"),
         (["--storage", "sqlite:////proc/none/sweep.db"], "`storage` must name a database that can be opened; got"),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from experiments import folder, gallery, saved, train
-from experiments.training_view import bars, view
+from experiments.training_view import FULL_SIGNAL, bars, signal_to_noise, view
 
 SMALL = {"num_envs": 8, "segment_length": 8, "horizon": 4, "num_minibatches": 1, "update_epochs": 1}
 
@@ -36,6 +37,13 @@ def test_a_terminal_shows_a_table(trained):
     assert "weights by lag" in text
     assert "100%" in text
     assert "█" in text
+
+
+def test_with_evidence_the_table_shows_signal_to_noise():
+    metrics = SimpleNamespace(steps=np.array([64.0, 64.0]), signal_to_noise=np.array([[2.0, 0.0], [np.nan] * 2]))
+    assert bars(signal_to_noise(metrics) / FULL_SIGNAL) == "█▁"
+    metrics.steps = np.zeros(2)
+    assert bars(signal_to_noise(metrics)) == "▁▁"
 
 
 def test_without_a_terminal_there_are_plain_lines(run, tmp_path):

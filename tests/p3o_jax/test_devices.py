@@ -60,7 +60,8 @@ def run(arguments):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "arguments", [{}, {"kind": "gru", "implementation": "interpret"}, {"bands": 3, "minibatches_of": "samples"}]
+    "arguments",
+    [{}, {"kind": "gru", "implementation": "interpret"}, {"bands": 3, "minibatches_of": "samples", "evidence": True}],
 )
 def test_eight_devices_do_what_one_does_and_gather_no_environments(arguments):
     done = run(arguments)

@@ -11,11 +11,13 @@ HOME = Path(p3o_jax.__file__).parent
 
 FLOORS = [
     {"checks", "devices", "params", "segment", "distributions", "observations", "vector"},
-    {"networks", "normalize", "ops.common"},
+    {"networks", "normalize", "ops.common", "ops.evidence"},
     {"ops.triton"},
     {"ops.triton_bands"},
+    {"ops.spread"},
+    {"ops.band_errors"},
     {"ops.bands"},
-    {"ops.advantages", "ops.spread", "ops.value_loss"},
+    {"ops.advantages", "ops.value_loss"},
     {"ops.sharding", "losses"},
     {"ops"},
     {"advantages", "spread", "estimators.base"},

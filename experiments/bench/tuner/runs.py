@@ -16,14 +16,15 @@ import numpy as np
 from jaxtyping import Array, Float
 from threadpoolctl import threadpool_limits
 
+from experiments.bench.tuner import heavy_peers, peers
 from experiments.bench.tuner.measures import Record
-from experiments.bench.tuner.peers import PEERS
 from neocarbs_jax import sweep
 from neocarbs_jax.strategies import STRATEGIES, Strategy
 from neocarbs_jax.study.programs import keep_on_disk
 from neocarbs_jax.synthetic import Task
 
 SMALLEST_CAPACITY = 128
+PEERS = peers.PEERS | heavy_peers.PEERS
 
 _suggest = jax.jit(sweep.suggest, static_argnums=0)
 _observe = jax.jit(sweep.observe, static_argnums=0)

@@ -26,18 +26,23 @@ from rich.progress import Progress
 
 import neocarbs_jax
 from experiments.bench import harness
-from experiments.bench.tuner import report, runs, tables
+from experiments.bench.tuner import heavy_peers, report, runs, tables
 from experiments.bench.tuner.measures import Job, Measures, measure
 from neocarbs_jax import synthetic
 from neocarbs_jax.strategies import STRATEGIES as OURS
 
 STRATEGIES = (  # in the order in which a time limit spares them
     *("neocarbs", "optuna_tpe", "optuna_nsga2", "random", "pareto_genetic"),
-    *("optuna_gp", "botorch_qlognehvi", "protein", "carbs"),
+    *("optuna_gp", "botorch_qlognehvi", "protein", "carbs", *heavy_peers.available()),
 )
 SHORT_LIMIT = 1100.0
 SHORT_TABLES = ("rl:ppo_box2d_lunar_lander", "rl:ppo_cc_cartpole", "rl:sac_cc_pendulum", "hpobench:vehicle")
-SLOW_PEERS = {"optuna_gp": (50, 2), "botorch_qlognehvi": (50, 1)}  # short form: trials, seeds
+SLOW_PEERS = {  # short form: trials, seeds
+    "optuna_gp": (50, 2),
+    "botorch_qlognehvi": (50, 1),
+    "smac_parego": (50, 2),
+    "hebo": (50, 1),
+}
 SLOW_TASKS = ("rl", "log")  # short form: where the slow peers run
 
 

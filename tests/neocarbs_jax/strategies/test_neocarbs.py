@@ -106,7 +106,7 @@ def test_kappa_weighs_doubt_and_the_front_below_is_what_counts():
 
 
 def targets(front, reachable, num=1000):
-    draw = jax.vmap(lambda count: draw_target(front, reachable, count))
+    draw = jax.vmap(lambda count: draw_target(front, reachable, count, 0.35))
     return jax.tree.map(np.asarray, draw(jnp.arange(num)))
 
 

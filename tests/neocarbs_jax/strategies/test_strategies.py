@@ -35,7 +35,7 @@ def test_strategies_are_equal_where_their_numbers_are(kind):
             setattr(kind(), field.name, 1)
 
 
-@pytest.mark.parametrize("name", ["kappa", "target_width", "knee", "growth", "reach", "caution"])
+@pytest.mark.parametrize("name", ["kappa", "target_width", "thrift", "knee", "growth", "reach", "caution"])
 @pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])
 def test_numbers_of_neocarbs_are_positive_and_finite(name, value):
     with pytest.raises(ValueError, match=f"`{name}` must be positive and finite; got {value}"):

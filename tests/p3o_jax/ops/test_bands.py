@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 
-from p3o_jax.ops import advantages, bands
+from p3o_jax.ops import advantages, band_errors, bands
 from p3o_jax.segment import make_segment
 
 IMPLEMENTATIONS = ["reference", "xla", "interpret"]
@@ -171,7 +171,7 @@ def test_one_step_errors_are_the_errors_that_trust_the_next_prediction_alone(mak
     widths = jnp.asarray(WIDTHS, jnp.float32)
     arguments = segment.mean, widths, make_segment(segment.mean, *segment.outcome), segment.last_mean, None
     targets = true_bands(segment, WIDTHS, 1.0)[2]
-    np.testing.assert_allclose(bands.one_step_errors(*arguments), targets - np.asarray(segment.mean), **TOLERANCE)
+    np.testing.assert_allclose(band_errors.one_step_errors(*arguments), targets - np.asarray(segment.mean), **TOLERANCE)
 
 
 def test_the_value_loss_is_each_band_and_their_sum(make_example):

@@ -120,3 +120,14 @@ def test_several_tiles_and_programs_add_up(make_example, shape):
 @pytest.mark.parametrize(("number", "largest", "divisor"), [(12, 8, 4), (12, 3, 2), (7, 8, 1), (64, 4, 4), (6, 1, 1)])
 def test_blocks_divide_what_they_split(number, largest, divisor):
     assert triton.power_of_two_divisor(number, largest) == divisor
+
+
+def test_groups_of_lags_are_one_kernel_under_vmap(make_example):
+    """What `P3O(evidence=True)` asks for: the advantage of every group of lags, by `vmap` over weights."""
+    segment = make_example(*SHAPES[1])
+    head, rest = segment.mean, (*segment.outcome, segment.last_mean)
+
+    def by_group(mean, weights, *rest):
+        return jax.vmap(lambda weights: advantage(mean, weights, *rest))(weights)
+
+    assert num_kernels(lower_for_cuda(by_group, head, jnp.stack([segment.weights] * 3), *rest)) == 1
