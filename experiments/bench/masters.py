@@ -4,8 +4,9 @@
     python -m experiments.bench.masters --env pong       # one of them, and the page with what is there
     python -m experiments.bench.masters --env pong --ship    # put its best agent into the package
 
-A training that is in the records with the settings of its preset is not repeated. On the way each training is evaluated
-a number of times, which its seconds leave out: "solved" is the first time that the goal was met.
+A training that is in the records with the settings of its preset is not repeated; settings that are newer than the
+record are not compared. On the way each training is evaluated a number of times, which its seconds leave out: "solved" is
+the first time that the goal was met.
 """
 
 import dataclasses
@@ -96,7 +97,8 @@ def main() -> None:
     for name in names:
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             chosen = every_setting(name, seed)
-            if args.page_only or any(row["settings"] == chosen for row in store.rows if row["name"] == name):
+            records = [row["settings"].items() for row in store.rows if row["name"] == name]
+            if args.page_only or any(record <= chosen.items() for record in records):
                 continue
             store.merge([train(name, chosen, args, console)])
             harness.write_text(args.out / "masters.md", page(store.rows, measured))
