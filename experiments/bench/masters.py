@@ -5,8 +5,8 @@
     python -m experiments.bench.masters --env pong --ship    # put its best agent into the package
 
 A training that is in the records with the settings of its preset is not repeated; settings that are newer than the
-record are not compared. On the way each training is evaluated a number of times, which its seconds leave out: "solved" is
-the first time that the goal was met.
+record are not compared. On the way each training is evaluated a number of times, which its seconds leave out: "solved"
+is the first time that the goal was met.
 """
 
 import dataclasses
