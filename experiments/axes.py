@@ -41,6 +41,7 @@ AXES: dict[str, Bounded | Choice] = {
     "segment_length": Pow2(16, 128),
     "horizon": Pow2(8, 128),
     "bands": Integer(7, 12),
+    "evidence": SWITCH,
     "num_minibatches": Pow2(1, 8),
     "minibatches_of": Choice(("environments", "samples")),
     "estimator": Choice(("p3o", "original", "gae")),
@@ -62,8 +63,29 @@ AXES: dict[str, Bounded | Choice] = {
 
 _DEAD = {
     "p3o": ("gae_lambda", "value_clip", "puf"),
-    "original": ("gae_lambda", "value_clip", "tau", "floor", "weight_prior", "aggregate", "tau_rule", "bands"),
-    "gae": ("tau", "floor", "weight_prior", "aggregate", "spread_decay", "puf", "horizon", "tau_rule", "bands"),
+    "original": (
+        "gae_lambda",
+        "value_clip",
+        "tau",
+        "floor",
+        "weight_prior",
+        "aggregate",
+        "tau_rule",
+        "bands",
+        "evidence",
+    ),
+    "gae": (
+        "tau",
+        "floor",
+        "weight_prior",
+        "aggregate",
+        "spread_decay",
+        "puf",
+        "horizon",
+        "tau_rule",
+        "bands",
+        "evidence",
+    ),
 }
 """Settings that an estimator does not look at."""
 
