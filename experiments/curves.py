@@ -7,11 +7,11 @@ import math
 import jax
 import numpy as np
 
+from experiments.programs import summary
 from p3o_jax.learner import State
-from p3o_jax.metrics import Metrics, summarize
+from p3o_jax.metrics import Metrics
 
 FILE = "curves.csv"
-_summary = jax.jit(summarize, static_argnums=2)  # eagerly it is twenty programs
 COLUMNS = ("steps", "num_episodes", "score", "episode_return", "episode_length")
 
 
@@ -22,7 +22,7 @@ def curves(state: State, steps_per_update: int) -> str:
     explained variance, the weight, and the ratio of signal to noise where it was measured, as `explained_variance_J`,
     `weights_J` and `signal_to_noise_J`.
     """
-    metrics: Metrics = jax.device_get(_summary(state.log, state.failure, steps_per_update))
+    metrics: Metrics = jax.device_get(summary(state.log, state.failure, steps_per_update))
     columns = {name: getattr(metrics, name) for name in COLUMNS} | metrics.updates._asdict()
     columns |= metrics.measures
     for name in ("explained_variance", "weights", "signal_to_noise"):

@@ -13,9 +13,8 @@ from experiments.environments import make_env
 from experiments.interrupts import interruptible
 from experiments.settings import differences, replace
 from neocarbs_jax.report.outputs import check_folder
-from p3o_jax.learner import num_total_updates, steps_per_update
-from p3o_jax.metrics import TERMS, Failure, init_log
-from p3o_jax.rollout import measures_of
+from p3o_jax.learner import empty_log, num_total_updates, steps_per_update
+from p3o_jax.metrics import TERMS, Failure
 from p3o_jax.settings import Config, Params
 
 ADVICE = (
@@ -165,9 +164,7 @@ def _alive(run: saved.Saved, *, new_log: bool) -> saved.Saved:
     """Return the training without a failure, and with no metrics where intervals of another budget are others."""
     state = run.state
     if new_log:
-        state = dataclasses.replace(
-            state, log=init_log(run.config.num_buckets, run.config.num_values, measures_of(run.env))
-        )
+        state = dataclasses.replace(state, log=empty_log(run.config, run.env))
     if state.failure.failed:
         alive = Failure(jnp.zeros_like(state.failure.step), jnp.full_like(state.failure.term, -1))
         state = dataclasses.replace(state, failure=alive)

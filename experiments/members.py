@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from experiments import programs
 from experiments.objective import Compiled, Training
 from experiments.pace import Pace
 from experiments.saved import keys
@@ -23,12 +24,11 @@ from neocarbs_jax.study import Study, Trial
 from neocarbs_jax.study.stopping import fits, is_done, remaining
 from p3o_jax.evaluate import evaluate
 from p3o_jax.learner import num_total_updates, steps_per_update
-from p3o_jax.metrics import TERMS, summarize
+from p3o_jax.metrics import TERMS
 from p3o_jax.settings import Config, Params
 from p3o_jax.train import advance
 
 Outcome = tuple[float, float, dict[str, Any]]
-_summary = jax.jit(summarize, static_argnums=2)
 
 
 class Member(NamedTuple):
@@ -166,7 +166,7 @@ class Members:
 
     def _outcome(self, compiled: Compiled, member: Member, cost: float, state: Any, evaluation: Any) -> Outcome:
         settings = member.settings
-        metrics = _summary(state.log, state.failure, steps_per_update(member.config, compiled.env))
+        metrics = programs.summary(state.log, state.failure, steps_per_update(member.config, compiled.env))
         if bool(metrics.failed):
             term = TERMS[int(metrics.failed_term_index)]
             reason = f"non-finite {term} at step {int(metrics.failed_step)}"

@@ -9,12 +9,15 @@ import jax.numpy as jnp
 from p3o_jax.devices import over_devices
 from p3o_jax.evaluate import MAX_STEPS, Evaluation, Which, evaluate
 from p3o_jax.learner import State, init
-from p3o_jax.metrics import Metrics
+from p3o_jax.metrics import Metrics, summarize
 from p3o_jax.settings import Config, Params
 from p3o_jax.train import advance, make_train
 
 TO_THE_END = 2**30
 """Updates that no training has: `advance` stops at the end of the budget."""
+
+summary = jax.jit(summarize, static_argnums=2)
+"""`summarize` as one program; eagerly it is twenty."""
 
 Begin = Callable[[Any, Params], State]
 Advance = Callable[[State, Params, Any], tuple[State, Metrics]]

@@ -3,8 +3,10 @@
 An agent that is only to act is one small file: settings, and the arrays that it acts and is watched by.
 """
 
+import dataclasses
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,12 +143,23 @@ def load_as(folder: Path, settings: dict[str, Any]) -> Saved:
         template = jax.eval_shape(lambda: init(config, env, jax.random.key(0), params))
         # Older folders were written before the log had the environment's own measures, and weights.
         lacking = ("log.episodes.measures.", "log.weights", "log.signal_to_noise")
-        state = checkpoint.restore(folder / "state", template, may_lack=lacking)
+        state = _with_later_sums(checkpoint.restore(folder / "state", template, may_lack=lacking))
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(
             f"`checkpoint` must be a folder that `p3o train` wrote whole; got {str(folder)!r} ({error})."
         ) from error
     return Saved(origin["env"], env, config, as_arrays(params), state, origin["seed"], origin["key"] or "")  # pyright: ignore[reportArgumentType]
+
+
+def _with_later_sums(state: State) -> State:
+    """Return the state with sums that an older log lacks unknown for past intervals alone, so that later ones count."""
+    past = np.asarray(state.log.num_updates) > 0
+
+    def begun(total: Any) -> Any:
+        lacks = np.isnan(total) & ~past.reshape(-1, *(1,) * (total.ndim - 1))
+        return jnp.asarray(np.where(lacks, np.zeros_like(total), total)) if lacks.any() else total
+
+    return dataclasses.replace(state, log=jax.tree.map(begun, state.log))
 
 
 def pack(file: Path, run: Saved) -> None:
@@ -164,21 +177,23 @@ def unpack(file: Path) -> Saved:
         ValueError: If it is not one that `pack` wrote, or its arrays are of other shapes than the settings make.
     """
     try:
-        with np.load(file) as arrays:
+        with file.open("rb") as data, np.load(data) as arrays:
             stored = {name: arrays[name] for name in arrays.files if name != "settings"}
             settings = json.loads(str(arrays["settings"]))
-        origin = {name: settings.pop(name) for name in ("env", "seed", "key")}
+        origin = {name: settings.pop(name, None) for name in ("env", "seed", "key")}
         config, params = replace(Config(), Params(), settings)
         env = make_env(origin["env"])
         state = init(config, env, jax.random.key(0), params)
         named = _by_name(state)
-        if any(name not in named or named[name].shape != x.shape for name, x in stored.items()):
+        wanted = {name: x.shape for name, x in named.items() if name.startswith(ACTS)}
+        if wanted != {name: x.shape for name, x in stored.items()}:
             raise ValueError("arrays of other names or shapes")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"`checkpoint` must be a file that `pack` wrote; got {str(file)!r} ({error}).") from error
     paths, tree = jax.tree_util.tree_flatten_with_path(state)
     leaves = [jnp.asarray(stored[name], x.dtype) if (name := _name(at)) in stored else x for at, x in paths]
-    return Saved(origin["env"], env, config, as_arrays(params), tree.unflatten(leaves), origin["seed"], origin["key"])
+    state = tree.unflatten(leaves)
+    return Saved(origin["env"], env, config, as_arrays(params), state, origin["seed"], origin["key"] or "")
 
 
 def _by_name(tree: Any) -> dict[str, Any]:

@@ -54,14 +54,21 @@ def read(file: Path, known: Iterable[str]) -> tuple[dict[str, Any], dict[str, li
     return options, tables
 
 
-def read_best(file: Path) -> tuple[str, list[str]]:
+def read_best(file: Path, known: Iterable[str]) -> tuple[str, list[str]]:
     """Return the environment of a file, and the entries of [set] with those of [best] in place of some.
+
+    Args:
+        file: to read.
+        known: names of all options of a sweep.
 
     Raises:
         ValueError: the file cannot be read, names no single environment, or an entry is none.
     """
+    read(file, known)  # says what no sweep knows
     content = _content(file)
     env = content.get("env")
+    if isinstance(env, list) and len(env) == 1:
+        env = env[0]
     if not isinstance(env, str):
         raise ValueError(f'`file` must name one environment, as in env = "pong"; got {env!r}.')
     own, best = (_entries(name, content.get(name, {})) for name in ("set", BEST))

@@ -118,6 +118,8 @@ def prepare(args: Sweep, progress: Progress) -> Training:
         raise ValueError(f"`vmap` must be 1 where `{other}` is given; got {args.vmap}.")
     if args.curves and args.seeds > 1:
         raise ValueError(f"`seeds` must be 1 where `curves` is given; got {args.seeds}.")
+    if args.curves and args.strategy in STRATEGIES and not STRATEGIES[args.strategy].uses_surrogates:
+        raise ValueError(f"`strategy` must have surrogates where `curves` is given; got {args.strategy}.")
     check_at_least(0, resample=args.resample, confirm=args.confirm)
     check_seed(args.seed)
     trackers.check(args.track)
@@ -144,6 +146,8 @@ def prepare(args: Sweep, progress: Progress) -> Training:
     if args.curves and "total_steps" not in space.names:
         raise ValueError(f"`set` must leave total_steps to search where `curves` is given; got {fixed['total_steps']}.")
     config, params = settings.replace(CONFIG, Params(), fixed)
+    if args.curves and not params.decay < 1:
+        raise ValueError(f"`decay` must be below 1 where `curves` is given; got {params.decay}.")
     training = Training(
         env,
         config,
@@ -240,7 +244,7 @@ def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training,
     axes = {name: axes_of.text_of(axis) for name, axis in space.axes}
     fixed = settings.flat(objective.config, objective.params)
     base = settings.flat(Config(), Params())
-    own_of_preset = PRESETS[args.preset].settings
+    own_of_preset = {**PRESETS[args.preset].settings, **(STABLE if args.curves else {})}
     changed = {
         setting: str(value) if isinstance(value, float) and not np.isfinite(value) else value
         for setting, value in fixed.items()

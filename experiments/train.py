@@ -28,6 +28,7 @@ from experiments.evaluate import describe, score
 from experiments.folder import Request, begin
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.repeat import Repeated, find_trial, wanted
+from experiments.sweep_options import Sweep
 from experiments.training_view import Progress, view
 from experiments.watching.players import beliefs_of
 from neocarbs_jax.report.outputs import folder_name
@@ -108,6 +109,8 @@ def request_of(args: Train, repeated: Repeated | None) -> Request:
         ValueError: A setting is unknown or out of range, or there is no such agent.
     """
     source = resolve(args.from_agent, "from") if args.from_agent else None
+    if source is not None and source.suffix == saved.PACKED:
+        raise ValueError(f"`from` must be a folder or a trial, which hold the whole state; got {args.from_agent!r}.")
     stored = repeated.settings if repeated else saved.read_settings(source) if source else {}
     if args.file is not None:
         stored = settings_of(args.file)
@@ -121,7 +124,7 @@ def settings_of(file: Path) -> dict[str, Any]:
     Raises:
         ValueError: The file cannot be read, or a setting is unknown or out of range.
     """
-    env, entries = sweep_file.read_best(file)
+    env, entries = sweep_file.read_best(file, [field.name for field in dataclasses.fields(Sweep)])
     values = settings.assignments(entries, "file")
     return {**values, "env": environments.with_arguments(env, settings.arguments_of(values))}
 

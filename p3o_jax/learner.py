@@ -110,8 +110,14 @@ def init(config: Config, env: Any, key: PRNGKeyArray, params: Params, env_params
         key=key,
         num_updates=jnp.zeros((), jnp.int32),
         failure=Failure(jnp.zeros((), jnp.float32), jnp.full((), -1, jnp.int32)),
-        log=init_log(config.num_buckets, config.num_values, measures_of(env), getattr(estimator, "num_judged", 0)),
+        log=empty_log(config, env),
     )
+
+
+def empty_log(config: Config, env: Any) -> Log:
+    """Return the log of a training without updates."""
+    judged = getattr(config.estimator_object, "num_judged", 0)
+    return init_log(config.num_buckets, config.num_values, measures_of(env), judged)
 
 
 def update(config: Config, env: Any, state: State, params: Params, env_params: Any = None) -> State:
@@ -270,8 +276,10 @@ def _score(config: Config, actor: Actor, state: State, obs: Array, rollout: Roll
     gradient = gradient[..., : actor.distribution.num_outputs]  # the others see no features
     if rollout.valid is not None:
         gradient = jnp.where(rollout.valid[..., None], gradient, 0.0)
-    num_steps, parts = config.segment_length, num_parts(config.num_envs)
-    return Score(*(x.reshape(num_steps, parts, -1, x.shape[-1]) for x in (gradient, features)))
+    shape = (config.segment_length, num_parts(config.num_envs), -1)
+    valid = None if rollout.valid is None else rollout.valid.reshape(shape)
+    outputs, features = (x.reshape(*shape, x.shape[-1]) for x in (gradient, features))
+    return Score(outputs, features, valid)
 
 
 def _final_values(actor: Actor, state: State, rollout: Rollout) -> Array:

@@ -42,9 +42,10 @@ def make_actor(config: Config, env: Any, env_params: Any, num_envs: int | None =
     Raises:
         ValueError: The spaces are none that the learner knows.
     """
+    if num_envs is None:
+        _check_devices(config, env)
     num_envs = num_envs or config.num_envs
     num_agents = getattr(env, "num_agents", 1)
-    _check_devices(config, env)
     # The spaces are one agent's: the agents of an environment are rows of the batch like its copies.
     space = env.observation_space(env_params)
     shape = getattr(space, "shape", None)  # none of spaces of trees, whose arrays are joined to one vector

@@ -103,7 +103,7 @@ class Config:
             check_positive_integers(self, ("bands",))
         if self.bands and self.estimator == "p3o" and self.tau_rule not in BAND_TAU_RULES:
             raise ValueError(f"`tau_rule` must be noise or fixed with `bands`; got {self.tau_rule!r}.")
-        check_booleans(self, ("normalize_observations", "bootstrap_truncations", "squash"))
+        check_booleans(self, ("evidence", "normalize_observations", "bootstrap_truncations", "squash"))
         if not isinstance(self.network, NetworkConfig):
             raise ValueError(f"`network` must be a NetworkConfig; got {self.network!r}.")
         check_choice("tau_rule", self.tau_rule, get_args(TauRule))
@@ -114,7 +114,7 @@ class Config:
         if self.reward_scale is not None:
             check_choice("reward_scale", self.reward_scale, get_args(RewardScale))
         self._check_minibatches()
-        if self.evidence and num_parts(self.num_envs) < MIN_PARTS:
+        if getattr(self.estimator_object, "evidence", False) and num_parts(self.num_envs) < MIN_PARTS:
             raise ValueError(
                 f"`num_envs` must have a divisor from {MIN_PARTS} to {MAX_PARTS} with `evidence`; got {self.num_envs}."
             )
@@ -133,8 +133,10 @@ class Config:
             if not hasattr(self.estimator, name):
                 if isinstance(given, _OwnInt | _OwnStr):  # from an estimator that was here before
                     object.__setattr__(self, name, default)
-                elif name == "bands" and given:
-                    raise ValueError(f"`bands` must be 0 beside an estimator object that has none; got {given!r}.")
+                elif name in ("bands", "evidence") and given:
+                    raise ValueError(
+                        f"`{name}` must be {default!r} beside an estimator object that has none; got {given!r}."
+                    )
                 continue
             own = getattr(self.estimator, name)
             if given not in (default, own) and not isinstance(given, _OwnInt | _OwnStr):

@@ -158,16 +158,22 @@ def meets(goal: Mapping[str, float], look: Mapping[str, float]) -> bool:
 def ship(name: str, rows: Sequence[harness.Row], runs: Path, console: Console) -> None:
     """Write the agent of the seed that ended best to the package, for the environment with its default arguments."""
     key = "score" if "score" in TASKS[name].goal else next(iter(TASKS[name].goal))
-    best = max((row for row in rows if row["name"] == name), key=lambda row: row["looks"][-1][key])
+    best = max(present(name, rows), key=lambda row: row["looks"][-1][key])
     agent = TASKS[name].agent
     file = MASTERS / f"{agent}{saved.PACKED}"
     saved.pack(file, saved.load(runs / name / str(best["seed"]))._replace(env_name=agent))
     console.print(f"{file}: seed {best['seed']}, {file.stat().st_size / 1e3:.0f} kB", soft_wrap=True)
 
 
+def present(name: str, rows: Sequence[harness.Row]) -> list[harness.Row]:
+    """Return the rows of a task that were trained by the preset as it is now."""
+    own = [row for row in rows if row["name"] == name]
+    return [row for row in own if row["settings"].items() <= every_setting(name, row["seed"]).items()]
+
+
 def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
     """Return the tables as Markdown."""
-    done = {name: [row for row in rows if row["name"] == name] for name in TASKS}
+    done = {name: present(name, rows) for name in TASKS if preset(name).exists()}
     lines = [line(name, found) for name, found in done.items() if found]
     columns = "environment, goal, reached, range, seeds, met by, steps until met, CPU seconds until met, of training"
     seeds = [(name, row["seed"], *ends(row)) for name, found in done.items() for row in found]

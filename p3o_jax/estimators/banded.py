@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from p3o_jax.checks import check_choice, check_positive_integers
+from p3o_jax.checks import check_booleans, check_choice, check_positive_integers
 from p3o_jax.estimators.base import Estimate, Judged, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.band_errors import band_statistics
@@ -66,8 +66,9 @@ class Banded:
     * By the rule "noise", tau is `Params.tau` times min(1, news / E[G_0^2]). The news of a step is sum_k e_k^2 / w_k,
       with e the one-step errors; both are running means. The first update has tau itself.
 
-    Weights and tau come from the statistics of earlier segments, so that one pass over the predictions is enough. All
-    that the value loss reads are the targets G, sample by sample: minibatches may be of samples.
+    Weights and tau come from the statistics of earlier segments, so that one pass over the predictions is enough; what
+    `evidence` says of the weights includes this segment. All that the value loss reads are the targets G, sample by
+    sample: minibatches may be of samples.
 
     Attributes:
         horizon: Lags H over which the prior of the weights falls to 0.
@@ -89,6 +90,7 @@ class Banded:
     def __post_init__(self) -> None:
         check_positive_integers(self, ["horizon", "bands"])
         check_choice("tau_rule", self.tau_rule, TAU_RULES)
+        check_booleans(self, ["evidence"])
         check_platform(self.implementation)
 
     @property

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from p3o_jax.checks import check_choice, check_positive_integers
+from p3o_jax.checks import check_booleans, check_choice, check_positive_integers
 from p3o_jax.estimators.base import Estimate, Judged, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.advantages import Advantage, segment_advantage
@@ -65,6 +65,7 @@ class P3O:
     def __post_init__(self) -> None:
         check_positive_integers(self, ["horizon"])
         check_choice("tau_rule", self.tau_rule, get_args(TauRule))
+        check_booleans(self, ["evidence"])
         check_platform(self.implementation)
 
     @property

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 MAX_PARTS = 16
 """Parts of a batch whose gradients are compared; 120 pairs of them."""
@@ -39,10 +39,12 @@ class Score(NamedTuple):
     Attributes:
         outputs: Gradient with respect to the layer's outputs; 0 in rows that are not learnt from.
         features: The layer's inputs.
+        valid: Rows that are learnt from; None is all.
     """
 
     outputs: Float[Array, "t g r o"]
     features: Float[Array, "t g r w"]
+    valid: Bool[Array, "t g r"] | None = None
 
 
 class Evidence(NamedTuple):
@@ -79,15 +81,16 @@ def num_parts(num_envs: int) -> int:
 
 
 def part_gradients(errors: Float[Array, "t b k"], score: Score) -> Float[Array, "g k d"]:
-    """Return the sum over each part of (E_t[k] - mean) grad log pi.
+    """Return the sum over each part of (E_t[k] - mean) grad log pi, both over the rows that are learnt from.
 
     Args:
         errors: E of each band.
         score: Of the same steps.
     """
     num_steps, parts, rows, outputs = score.outputs.shape
-    centred = errors - jnp.mean(errors, axis=(0, 1), keepdims=True)
-    centred = centred.reshape(num_steps, parts, rows, -1)
+    errors = errors.reshape(num_steps, parts, rows, -1)
+    valid = None if score.valid is None else score.valid[..., None]
+    centred = errors - jnp.nan_to_num(jnp.mean(errors, axis=(0, 1, 2), keepdims=True, where=valid))
     product = centred[..., :, None] * score.outputs[..., None, :]
     by_part = jnp.einsum("tgrko,tgrw->gkow", product, score.features)
     return by_part.reshape(parts, -1, outputs * score.features.shape[-1])
@@ -97,7 +100,8 @@ def signal_to_noise(gradients: Float[Array, "g k d"]) -> tuple[Float[Array, " k"
     """Return the ratio of signal to noise of a batch, and the standard error that it has where there is no signal.
 
     With G parts, signal is the mean of <y_g, y_h> over pairs, noise the mean of |y_g|^2 less that; the ratio for the
-    sum over parts is G times theirs. Bands without any error have neither.
+    sum over parts is G times theirs. Bands without any error have neither. The standard error is measured by how
+    <y_g, y_h> differ between pairs: where there is a signal, it is somewhat larger than without.
     """
     parts = gradients.shape[0]
     gram = jnp.einsum("gkd,hkd->kgh", gradients, gradients, precision=lax.Precision.HIGHEST)
@@ -105,7 +109,8 @@ def signal_to_noise(gradients: Float[Array, "g k d"]) -> tuple[Float[Array, " k"
     others = ~jnp.eye(parts, dtype=bool)[None]
     num_pairs = parts * (parts - 1) / 2
     signal = jnp.sum(jnp.where(others, gram, 0.0), axis=(1, 2)) / (2 * num_pairs)
-    error = jnp.sqrt(jnp.sum(jnp.where(others, gram**2, 0.0), axis=(1, 2)) / 2) / num_pairs
+    offset = jnp.where(others, gram - signal[:, None, None], 0.0)
+    error = jnp.sqrt(jnp.sum(offset**2, axis=(1, 2)) / 2) / num_pairs
     noise = jnp.maximum(square - signal, 1e-6 * square)
     noise = jnp.where(noise > 0, noise, 1.0)
     return parts * signal / noise, parts * error / noise

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import jax.numpy as jnp
 import pytest
 from rich.console import Console
@@ -83,6 +84,12 @@ def test_override_changes_what_is_given_and_nothing_else(made, console):
     assert float(run.params.learning_rate) == pytest.approx(1e-4)
     assert (int(run.state.num_updates), run.config.horizon, float(run.params.total_steps)) == (3, 4, 128)
     assert "learning_rate=0.01 there, 0.0001 now" in console.export_text()
+
+
+def test_another_budget_begins_a_log_of_all_that_is_measured():
+    run = folders.new(request("evidence=True").settings)
+    longer = folders._alive(run, new_log=True)
+    assert jax.tree.structure(longer.state) == jax.tree.structure(run.state)
 
 
 @pytest.mark.parametrize(("entry", "rule"), [("horizon=2", "the shapes"), ("num_envs=8", "the shapes")])

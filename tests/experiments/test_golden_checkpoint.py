@@ -4,6 +4,7 @@ import tarfile
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from experiments import saved
@@ -32,4 +33,7 @@ def test_and_trains_on(run):
         run.state, params
     )
     assert int(state.num_updates) == 18
+    sums = np.asarray(state.log.weights)  # that version kept none
+    assert np.isnan(sums[0]).all()
+    assert np.isfinite(sums[-1]).all()
     assert not bool(metrics.failed)

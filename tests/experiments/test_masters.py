@@ -51,9 +51,21 @@ def test_a_packed_agent_of_other_shapes_is_refused(run, tmp_path):
     saved.pack(tmp_path / "agent.npz", other)
     with pytest.raises(ValueError, match=r"`checkpoint` must be a file that `pack` wrote; got .*agent\.npz.*shapes"):
         saved.load(tmp_path / "agent.npz")
-    (tmp_path / "none.npz").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="`checkpoint` must be a file that `pack` wrote"):
-        saved.load(tmp_path / "none.npz")
+    saved.pack(tmp_path / "agent.npz", run)
+    whole = (tmp_path / "agent.npz").read_bytes()
+    with np.load(tmp_path / "agent.npz") as arrays:
+        np.savez(tmp_path / "untrained.npz", settings=arrays["settings"])
+    (tmp_path / "list.npz").write_bytes(b"")
+    np.savez(tmp_path / "list.npz", settings=np.array("[]"))
+    for name, content in {"none": b"nothing", "empty": b"", "cut": whole[: len(whole) // 2]}.items():
+        (tmp_path / f"{name}.npz").write_bytes(content)
+    for name in ("none", "empty", "cut", "list", "untrained"):
+        with pytest.raises(ValueError, match=f"`checkpoint` must be a file that `pack` wrote; got .*{name}"):
+            saved.load(tmp_path / f"{name}.npz")
+
+
+def test_masters_are_those_that_the_pages_name():
+    assert set(masters()) == {"breakout", "chambers", "connect4", "drive", "foraging", "maze", "pong", "snake"}
 
 
 def test_a_master_goes_by_the_name_of_its_environment():
@@ -126,15 +138,21 @@ def test_settings_of_a_file_are_those_of_set_and_best(tmp_path):
     assert request.settings["env"] == "breakout?frameskip=2"
     assert (request.settings["tau"], request.settings["clip"]) == (0.4, 0.1)
     assert train.default_folder(args, None) == "train-sweep"
+    file.write_text('env = ["pong"]\n')  # as sweeps write it
+    assert train.settings_of(file) == {"env": "pong"}
 
 
 def test_a_file_is_for_one_environment_and_stands_alone(tmp_path, capsys):
     file = tmp_path / "sweep.toml"
     file.write_text('env = ["pong", "snake"]\n')
+    misspelt = tmp_path / "misspelt.toml"
+    misspelt.write_text('env = "pong"\n[bset]\ntau = 0.1\n')
     for words, said in (
         (["--file", str(file)], "`file` must name one environment"),
         (["--file", str(file), "--from", "runs/a"], "`file` must be given without `from`"),
         (["--file", str(tmp_path / "none.toml")], "`file` must be a TOML file that can be read"),
+        (["--file", str(misspelt)], "`file` must hold options of `p3o sweep`; got bset; did you mean set"),
+        (["--from", "master:pong"], "`from` must be a folder or a trial, which hold the whole state"),
     ):
         with pytest.raises(SystemExit):
             train.main(words)

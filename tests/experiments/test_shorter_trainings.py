@@ -1,10 +1,13 @@
 """`p3o sweep --curves`: what a training was before its final decay is data on shorter trainings."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from experiments import sweep
+from experiments import sweep, sweep_file
 from experiments.objective import shorter_trainings
+from experiments.sweep_options import Sweep
 from neocarbs_jax.study import Study
 from p3o_jax.settings import Params
 
@@ -47,4 +50,7 @@ def test_a_sweep_with_curves_keeps_them_and_knows_its_budget(monkeypatch, tmp_pa
         assert budgets[-1] == pytest.approx(trial.values["total_steps"])
         assert seconds[-1] == pytest.approx(trial.cost)
         np.testing.assert_allclose(seconds / budgets, seconds[-1] / budgets[-1])
-    assert "curves = true" in (tmp_path / "runs" / "breakout" / "sweep.toml").read_text()
+    file = tmp_path / "runs" / "breakout" / "sweep.toml"
+    options, _ = sweep_file.read(file, ["env", *(field.name for field in dataclasses.fields(Sweep))])
+    assert options["curves"] is True
+    assert "--curves" in sweep_file.arguments(options)

@@ -51,6 +51,8 @@ def run_main(monkeypatch, folder, *args):
         (["--set", "clip=.2", "--bounds", "clip=.1,.2"], "`bounds` must name one of total_steps,"),
         (["--curves", "--seeds", "2"], "`seeds` must be 1 where `curves` is given; got 2."),
         (["--curves", "--set", "total_steps=1e4"], "`set` must leave total_steps to search where `curves` is given;"),
+        (["--curves", "--set", "decay=1"], "`decay` must be below 1 where `curves` is given; got 1.0."),
+        (["--curves", "--strategy", "random"], "`strategy` must have surrogates where `curves` is given; got random."),
         (["--track", "excel"], "`track` must be some of wandb[:PROJECT], mlflow[:URI],"),
         (["--strategy", "guess"], "`strategy` must be one of neocarbs,"),
         (["--storage", "sqlite:////proc/none/sweep.db"], "`storage` must name a database that can be opened; got"),

@@ -55,6 +55,16 @@ def test_a_written_sweep_reads_back_as_itself(file, tmp_path):
     assert (again.env, again.trials, again.max_cost, again.seeds) == (args.env, 7, 60.0, 2)
 
 
+def test_a_written_sweep_keeps_what_overrides_the_schedule_of_curves(file, tmp_path):
+    words = ["--file", str(file), "--curves", "--seeds", "1", "--set", "warmup=0"]
+    args = of_sweep.parse(words)
+    training, space = of_sweep.prepare(args, Progress(1)), of_sweep.space_of(args)
+    of_sweep.write_file(tmp_path / "again.toml", args, space, training)
+    again = of_sweep.parse(["--file", str(tmp_path / "again.toml")])
+    assert again.curves
+    assert float(of_sweep.prepare(again, Progress(1)).params.warmup) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

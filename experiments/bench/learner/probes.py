@@ -115,7 +115,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         same = [r for r in rows if all(r[k] == row[k] for k in ("probe", "num_envs", "measure"))]
         bars = [interquartile_mean(np.array(r["areas"])) for r in same if r["learner"].startswith("ppo")]
         area = np.array(row["areas"])
-        share = f"{(interquartile_mean(area) - chance) / (max(bars) - chance):.2f}" if bars else ""
+        best = max(bars, default=chance)
+        share = f"{(interquartile_mean(area) - chance) / (best - chance):.2f}" if best > chance else ""
         task = row["probe"], row["measure"], row["num_envs"], f"{row['steps']:.3g}", len(area)
         cells.append((*task, row["learner"], with_interval(area), share))
     columns = "probe", "measure", "environments", "steps", "seeds", "learner", "area, IQM [95%]", "of the best PPO"
@@ -127,7 +128,8 @@ def main() -> None:
     with user_errors():
         args = tyro.cli(Args, description=__doc__)
     if args.short:
-        args = dataclasses.replace(args, probes=("bandit", "delay"), seeds=min(args.seeds, 3))
+        chosen = args.probes if args.probes != tuple(PROBES) else ("bandit", "delay")
+        args = dataclasses.replace(args, probes=chosen, seeds=min(args.seeds, 3))
     keep_on_disk()
     name = "short" if args.short else "full"
     store = harness.Store(args.out / f"{name}.json", key_fn=lambda row: tuple(row[k] for k in KEY))

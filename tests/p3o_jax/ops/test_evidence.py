@@ -121,7 +121,27 @@ def test_log_odds_stay_within_their_bounds():
     for _ in range(3):
         evidence = update_evidence(evidence, errors, score)
         assert abs(float(evidence.log_odds[0])) <= BOUND
-    assert RATIO > 0
+
+
+def test_rows_that_are_not_learnt_from_change_nothing():
+    errors, score = normal(0, 4, 16, K), Score(normal(1, 4, 16, 1, 2), normal(2, 4, 16, 1, 3))
+    valid = normal(3, 4, 16, 1) > 0
+    masked = score._replace(outputs=jnp.where(valid[..., None], score.outputs, 0.0), valid=valid)
+    other = jnp.where(valid, errors, 1e3)
+    np.testing.assert_allclose(part_gradients(other, masked), part_gradients(errors, masked), rtol=1e-5, atol=1e-5)
+    everywhere = score._replace(valid=jnp.ones_like(valid))
+    np.testing.assert_allclose(part_gradients(errors, everywhere), part_gradients(errors, score), rtol=1e-5, atol=1e-6)
+    nobody = score._replace(outputs=jnp.zeros_like(score.outputs), valid=jnp.zeros_like(valid))
+    np.testing.assert_array_equal(part_gradients(errors, nobody), 0.0)
+
+
+def test_a_clearer_signal_counts_for_more():
+    noise = normal(0, 16, 1, 48)
+    steps = []
+    for strength in (0.3, 1.0, 3.0, 10.0):
+        ratio, error = signal_to_noise(noise + strength)
+        steps.append(float(((ratio - RATIO / 2) / error**2)[0]))
+    assert steps == sorted(steps)
 
 
 @pytest.mark.parametrize(("num_envs", "parts"), [(1, 1), (6, 6), (16, 16), (17, 1), (64, 16), (96, 16), (100, 10)])
