@@ -113,15 +113,19 @@ def test_a_library_that_knows_its_limit_truncates(name):
     assert env.is_truncated(state, params)
 
 
-@pytest.mark.parametrize("name", installed(["brax:inverted_pendulum", "navix:Navix-Empty-5x5-v0"]))
-def test_p3o_learns(name):
-    """Short trainings: the score of the last third is well above the first one."""
+@pytest.mark.parametrize(
+    ("name", "steps", "goal"), [("brax:inverted_pendulum", 6e4, None), ("navix:Navix-Empty-5x5-v0", 2e5, 0.95)]
+)
+def test_p3o_learns(name, steps, goal):
+    """Short trainings: the score of the last third is the goal, or well above the first one."""
+    if not is_installed(name):
+        pytest.skip("its library is not installed")
     env = make_env(name, NAMES[name])
-    config = Config(num_envs=32, segment_length=32, horizon=16, num_minibatches=2)
-    steps = 60_000 if name.startswith("brax") else 200_000
+    # navix shows numbers from 0 to 10: as they are, P3O at its learning rate finds the goal and loses it again.
+    config = Config(num_envs=32, segment_length=32, horizon=16, num_minibatches=2, normalize_observations=True)
     _, metrics = jax.jit(make_train(config, env))(jax.random.key(0), Params(total_steps=steps))
     score = np.asarray(metrics.score)[np.asarray(metrics.num_episodes) > 0]
-    assert np.mean(score[-len(score) // 3 :]) > 1.3 * score[0]
+    assert np.mean(score[-len(score) // 3 :]) > (1.3 * score[0] if goal is None else goal)
 
 
 @pytest.mark.parametrize("name", installed(["jumanji:Snake-v9", "navix:Nothing-v0", "craftax:Mine-v0", "brax:antt"]))

@@ -196,7 +196,7 @@ def test_reset_inside_step_equals_reset(plain_case):
     obs, after, _, _, truncated, info = env.step(key, state, case.action(key), params)
     assert truncated.all()
     step_key, reset_key = jax.random.split(key)
-    assert_equal((obs, after), env.reset(reset_key, params))
+    assert_equal((obs, after), env.reset(reset_key, params), rtol=1e-5)  # two programs round differently
     assert_equal(info["final_observation"], case.step(step_key, state, case.action(key), params)[0], rtol=1e-5)
 
 

@@ -141,9 +141,9 @@ def test_open_values_are_completed_such_that_the_constraints_hold():
 @pytest.mark.parametrize(
     "strategy", ["random", *(pytest.param(s, marks=pytest.mark.slow) for s in ("carbs", "neocarbs"))]
 )
-def test_suggestions_satisfy_the_constraints_and_compile_once(strategy):
+def test_suggestions_satisfy_the_constraints_and_compile_once(strategy, jit):
     config = sweep.Config(NARROW, capacity=16, strategy=strategy, resample_every=4)
-    step = jax.jit(sweep.step, static_argnums=(0, 3))
+    step = jit(sweep.step, static_argnums=(0, 3))
 
     def objective(values, key):
         return jax.random.normal(key) * 0.1 + values["a"] + values["b"], 1.0 + values["c"]

@@ -309,7 +309,7 @@ def test_plain_values_stay_as_they_are():
 INTERRUPTED = """
     import os, signal, sys, threading, time
     from neocarbs_jax.space import Linear, SearchSpace
-    from neocarbs_jax.study import Study, ledger, study as module
+    from neocarbs_jax.study import Study, ask_tell as module, ledger
     import optuna
 
     place = sys.argv[2]
