@@ -182,6 +182,8 @@ def test_a_training_is_a_row_and_its_agent_is_shipped(monkeypatch, tmp_path):
     args = bench.Settings(looks=2, runs=tmp_path / "runs")
     row = bench.train("connect4", settings, args, bench.Console(quiet=True))
     assert [look["steps"] for look in row["looks"]] == [128, 256]
+    assert bench.present("connect4", [row]) == []  # the preset has other settings
+    monkeypatch.setattr(bench, "every_setting", lambda name, seed: settings)
     monkeypatch.setattr(bench, "MASTERS", tmp_path)
     bench.ship("connect4", [row], args.runs, bench.Console(quiet=True))
     assert saved.load(tmp_path / "connect4.npz").seed == 7
