@@ -44,7 +44,7 @@ def num_devices() -> int:
     return jax.sharding.get_abstract_mesh().shape.get(AXIS, 1)
 
 
-def spread(tree: Tree, axis: int = 0) -> Tree:
+def divide(tree: Tree, axis: int = 0) -> Tree:
     """Return arrays whose environments, along `axis`, are divided among the devices."""
     return _place(tree, _spec(axis))
 

@@ -9,7 +9,7 @@ import optax.contrib
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from p3o_jax.devices import spread
+from p3o_jax.devices import divide
 from p3o_jax.distributions import LOG_STD_RANGE
 from p3o_jax.estimators.original import LOG_STD_RANGE as LAG_LOG_STD_RANGE
 from p3o_jax.losses import clipped_surrogate, mean_of_valid, standardize
@@ -178,7 +178,7 @@ def _blocks(config: Config, tree: Tree, axis: int) -> Tree:
     def part(x: Array) -> Array:
         return x.reshape(*x.shape[:axis], config.num_minibatches, -1, *x.shape[axis + 1 :])
 
-    return spread(jax.tree.map(part, tree), axis + 1)
+    return divide(jax.tree.map(part, tree), axis + 1)
 
 
 def _take(i: Array, blocks: Tree, axis: int) -> Tree:

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
 from p3o_jax.devices import everywhere, flatten, unflatten
-from p3o_jax.estimators import Judged, Outcome, Predictions
+from p3o_jax.estimators import Judged, Outcome, Predictions, num_judged
 from p3o_jax.gradient import Batch, Memories, Trained, first_not_finite, gradient_steps, make_optimizer
 from p3o_jax.metrics import TERMS, Failure, Log, add_to_log, init_log, no_update_metrics
 from p3o_jax.networks import Memory
@@ -116,8 +116,7 @@ def init(config: Config, env: Any, key: PRNGKeyArray, params: Params, env_params
 
 def empty_log(config: Config, env: Any) -> Log:
     """Return the log of a training without updates."""
-    judged = getattr(config.estimator_object, "num_judged", 0)
-    return init_log(config.num_buckets, config.num_values, measures_of(env), judged)
+    return init_log(config.num_buckets, config.num_values, measures_of(env), num_judged(config.estimator_object))
 
 
 def update(config: Config, env: Any, state: State, params: Params, env_params: Any = None) -> State:
@@ -146,7 +145,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     )
     obs, predictions, memory = _predict(config, actor, state, rollout, position)
     outcome = Outcome(rewards, rollout.terminated, rollout.truncated)
-    if getattr(config.estimator_object, "evidence", False):
+    if num_judged(config.estimator_object):
         predictions = predictions._replace(score=_score(config, actor, state, obs, rollout))
     estimate = config.estimator_object.targets(params, state.spread, state.trainable, outcome, predictions)
 
@@ -262,7 +261,7 @@ def _predict(
 
 def _sizes(config: Config, actor: Actor) -> tuple[Judged, ...]:
     """Return the sizes of the score, for an estimator that wants them."""
-    if not getattr(config.estimator_object, "evidence", False):
+    if not num_judged(config.estimator_object):
         return ()
     size = actor.distribution.num_outputs * config.network.width
     return (Judged(num_parts(config.num_envs), size, actor.batch_size * config.segment_length),)
@@ -274,8 +273,6 @@ def _score(config: Config, actor: Actor, state: State, obs: Array, rollout: Roll
     outputs, features = apply(actor, state.trainable, *inputs, method="policy_and_features")
     gradient = jax.grad(lambda outputs: jnp.sum(actor.distribution.log_prob(outputs, rollout.action)))(outputs)
     gradient = gradient[..., : actor.distribution.num_outputs]  # the others see no features
-    if rollout.valid is not None:
-        gradient = jnp.where(rollout.valid[..., None], gradient, 0.0)
     shape = (config.segment_length, num_parts(config.num_envs), -1)
     valid = None if rollout.valid is None else rollout.valid.reshape(shape)
     outputs, features = (x.reshape(*shape, x.shape[-1]) for x in (gradient, features))

@@ -11,7 +11,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
-from p3o_jax.devices import num_devices, spread
+from p3o_jax.devices import divide, num_devices
 from p3o_jax.distributions import Distribution, from_space
 from p3o_jax.estimators.base import Trainable
 from p3o_jax.networks import ActorCritic, Memory
@@ -128,7 +128,7 @@ def start(actor: Actor, key: PRNGKeyArray, env_params: Any) -> Position:
     obs, env_state = actor.environments.reset(key, env_params)
     obs = flat_observations(obs, actor.batch_size)
     first = jnp.ones(actor.batch_size, bool)
-    return spread(Position(env_state, obs, first, actor.network.init_memory(actor.batch_size)))
+    return divide(Position(env_state, obs, first, actor.network.init_memory(actor.batch_size)))
 
 
 def observe(moments: Moments | tuple[()], obs: Shaped[Array, "t b ..."]) -> Shaped[Array, "t b ..."]:
@@ -196,7 +196,7 @@ def collect(
         final_obs = info["final_observation"] if actor.environments.final_observation else ()
         valid = info["controlled"].astype(bool) if "controlled" in info else None
         taken = Rollout(position.obs, position.first, action, log_prob, reward, terminated, truncated, final_obs, valid)
-        return spread((moved, add_episodes(episodes, info))), spread(taken)
+        return divide((moved, add_episodes(episodes, info))), divide(taken)
 
     keys = jax.random.split(key, (num_steps, 2))
     nothing = no_episodes(actor.batch_size, measures_of(actor.environments.env))

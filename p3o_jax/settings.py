@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from p3o_jax.checks import check_booleans, check_choice, check_positive_integers
-from p3o_jax.estimators import Estimator, make_estimator
+from p3o_jax.estimators import Estimator, make_estimator, num_judged
 from p3o_jax.estimators.banded import TAU_RULES as BAND_TAU_RULES
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.normalize import RewardScale
@@ -114,7 +114,7 @@ class Config:
         if self.reward_scale is not None:
             check_choice("reward_scale", self.reward_scale, get_args(RewardScale))
         self._check_minibatches()
-        if getattr(self.estimator_object, "evidence", False) and num_parts(self.num_envs) < MIN_PARTS:
+        if num_judged(self.estimator_object) and num_parts(self.num_envs) < MIN_PARTS:
             raise ValueError(
                 f"`num_envs` must have a divisor from {MIN_PARTS} to {MAX_PARTS} with `evidence`; got {self.num_envs}."
             )

@@ -5,7 +5,7 @@ from typing import Any
 
 from p3o_jax.checks import check_choice
 from p3o_jax.estimators.banded import Banded
-from p3o_jax.estimators.base import Estimate, Estimator, Judged, Outcome, Predictions
+from p3o_jax.estimators.base import Estimate, Estimator, Judged, Outcome, Predictions, num_judged
 from p3o_jax.estimators.gae import GAE
 from p3o_jax.estimators.original import Original
 from p3o_jax.estimators.p3o import P3O
@@ -22,6 +22,7 @@ __all__ = [
     "Outcome",
     "Predictions",
     "make_estimator",
+    "num_judged",
 ]
 
 ESTIMATORS: dict[str, type] = {"p3o": P3O, "original": Original, "gae": GAE}

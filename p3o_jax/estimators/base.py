@@ -39,7 +39,7 @@ class Predictions(NamedTuple):
         values: Along the segment.
         last: At the observation that follows it.
         final: At the final observations of truncated episodes, or None where these are not looked at.
-        score: Gradient of the log probability of the actions, for estimators whose `evidence` is true; None for others.
+        score: Gradient of the log probability of the actions, for estimators with `num_judged`; None for others.
     """
 
     values: Float[Array, "t b v"]
@@ -80,8 +80,8 @@ class Estimator(Protocol):
         looks_ahead: Whether the value loss looks along the steps of a segment, so that minibatches must hold whole
             environments.
 
-    An estimator may also have `evidence`. If that is true, it gets `Predictions.score`, `init` the sizes
-    of it, and `num_judged` says how many numbers `Estimate.signal_to_noise` has.
+    An estimator may also have `num_judged`, the length of `Estimate.signal_to_noise`. If that is not 0, it is given
+    `Predictions.score`, and its `init` the sizes of the score.
     """
 
     default_reward_scale: ClassVar[RewardScale]
@@ -127,3 +127,8 @@ class Estimator(Protocol):
             shared: `Estimate.shared`.
         """
         ...
+
+
+def num_judged(estimator: Any) -> int:
+    """Return how many bands or groups of lags an estimator judges by evidence, 0 for most."""
+    return getattr(estimator, "num_judged", 0)

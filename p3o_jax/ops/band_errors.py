@@ -22,7 +22,7 @@ def one_step_errors(
 ) -> Float[Array, "T B K"]:
     """Return r_t e_0 + A m_{t+1} - m_t, which is E with tau = 1; the arguments are those of `lambda_errors`."""
     by_band, last, final = (_bands_first(x) for x in (mean, last_mean, truncated_mean))
-    return jnp.moveaxis(jnp.stack(_one_step_errors(by_band, widths, segment, last, final), axis=1), 1, 2)
+    return jnp.stack(_one_step_errors(by_band, widths, segment, last, final), axis=-1)
 
 
 def band_statistics(

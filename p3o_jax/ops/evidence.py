@@ -37,7 +37,7 @@ class Score(NamedTuple):
     The batch is divided into parts g of r rows each that hold different environments.
 
     Attributes:
-        outputs: Gradient with respect to the layer's outputs; 0 in rows that are not learnt from.
+        outputs: Gradient with respect to the layer's outputs.
         features: The layer's inputs.
         valid: Rows that are learnt from; None is all.
     """
@@ -89,8 +89,10 @@ def part_gradients(errors: Float[Array, "t b k"], score: Score) -> Float[Array, 
     """
     num_steps, parts, rows, outputs = score.outputs.shape
     errors = errors.reshape(num_steps, parts, rows, -1)
-    valid = None if score.valid is None else score.valid[..., None]
-    centred = errors - jnp.nan_to_num(jnp.mean(errors, axis=(0, 1, 2), keepdims=True, where=valid))
+    valid = jnp.ones((), bool) if score.valid is None else score.valid[..., None]
+    count = jnp.maximum(jnp.sum(jnp.broadcast_to(valid, errors[..., :1].shape), dtype=jnp.float32), 1.0)
+    mean = jnp.sum(jnp.where(valid, errors, 0.0), axis=(0, 1, 2), keepdims=True) / count
+    centred = jnp.where(valid, errors - mean, 0.0)
     product = centred[..., :, None] * score.outputs[..., None, :]
     by_part = jnp.einsum("tgrko,tgrw->gkow", product, score.features)
     return by_part.reshape(parts, -1, outputs * score.features.shape[-1])

@@ -1,5 +1,7 @@
 """The estimators with environments spread over devices.
 
+For a mesh of the caller's own. `p3o_jax.over_devices` divides whole trainings, and needs none of this.
+
 Under plain `jit` a kernel is opaque to the partitioner: every device would gather all predictions and do all the work.
 Inside `shard_map` each device runs the kernel on its own environments. A loss is best called inside the `shard_map` of
 the whole update, where each device's minibatch is normalised by itself and the gradients are averaged.
