@@ -40,7 +40,11 @@ def read(file: Path, known: Iterable[str]) -> tuple[dict[str, Any], dict[str, li
     Raises:
         ValueError: the file cannot be read, or an entry is none.
     """
-    content = _content(file)
+    return _checked(_content(file), known)
+
+
+def _checked(content: Mapping[str, Any], known: Iterable[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return options and entries of what a file holds."""
     known = [name for name in known if name not in ("file", *TABLES)]
     options, tables = {}, {}
     for name, value in content.items():
@@ -64,15 +68,14 @@ def read_best(file: Path, known: Iterable[str]) -> tuple[str, list[str]]:
     Raises:
         ValueError: the file cannot be read, names no single environment, or an entry is none.
     """
-    read(file, known)  # says what no sweep knows
     content = _content(file)
-    env = content.get("env")
+    options, tables = _checked(content, known)
+    env = options.get("env")
     if isinstance(env, list) and len(env) == 1:
         env = env[0]
     if not isinstance(env, str):
         raise ValueError(f'`file` must name one environment, as in env = "pong"; got {env!r}.')
-    own, best = (_entries(name, content.get(name, {})) for name in ("set", BEST))
-    return env, merge(own, [best])
+    return env, merge(tables.get("set", []), [_entries(BEST, content.get(BEST, {}))])
 
 
 def _content(file: Path) -> dict[str, Any]:

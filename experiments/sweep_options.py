@@ -111,6 +111,33 @@ def prepare(args: Sweep, progress: Progress) -> Training:
     Raises:
         ValueError: If an argument is out of range; nothing has been written then.
     """
+    _check(args)
+    fixed = fixed_settings(args)
+    env_name = environments.with_arguments(environments.full_name(args.env[0]), settings.arguments_of(fixed))
+    env, space = make_env(env_name), space_of(args)
+    if args.curves and "total_steps" not in space.names:
+        raise ValueError(f"`set` must leave total_steps to search where `curves` is given; got {fixed['total_steps']}.")
+    config, params = settings.replace(CONFIG, Params(), fixed)
+    if args.curves and not params.decay < 1:
+        raise ValueError(f"`decay` must be below 1 where `curves` is given; got {params.decay}.")
+    training = Training(
+        env,
+        config,
+        params,
+        env_name=env_name,
+        seed=args.seed,
+        num_episodes=args.episodes,
+        progress=progress,
+        num_seeds=args.seeds,
+        curves=args.curves,
+    )
+    check_shapes(training, space)
+    _say_what_has_no_effect(args, fixed, progress.console)
+    return training
+
+
+def _check(args: Sweep) -> None:
+    """Raise a ValueError if an option is out of range, or does not go with another."""
     check_at_least(1, trials=args.trials, episodes=args.episodes, seeds=args.seeds, confirm_points=args.confirm_points)
     check_at_least(1, vmap=args.vmap)
     if args.vmap > 1 and (args.seeds > 1 or args.until_rating is not None):
@@ -140,28 +167,6 @@ def prepare(args: Sweep, progress: Progress) -> Training:
         raise ValueError(f"{rule}; got {args.strategy}.")
     if not args.env:
         raise ValueError("`env` must name an environment; got none.")
-    fixed = fixed_settings(args)
-    env_name = environments.with_arguments(environments.full_name(args.env[0]), settings.arguments_of(fixed))
-    env, space = make_env(env_name), space_of(args)
-    if args.curves and "total_steps" not in space.names:
-        raise ValueError(f"`set` must leave total_steps to search where `curves` is given; got {fixed['total_steps']}.")
-    config, params = settings.replace(CONFIG, Params(), fixed)
-    if args.curves and not params.decay < 1:
-        raise ValueError(f"`decay` must be below 1 where `curves` is given; got {params.decay}.")
-    training = Training(
-        env,
-        config,
-        params,
-        env_name=env_name,
-        seed=args.seed,
-        num_episodes=args.episodes,
-        progress=progress,
-        num_seeds=args.seeds,
-        curves=args.curves,
-    )
-    check_shapes(training, space)
-    _say_what_has_no_effect(args, fixed, progress.console)
-    return training
 
 
 def _say_what_has_no_effect(args: Sweep, fixed: Mapping[str, Any], console: Console) -> None:
