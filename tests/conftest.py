@@ -88,6 +88,15 @@ def empty_if_large(folder: Path) -> None:
         folder.mkdir()
 
 
+@pytest.fixture
+def as_shipped():
+    """Compile as users do, under `--haste` too; what was compiled before stays as it is."""
+    hasty = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", hasty)
+
+
 @pytest.fixture(autouse=True)
 def _forget_programs_of_a_large_process():
     yield

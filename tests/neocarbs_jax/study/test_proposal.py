@@ -128,15 +128,12 @@ def test_what_is_needed_next_is_compiled_ahead(recorder):
 
 
 @pytest.fixture
-def _as_shipped(monkeypatch):
+def _as_shipped(monkeypatch, as_shipped):
     """Programs are compiled as users have them. A fit steps by signs, so that the rounding of another one may grow."""
     monkeypatch.setattr(programs, "_QUICKLY", SHIPPED)
-    hasty = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
     programs.forget()
     yield
     programs.forget()
-    jax.config.update("jax_disable_most_optimizations", hasty)
 
 
 @pytest.mark.usefixtures("_as_shipped")
