@@ -33,7 +33,9 @@ class Config:
         kernel_fn: tinygp kernel of the surrogates, with the prior of its parameters.
         resample_every: every so many suggestions, "neocarbs" runs a front point again; 0 for never.
         budget: name of the axis along which `observe_curve` gives observations.
-        trial_cap: no suggestion shall cost more; None for no limit.
+        continues: whether a suggestion may go on from the checkpoint of an earlier trial, whose values are its own but
+            for a smaller `budget`; see `continuations`.
+        trial_cap: no suggestion shall cost more; None for no limit. Of one that goes on, what it pays itself counts.
         delta: largest accepted probability that a suggestion exceeds `trial_cap`.
         direction: "maximize", or "minimize" for a score that is to be small, such as a loss. Scores that come in and
             go out keep their sign; in `State.observations`, higher is better.
@@ -48,6 +50,7 @@ class Config:
     kernel_fn: KernelBuilder = MATERN_LINEAR
     resample_every: int = 0
     budget: str | None = None
+    continues: bool = False
     trial_cap: float | None = None
     delta: float = 0.05
     direction: str = "maximize"
@@ -81,6 +84,12 @@ class Config:
             self.space.axis_of[self.budget].when or any(self.budget in dict(w) for w in self.space.conditions.values())
         ):
             raise ValueError(f"`budget` must be an axis that no condition joins to others; got {self.budget!r}.")
+        if not isinstance(self.continues, bool):
+            raise ValueError(f"`continues` must be True or False; got {self.continues!r}.")
+        if self.continues and self.budget is None:
+            raise ValueError("`budget` must name an axis where `continues` is given; got None.")
+        if self.continues and not self.strategy.continues:
+            raise ValueError(f"`strategy` must be one that continues trials, neocarbs; got {self.strategy.name}.")
         _ = self.space.center  # says now where constraints leave nothing
         if self.trial_cap is not None and not _is_positive(self.trial_cap):
             raise ValueError(f"`trial_cap` must be positive and finite, or None; got {self.trial_cap!r}.")
@@ -92,6 +101,11 @@ class Config:
     def signed(self, score: Any) -> Any:
         """Return scores as the core sees them, higher being better, and back; NumPy in, NumPy out."""
         return -score if self.direction == "minimize" else score
+
+    @property
+    def continued_column(self) -> int | None:
+        """Column of unit points in which a continuation differs from its parent; None where none is suggested."""
+        return self.space.slices[self.budget].start if self.continues and self.budget is not None else None
 
     @property
     def warps(self) -> tuple[str, ...]:

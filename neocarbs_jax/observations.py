@@ -30,6 +30,7 @@ class Observations(NamedTuple):
         status: one `Status` per row.
         turn: number of the row among all that were ever entered; -1 of an empty one.
         run: number of the training that gave the row; rows of one training share its luck.
+        checkpoint: cost of the training until its checkpoint, from which a longer one may go on; 0 where it has none.
     """
 
     unit: Float[Array, "n d"]
@@ -38,6 +39,7 @@ class Observations(NamedTuple):
     status: Int[Array, " n"]
     turn: Int[Array, " n"]
     run: Int[Array, " n"]
+    checkpoint: Float[Array, " n"]
 
     @property
     def capacity(self) -> int:
@@ -91,6 +93,7 @@ def empty(capacity: int, num_axes: int) -> Observations:
         status=jnp.full(capacity, int(Status.EMPTY), jnp.int32),
         turn=jnp.full(capacity, -1, jnp.int32),
         run=jnp.full(capacity, -1, jnp.int32),
+        checkpoint=jnp.zeros(capacity),
     )
 
 
@@ -116,7 +119,7 @@ def enter(
     is_full = occupied >= capacity
     source = jnp.where(is_full & (row >= forgotten), jnp.minimum(row + 1, capacity - 1), row)
     at = jnp.where(is_full, capacity - 1, occupied)
-    new = (unit, score, cost, status, turn, turn if run is None else run)
+    new = (unit, score, cost, status, turn, turn if run is None else run, 0)
     columns = [
         old[source].at[at].set(jnp.asarray(value, old.dtype)) for old, value in zip(observations, new, strict=True)
     ]
@@ -130,11 +133,12 @@ def write(
     score: Float[Array, ""],
     cost: Float[Array, ""],
     status: Int[Array, ""],
+    checkpoint: Float[Array, ""] | float = 0.0,
 ) -> Observations:
     """Overwrite the row of this turn; one that is not there, or not any more, changes nothing."""
     found = (observations.turn == turn) & (turn >= 0)
     index = jnp.where(jnp.any(found), jnp.argmax(found), observations.capacity)
-    new = {"unit": unit, "score": score, "cost": cost, "status": status}
+    new = {"unit": unit, "score": score, "cost": cost, "status": status, "checkpoint": checkpoint}
     old = {name: getattr(observations, name) for name in new}
     written = {name: old[name].at[index].set(jnp.asarray(new[name], old[name].dtype), mode="drop") for name in new}
     return observations._replace(**written)

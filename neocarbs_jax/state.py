@@ -43,6 +43,8 @@ class Suggestion(NamedTuple):
         predicted_cost_std: half the width of the central 68% of that prediction.
         rating: expected hypervolume gain of this trial, as a fraction of the front's present hypervolume; 1 before the
             first success.
+        parent: row, by its `index`, whose checkpoint the trial goes on from; -1 for none.
+        inherited: the part of the cost that the parent has paid; 0 without one. `predicted_cost` is of the whole.
     """
 
     index: Int[Array, "*q"]
@@ -53,6 +55,8 @@ class Suggestion(NamedTuple):
     predicted_cost: Float[Array, "*q"]
     predicted_cost_std: Float[Array, "*q"]
     rating: Float[Array, "*q"]
+    parent: Int[Array, "*q"]
+    inherited: Float[Array, "*q"]
 
 
 class StepInfo(NamedTuple):
@@ -91,6 +95,7 @@ def restore(
     fit: Fit | None = None,
     count: int | None = None,
     run: Int[ArrayLike, " n"] | None = None,
+    checkpoint: Float[ArrayLike, " n"] | None = None,
 ) -> State:
     """Return the state of a sweep that made these suggestions in this order; `suggest` or `refit` fits its surrogates.
 
@@ -104,6 +109,7 @@ def restore(
             spares fitting again while no further checkpoint is passed.
         count: number of suggestions, where the rows hold earlier points of curves as well; by default one for each row.
         run: number of the training of each row, where one gave several; by default one for each row.
+        checkpoint: cost of each row until its checkpoint, 0 where it has none; by default none has.
 
     Raises:
         ValueError: when the rows exceed the capacity.
@@ -123,7 +129,9 @@ def restore(
     # By NumPy, so that nothing compiles anew for another number of rows.
     buffer = [np.array(column) for column in state.observations]
     turn = np.arange(num_rows)
-    for column, row in zip(buffer, (unit, score, cost, status, turn, turn if run is None else run), strict=True):
+    kept = np.zeros(num_rows, dtype) if checkpoint is None else np.asarray(checkpoint, dtype)
+    rows = unit, score, cost, status, turn, turn if run is None else run, kept
+    for column, row in zip(buffer, rows, strict=True):
         column[:num_rows] = row
     observations = Observations(*map(jnp.asarray, buffer))
     return State(

@@ -25,12 +25,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
-from neocarbs_jax import beliefs
+from neocarbs_jax import beliefs, continuations
 from neocarbs_jax import observations as buffers
 from neocarbs_jax.config import Config
-from neocarbs_jax.observations import Status
+from neocarbs_jax.observations import Observations, Status
 from neocarbs_jax.space import Options
 from neocarbs_jax.space.feasibility import settle
 from neocarbs_jax.state import State, StepInfo, Suggestion, grow, init, is_failure, restore
@@ -93,9 +93,13 @@ def _situation(config: Config, state: State, remaining: Float[ArrayLike, ""] | N
     if remaining is not None and known is not None:
         left = jnp.asarray(remaining, data.cost.dtype)
         expected = jnp.exp(known.at(data.unit).log_cost)  # of trials that run: they are paid for, too
+        if config.continued_column is not None:
+            saved = continuations.parents_of(data, config.continued_column, data.unit).saved
+            expected = continuations.paid(expected, saved)
         left = jnp.log(jnp.maximum(left - jnp.sum(jnp.where(data.pending, expected, 0)), jnp.finfo(left.dtype).tiny))
         most = left if most is None else jnp.minimum(left, most)
-    return Situation(config.space, data, known, state.count, most, left, config.delta, config.resample_every)
+    rules = config.delta, config.resample_every, config.continued_column
+    return Situation(config.space, data, known, state.count, most, left, *rules)
 
 
 def suggest_batch(
@@ -118,10 +122,20 @@ def observe(
     score: Float[Array, ""] | float,
     cost: Float[Array, ""] | float,
     failed: Bool[Array, ""] | bool = False,
+    checkpoint: Float[Array, ""] | float = 0.0,
 ) -> State:
     """Enter a measurement. A failed trial is data of its own kind, and so is one that `is_failure` tells from it.
 
     A suggestion whose row a full buffer has forgotten changes nothing.
+
+    Args:
+        config: of the sweep.
+        state: of the sweep.
+        suggestion: the trial.
+        score: measured.
+        cost: of the whole training; `suggestion.inherited` is the part of it that a parent has paid.
+        failed: whether the trial failed, whatever its score.
+        checkpoint: the part of the cost until a checkpoint from which longer trials may go on; 0 for none.
     """
     dtype = state.observations.score.dtype
     score, cost = jnp.asarray(score, dtype), jnp.asarray(cost, dtype)
@@ -133,6 +147,7 @@ def observe(
         jnp.where(bad, 0, config.signed(score)),
         jnp.where(jnp.isfinite(cost) & (cost > 0), cost, 1),
         jnp.where(bad, int(Status.FAILED), int(Status.SUCCESS)),
+        jnp.where(bad, 0, jnp.asarray(checkpoint, dtype)),
     )
     return state._replace(observations=observations)
 
@@ -144,6 +159,7 @@ def observe_curve(
     budgets: Float[Array, " p"],
     scores: Float[Array, " p"],
     costs: Float[Array, " p"],
+    checkpoint: Float[Array, ""] | float = 0.0,
 ) -> State:
     """Enter one training as observations at several budgets: a run that anneals nothing is also a shorter run.
 
@@ -156,6 +172,7 @@ def observe_curve(
         budgets: values of that axis, ascending; values outside it are left out, but for the last.
         scores: measured at each budget; points that are not finite are left out, a last one is a failure.
         costs: spent until each budget.
+        checkpoint: as of `observe`.
 
     Raises:
         ValueError: when `config.budget` is None.
@@ -169,17 +186,19 @@ def observe_curve(
     budgets, scores, costs = (jnp.asarray(a, dtype) for a in (budgets, scores, costs))
     inside = (budgets >= axis.low) & (budgets <= axis.high) & ~is_failure(scores, costs)
 
+    run = _run_of(state.observations, suggestion.index)
+
     def enter(state: State, point: tuple[Array, ...]) -> tuple[State, None]:
         budget, score, cost, valid = point
         unit = config.space.snap(suggestion.unit.at[column].set(axis.to_unit(budget)))
         done = jnp.asarray(int(Status.SUCCESS), jnp.int32)
         known = state.observations
-        observations = buffers.enter(known, unit, config.signed(score), cost, done, valid, suggestion.index)
+        observations = buffers.enter(known, unit, config.signed(score), cost, done, valid, run)
         return state._replace(observations=observations), None
 
     earlier = jax.tree.map(lambda a: a[:-1], (budgets, scores, costs, inside))
     state, _ = jax.lax.scan(enter, state, earlier)
-    return observe(config, state, suggestion, scores[-1], costs[-1])
+    return observe(config, state, suggestion, scores[-1], costs[-1], checkpoint=checkpoint)
 
 
 def forget(config: Config, state: State, suggestion: Suggestion) -> State:
@@ -225,7 +244,23 @@ def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situati
         expected = (config.signed(score), *others)
         rating = config.strategy.rate(seen, at)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
-    observations = buffers.enter(before, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32))
+    parent, saved = _parent(config, before, unit)
+    run = jnp.where(parent < 0, before.num_entered, _run_of(before, parent))
+    observations = buffers.enter(before, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32), run=run)
     values = {n: jnp.asarray(v) for n, v in config.space.from_unit(unit).items() if not isinstance(v, str)}
-    suggestion = Suggestion(before.num_entered, unit, values, *expected, rating)  # pyright: ignore[reportCallIssue]  # four of them
+    suggestion = Suggestion(before.num_entered, unit, values, *expected, rating, parent, saved)  # pyright: ignore[reportCallIssue]  # four of them
     return state._replace(observations=observations, count=state.count + 1), suggestion
+
+
+def _parent(config: Config, data: Observations, unit: Float[Array, " d"]) -> tuple[Array, Array]:
+    """Return which row a point goes on from, by its number, -1 for none, and what that row has paid of its cost."""
+    if config.continued_column is None:
+        return jnp.int32(-1), jnp.zeros((), unit.dtype)
+    [row], [saved] = continuations.parents_of(data, config.continued_column, unit[None, :])
+    return jnp.where(saved > 0, data.turn[row], -1), saved
+
+
+def _run_of(data: Observations, turn: Int[Array, ""]) -> Int[Array, ""]:
+    """Return the run of the row of this number; the number itself where the row is forgotten."""
+    found = data.turn == turn
+    return jnp.where(jnp.any(found), data.run[jnp.argmax(found)], turn)

@@ -12,7 +12,7 @@ from neocarbs_jax.space import Axis, Integer, Options, Pow2
 from neocarbs_jax.study import Study
 from neocarbs_jax.study.trials import PREDICTIONS
 
-_OURS = ("trial", "status", "reason", *PREDICTIONS)
+_OURS = ("trial", "status", "reason", "parent", "paid", *PREDICTIONS)
 _FAILED = ("failed", "fail")
 _SKIPPED = ("queued", "running", "interrupted", "waiting", "pruned")
 

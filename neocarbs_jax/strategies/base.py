@@ -27,6 +27,7 @@ class Situation(NamedTuple):
         log_remaining: logarithm of what is left of the sweep's budget; None for no budget.
         delta: largest accepted probability that a suggestion exceeds it.
         resample_every: every so many suggestions, a front point is run again; 0 for never.
+        continued_column: column of the budget along which trials may go on from others; None where none does.
     """
 
     space: SearchSpace
@@ -37,6 +38,7 @@ class Situation(NamedTuple):
     log_remaining: Float[Array, ""] | None = None
     delta: float = 0.05
     resample_every: int = 0
+    continued_column: int | None = None
 
     @property
     def known(self) -> Surrogates:
@@ -62,6 +64,8 @@ class Strategy:
     """What command lines and studies call it."""
     uses_surrogates: ClassVar[bool] = False
     """Whether `propose` looks at `Situation.surrogates`."""
+    continues: ClassVar[bool] = False
+    """Whether `propose` may go on from earlier trials, where `Situation.continued_column` is given."""
     num_initial: ClassVar[int] = 1
     """Number of suggestions at the start of a sweep that need no surrogates; NeoCARBS has it as a field."""
 

@@ -14,6 +14,7 @@ from neocarbs_jax.observations import Observations, merge
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.strategies.active import ActiveFront, ActiveRange, active_front, rate
 from neocarbs_jax.strategies.base import Situation, Strategy, check_positive
+from neocarbs_jax.strategies.continued import best_continuation
 
 ACQUISITIONS = ("ehvi", "improvement", "conservative")
 _GOLDEN_RATIO = 0.6180339887498949
@@ -51,6 +52,7 @@ class NeoCARBS(Strategy):
 
     name: ClassVar[str] = "neocarbs"
     uses_surrogates: ClassVar[bool] = True
+    continues: ClassVar[bool] = True
     acquisition: str = "ehvi"
     kappa: float = 1.0
     num_initial: int = 4
@@ -100,11 +102,12 @@ class NeoCARBS(Strategy):
         width = width / jnp.sqrt(calm(seen, front))
         tried = data.success | data.pending | data.failed
 
-        def utility(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
+        def worth(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
             value = self._gain(front, at) + _SURE * at.log_success + self._caution(seen, units)
-            return admissible(
-                seen, at, value + acquisition.target_weight(at.log_cost, target, self.target_width * width)
-            )
+            return value + acquisition.target_weight(at.log_cost, target, self.target_width * width)
+
+        def utility(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
+            return admissible(seen, at, worth(units, at))
 
         def evaluate(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
             value = utility(units, at)
@@ -116,11 +119,16 @@ class NeoCARBS(Strategy):
         near = candidates.climb(seen.space, slope_fn, units[top], self.refine_steps)
         near_value = evaluate(near, known.at(near))
         best = jnp.where(jnp.max(near_value) > value[0], near[jnp.argmax(near_value)], units[top[0]])
+        most_worth = jnp.maximum(jnp.max(near_value), value[0])
+        if seen.continued_column is not None:
+            longer, its_worth = best_continuation(seen, key, max(self.num_candidates // 4, 1), worth)
+            best = jnp.where(its_worth > most_worth, longer, best)
+            most_worth = jnp.maximum(its_worth, most_worth)
         if self.replicates:
             gain = replicate_gain(seen, believed, on_front, front) + _SURE * believed.log_success
             gain = gain + acquisition.target_weight(believed.log_cost, target, self.target_width * width)
             gain = admissible(seen, believed, gain)
-            wanted = (jnp.max(gain) > jnp.maximum(jnp.max(near_value), value[0])) & self._may_replicate(data)
+            wanted = (jnp.max(gain) > most_worth) & self._may_replicate(data)
             best = jnp.where(wanted, data.unit[jnp.argmax(gain)], best)
         starting = self.starting(seen.count, jnp.sum(data.success))
         # The first admissible draw from the prior: nothing is known yet but the likely cost.

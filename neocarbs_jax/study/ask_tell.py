@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from neocarbs_jax import sweep
 from neocarbs_jax.space.feasibility import complete
 from neocarbs_jax.study import curves, header, ledger
+from neocarbs_jax.study.lineage import CHECKPOINT, check_checkpoint, dropped_attr
 from neocarbs_jax.study.liveness import Pulse, is_own, release_dead
 from neocarbs_jax.study.proposal import propose
 from neocarbs_jax.study.recorder import TAKEN_BACK, Recorder
@@ -98,6 +99,7 @@ class AskTell(View):
         score: float,
         cost: float,
         curve: Sequence[tuple[float, float, float]] | None = None,
+        checkpoint_cost: float | None = None,
         **attrs: Any,
     ) -> Trial:
         """Record what was measured; a score that is not finite records a failure.
@@ -107,14 +109,19 @@ class AskTell(View):
         Args:
             trial: one that `ask` returned.
             score: in its own sign; whether higher is better, the study's `direction` says.
-            cost: > 0, in the unit of all costs of the study.
+            cost: > 0, in the unit of all costs of the study. Of a trial that goes on from another, what this run took:
+                the study adds what the parent had paid.
             curve: (budget, score, cost) of shorter trainings that this one contains, by ascending budget. Where the
                 option `budget` names the axis, they are data too; a point at the trial's own budget says what it scored
                 before its final decay. See `neocarbs_jax.study.curves`.
+            checkpoint_cost: what this run had cost when it wrote a checkpoint that longer trainings may go on from;
+                None where there is none. Where the study has the option `continues`, later trials may have this one
+                as their `parent`.
             **attrs: recorded with the trial, as far as they have a JSON form; `reason` says why a score is not finite.
 
         Raises:
-            ValueError: if the cost is not positive and finite, the curve is none, or the trial has ended already.
+            ValueError: if the cost is not positive and finite, the curve is none, the checkpoint costs more than the
+                run, or the trial has ended already.
             TypeError: if score or cost is no number.
         """
         result = Result(to_float("score", score), to_float("cost", cost), attrs)
@@ -122,8 +129,21 @@ class AskTell(View):
             raise ValueError(f"`cost` must be positive and finite; got {result.cost}.")
         if curve is not None:
             attrs["curve"] = curves.check(curve)
+        if checkpoint_cost is not None:
+            attrs[CHECKPOINT] = check_checkpoint(checkpoint_cost, result.cost)
         reason = attrs.pop("reason", None) if result.flaw else None
         return self._recorder.record(self._watcher.settle(trial), result, reason)
+
+    def drop_checkpoint(self, trial: Trial | int) -> None:
+        """Say that the checkpoint of an ended trial is gone, so that no later trial goes on from it.
+
+        Args:
+            trial: that told of it, or its number.
+        """
+        number = trial if isinstance(trial, int) else trial.number
+        if number not in range(len(self.trials)):
+            raise ValueError(f"`trial` must be one of the study's {len(self.trials)}; got {number}.")
+        patiently(self._ledger.set_user_attr, dropped_attr(number), True)
 
     def record(self, trial: Trial, result: Result) -> Trial:
         """Record what an objective returned elsewhere, as `results.read_result` has read it."""

@@ -28,7 +28,7 @@ FORMAT = 2
 _DIRECTIONS = {name: [StudyDirection[name.upper()], StudyDirection.MINIMIZE] for name in DIRECTIONS}
 """Of score and cost, by that of the score."""
 
-_PLAIN = ("warp", "aggression", "resample_every", "budget", "trial_cap", "delta")
+_PLAIN = ("warp", "aggression", "resample_every", "budget", "continues", "trial_cap", "delta")
 _WRITING_SECONDS = 2.0
 _FUNCTIONS = "constraint_functions"
 _OPTIONS = ("strategy", *_PLAIN, "kernel_fn")

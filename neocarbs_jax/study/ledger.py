@@ -13,6 +13,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from neocarbs_jax.space import SearchSpace, from_parameter, to_optuna, to_parameter
+from neocarbs_jax.study.lineage import without_dropped
 from neocarbs_jax.study.liveness import signature
 from neocarbs_jax.study.results import Result, describe
 from neocarbs_jax.study.storages import open_storage as open_storage
@@ -75,6 +76,7 @@ def enter(study: optuna.Study, row: Row, space: SearchSpace, suggestion: Trial) 
             apart[name] = value
     attrs = {name: value for name in PREDICTIONS if (value := getattr(suggestion, name)) is not None}
     attrs |= {"replicate": suggestion.replicate} if suggestion.replicate else {}
+    attrs |= {"continuation": [suggestion.parent, suggestion.inherited]} if suggestion.parent is not None else {}
     attrs |= {"values": apart} if apart else {}
     attrs |= {"fixed": dict(space.fixed)} if space.fixed else {}
     for name, value in attrs.items():
@@ -160,14 +162,18 @@ def _widened(distribution: Any, value: Any) -> Any:
 class Reader:
     """Reads all rows; one that has ended never changes, and is read once."""
 
-    def __init__(self, study: optuna.Study, space: SearchSpace, direction: str):
+    def __init__(self, study: optuna.Study, space: SearchSpace, direction: str, continues: bool = False):
         self._study, self._space, self._direction = study, space, direction
+        self._continues = continues
         self._ended: dict[int, Trial] = {}
 
     def read(self) -> list[Trial]:
         """All rows, in order of their numbers."""
         rows = patiently(self._study.get_trials, deepcopy=False)
-        return settle(rows, [self._trial(row) for row in rows])
+        trials = settle(rows, [self._trial(row) for row in rows])
+        if not self._continues:
+            return trials
+        return without_dropped(trials, patiently(lambda: self._study.user_attrs))
 
     def _trial(self, row: FrozenTrial) -> Trial:
         trial = self._ended.get(row.number)

@@ -79,13 +79,26 @@ def propose(
             state = fitted(config, rows, n, memory) if config.strategy.uses_surrogates else restore(config, rows, n)
             suggestion = programs.proposal(config)(state, np.asarray(int(seed)), np.asarray(remaining, float))
             unit = suggestion.unit
-    values = _values(config.space, np.asarray(unit), trials, memory, defaults)
+    parent = None if suggestion is None or int(suggestion.parent) < 0 else trials[rows.trial[int(suggestion.parent)]]
+    if parent is None:
+        values = _values(config.space, np.asarray(unit), trials, memory, defaults)
+        line: dict[str, Any] = {}
+    else:
+        values = _longer(config, np.asarray(unit), parent, defaults)
+        line = {"parent": parent.number, "inherited": parent.checkpoint_cost}
     fewest = max(_FEWEST_COMPLETED, config.strategy.num_initial)
     if suggestion is None or sum(t.status == "completed" for t in trials) < fewest:
-        return Trial(number=n, values=values, status="running", direction=config.direction)
+        return Trial(number=n, values=values, status="running", direction=config.direction, **line)
     predictions = {name: float(getattr(suggestion, name)) for name in ledger.PREDICTIONS}
     known: dict[str, Any] = {k: v for k, v in predictions.items() if math.isfinite(v)}
-    return Trial(number=n, values=values, status="running", direction=config.direction, **known)
+    return Trial(number=n, values=values, status="running", direction=config.direction, **line, **known)
+
+
+def _longer(config: sweep.Config, unit: np.ndarray, parent: Trial, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a longer training of a trial: its own to the last digit, but for the budget."""
+    assert config.budget is not None
+    budget = config.space.from_unit(exact(config.space, unit))[config.budget]
+    return {**defaults, **parent.values, config.budget: budget}
 
 
 def _values(

@@ -14,6 +14,7 @@ from neocarbs_jax.space import to_parameter
 from neocarbs_jax.space.constraints import text_of
 from neocarbs_jax.space.feasibility import complete
 from neocarbs_jax.study import ledger
+from neocarbs_jax.study.lineage import CHECKPOINT, whole
 from neocarbs_jax.study.liveness import Pulse
 from neocarbs_jax.study.results import Result, is_cost, plain
 from neocarbs_jax.study.storages import patiently
@@ -37,8 +38,12 @@ class Recorder:
 
     def record(self, trial: Trial, result: Result, reason: str | None = None) -> Trial:
         """End a trial with its result, or as failed for a reason or for a flaw of the result."""
+        inherited = self.read(trial.number).inherited if trial.parent is not None else 0.0
         kept, complaints = plain(result.attrs)
-        attrs = their_attrs(kept)
+        result, flaws = whole(result._replace(attrs=kept), inherited)
+        attrs = dict(result.attrs)
+        ours = {CHECKPOINT: attrs.pop(CHECKPOINT)} if CHECKPOINT in attrs else {}
+        attrs, complaints = their_attrs(attrs) | ours, complaints + flaws
         reason = result.flaw if reason is None else reason
         if reason is None:
             ended = self.finish(trial, TrialState.COMPLETE, result, attrs)
@@ -99,6 +104,15 @@ class Recorder:
             raise
         self._pulse.discard(number)
         _complain(complaints)
+
+    def disown(self, trial: Trial) -> None:
+        """Note that a running trial has not found its parent's checkpoint."""
+        attr = "continuation", [trial.parent, 0.0]
+        try:
+            patiently(self._study._storage.set_trial_user_attr, self._id_of(trial.number), *attr)
+        except UpdateFinishedTrialError as error:
+            status = self.read(trial.number).status
+            raise ValueError(f"`trial` must be running; got trial {trial.number}, {status}.") from error
 
     def annotate(self, trial: Trial, values: Mapping[str, Any], attrs: Mapping[str, Any]) -> None:
         """Add attributes to a running trial, and values that turned out others than those it was asked for."""

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from neocarbs_jax import beliefs, sweep
 from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.space import SearchSpace
-from neocarbs_jax.study import curves, programs
+from neocarbs_jax.study import curves, lineage, programs
 from neocarbs_jax.study.trials import Trial
 
 _STATUS = {
@@ -34,6 +34,8 @@ class Rows(NamedTuple):
         status: one `sweep.Status` each.
         trial: position of the row's trial.
         budget: value of the budget axis of an earlier point of a curve; NaN for a trial's own row.
+        run: position of the trial that began the training; that of the row's trial where it goes on from none.
+        checkpoint: cost until the trial's checkpoint; 0 where it has none.
     """
 
     unit: Float[np.ndarray, "n d"]
@@ -42,6 +44,8 @@ class Rows(NamedTuple):
     status: Int[np.ndarray, " n"]
     trial: Int[np.ndarray, " n"]
     budget: Float[np.ndarray, " n"]
+    run: Int[np.ndarray, " n"]
+    checkpoint: Float[np.ndarray, " n"]
 
     def values(self, config: sweep.Config, row: int, trial: Trial) -> dict[str, Any]:
         """Return the values of a row of the trial."""
@@ -87,7 +91,7 @@ def collect(config: sweep.Config, trials: Sequence[Trial], memory: Memory, defau
     It may be one whose values are not all written yet, or one of another tool's.
     """
     space = config.space
-    earlier = curves.earlier_points(config, trials)
+    earlier, runs, checkpoints = curves.earlier_points(config, trials), lineage.runs(trials), lineage.checkpoints(trials)
     rows: list[tuple[Any, ...]] = []
     for position, (trial, points) in enumerate(zip(trials, earlier, strict=True)):
         place = memory.place(space, trial, defaults)
@@ -95,18 +99,20 @@ def collect(config: sweep.Config, trials: Sequence[Trial], memory: Memory, defau
         if place is not None:
             for budget, score, cost in points:
                 unit = curves.at_budget(config, place, budget)
-                rows.append((unit, score, cost, sweep.Status.SUCCESS, position, budget))
+                rows.append((unit, score, cost, sweep.Status.SUCCESS, position, budget, runs[position], 0.0))
         score = math.nan if trial.score is None else trial.score
         cost = math.nan if trial.cost is None else trial.cost
-        rows.append((space.center if place is None else place, score, cost, status, position, math.nan))
-    unit, *columns = zip(*rows, strict=True) if rows else ((), (), (), (), (), ())
-    kinds = (float, float, np.int32, np.int32, float)
+        unit = space.center if place is None else place
+        rows.append((unit, score, cost, status, position, math.nan, runs[position], checkpoints[position]))
+    unit, *columns = zip(*rows, strict=True) if rows else ((),) * len(Rows._fields)
+    kinds = (float, float, np.int32, np.int32, float, np.int32, float)
     return Rows(np.array(unit, float).reshape(-1, space.size), *map(np.array, columns, kinds))
 
 
 def restore(config: sweep.Config, rows: Rows, num_trials: int) -> sweep.State:
     """Return the sweep of these rows, its surrogates not fitted."""
-    return sweep.restore(config, rows.unit, rows.score, rows.cost, rows.status, count=num_trials, run=rows.trial)
+    known = rows.unit, rows.score, rows.cost, rows.status
+    return sweep.restore(config, *known, count=num_trials, run=rows.run, checkpoint=rows.checkpoint)
 
 
 def fitted(config: sweep.Config, rows: Rows, num_trials: int, memory: Memory) -> sweep.State:

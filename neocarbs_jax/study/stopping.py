@@ -18,7 +18,7 @@ def is_done(trials: Sequence[Trial], num_trials: int | None, max_cost: float | N
 
 def remaining(trials: Sequence[Trial], max_cost: float | None) -> float:
     """Return what ended trials left of a budget; infinity without one."""
-    return math.inf if max_cost is None else max_cost - sum(t.cost or 0.0 for t in trials)
+    return math.inf if max_cost is None else max_cost - sum(t.paid or 0.0 for t in trials)
 
 
 def fits(trial: Trial, running: Sequence[Trial], left: float, delta: float) -> bool:
@@ -28,9 +28,10 @@ def fits(trial: Trial, running: Sequence[Trial], left: float, delta: float) -> b
     """
     if trial.predicted_cost is None or trial.predicted_cost_std is None:
         return True
-    left -= sum(other.predicted_cost or 0.0 for other in running)
+    left -= sum(max((other.predicted_cost or 0.0) - other.inherited, 0.0) for other in running)
     log_std = math.asinh(trial.predicted_cost_std / trial.predicted_cost)
-    return trial.predicted_cost * math.exp(log_std * NormalDist().inv_cdf(1 - delta)) <= left
+    most = trial.predicted_cost * math.exp(log_std * NormalDist().inv_cdf(1 - delta))
+    return most - trial.inherited <= left
 
 
 def is_exhausted(trials: Sequence[Trial], rating: float) -> bool:

@@ -20,7 +20,7 @@ from neocarbs_jax.study.results import Result
 
 PREDICTIONS = ("predicted_score", "predicted_score_std", "predicted_cost", "predicted_cost_std", "rating")
 _OURS = (
-    *PREDICTIONS, "replicate", "reason", "cost", "worker", "beat", "fixed", "values", "taken_back", "interruption",
+    *PREDICTIONS, "replicate", "continuation", "checkpoint_cost", "reason", "cost", "worker", "beat", "fixed", "values", "taken_back", "interruption",
     "host", "process", "token",  # of version 0.1.0
 )  # fmt: skip
 _THEIRS = "user:"  # before the names of attributes that are ours too
@@ -39,11 +39,16 @@ class Trial:
         values: hyperparameter values by name, in the user's units.
         status: "queued", "running", "completed", "failed" (it is data) or "interrupted" (it is not).
         score: measured score, in its own sign; None unless completed.
-        cost: measured cost (> 0, the user's unit); None where unknown.
+        cost: measured cost (> 0, the user's unit), of the whole training where it goes on from another; None where
+            unknown.
         predicted_score, predicted_score_std, predicted_cost, predicted_cost_std: the surrogate's prediction when the
             trial was suggested; None for trials that no surrogate suggested.
         rating: expected gain in hypervolume of this trial, as a share of the front's, when it was suggested.
         replicate: number of earlier trials with the same values: an objective that draws at random draws anew for each.
+        parent: number of the trial whose checkpoint it goes on from; None where it starts afresh.
+        inherited: what the parent had paid until its checkpoint: the part of the cost that this trial need not pay.
+        lost_parent: number of the trial whose checkpoint it was to go on from, and did not find.
+        checkpoint_cost: the part of the cost until a checkpoint that longer trials may go on from; None for none.
         reason: why it failed, or was interrupted by an error; None otherwise.
         started, ended: wall-clock times.
         attrs: what the objective recorded besides.
@@ -62,12 +67,29 @@ class Trial:
     predicted_cost_std: float | None = None
     rating: float | None = None
     replicate: int = 0
+    parent: int | None = None
+    inherited: float = 0.0
+    lost_parent: int | None = None
+    checkpoint_cost: float | None = None
     reason: str | None = None
     started: datetime.datetime | None = None
     ended: datetime.datetime | None = None
     attrs: dict[str, Any] = dataclasses.field(default_factory=dict)
     direction: str = dataclasses.field(default="maximize", repr=False)
     watcher: Any = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def paid(self) -> float | None:
+        """What this trial has cost itself, without what its parent had paid; None where unknown."""
+        return None if self.cost is None else self.cost - self.inherited
+
+    def start_afresh(self) -> None:
+        """Say that the parent's checkpoint is not there: the trial pays all of its cost, and none goes on from there.
+
+        Raises:
+            ValueError: if the trial does not run here, or has no parent.
+        """
+        self._watching().start_afresh(self)
 
     def report(self, score: float, cost: float, budget: float | None = None) -> None:
         """Report how far a running trial is: a point of its curve, which is data for other suggestions too.
@@ -139,6 +161,7 @@ def from_frozen(row: FrozenTrial, space: SearchSpace | None = None, direction: s
         status=status,
         score=score,
         cost=cost,
+        **_lineage(attrs),
         **{name: attrs.get(name) for name in PREDICTIONS},
         replicate=attrs.get("replicate", 0),
         reason=reason,
@@ -147,6 +170,18 @@ def from_frozen(row: FrozenTrial, space: SearchSpace | None = None, direction: s
         attrs={name.removeprefix(_THEIRS): value for name, value in attrs.items() if name not in _OURS},
         direction=direction,
     )
+
+
+def _lineage(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parent and checkpoint; what another tool wrote under these names is none."""
+    match attrs.get("continuation"):
+        case [int(parent), int(inherited) | float(inherited)]:
+            known = {"parent": parent, "inherited": inherited} if inherited > 0 else {"lost_parent": parent}
+        case _:
+            known = {}
+    checkpoint = attrs.get("checkpoint_cost")
+    is_cost = isinstance(checkpoint, int | float) and math.isfinite(checkpoint) and checkpoint > 0
+    return known | ({"checkpoint_cost": checkpoint} if is_cost else {})
 
 
 def _status(row: FrozenTrial) -> tuple[Status, str | None]:

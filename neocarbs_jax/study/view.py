@@ -26,7 +26,7 @@ class View:
         self._config = config
         self._defaults = head.defaults
         self._memory = Memory()
-        self._reader = ledger.Reader(self._ledger, config.space, config.direction)
+        self._reader = ledger.Reader(self._ledger, config.space, config.direction, config.continues)
 
     @property
     def space(self) -> SearchSpace:

@@ -40,12 +40,20 @@ class Watcher:
         """Add a point to the curve of a running trial; see `Trial.report`."""
         name = self._budget("report")
         own = trial.values[name]
+        if trial.parent is not None:
+            cost += self._recorder.read(trial.number).inherited
         if budget is None:
             share = cost / trial.predicted_cost if trial.predicted_cost else 1.0
             budget = own * min(share, 1.0)
         points = curves.check([*self._reported.get(trial.number, []), (budget, score, cost)])
         self._recorder.annotate(trial, {}, {"curve": points})
         self._reported[trial.number] = points
+
+    def start_afresh(self, trial: Trial) -> None:
+        """Note that the checkpoint of the trial's parent is not there; see `Trial.start_afresh`."""
+        if trial.parent is None:
+            raise ValueError(f"`trial` must be one that goes on from another; got trial {trial.number}, without parent.")
+        self._recorder.disown(trial)
 
     def should_stop(self, trial: Trial, chance: float) -> bool:
         """Return whether a running trial is not worth going on with; see `Trial.should_stop`."""

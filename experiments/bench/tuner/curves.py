@@ -1,9 +1,12 @@
-"""What learning curves are worth to a sweep: the same sweeps with each training's earlier points as data, and without.
+"""What learning curves and continued trainings are worth to a sweep: the same sweeps with each of them, and without.
 
     python -m experiments.bench.tuner.curves                        # every table of learning curves
     python -m experiments.bench.tuner.curves --tables rl:ppo_cc_cartpole --seeds 2 --trials 25
 
-A shorter training is an earlier point of a longer one, of the same seed, at its own cost. It counts as found, too.
+A shorter training is an earlier point of a longer one, of the same seed, at its own cost. It counts as found, too. A
+training that goes on from another one has its seed, and pays the difference to the cost of that one's checkpoint, which
+lies before a final decay. Finished sweeps are kept in `.cache/bench/<name>.json`: an interrupted or extended benchmark
+runs only what is missing.
 """
 
 from __future__ import annotations
@@ -11,13 +14,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from threadpoolctl import threadpool_limits
 
 from experiments.bench import harness
@@ -30,6 +34,14 @@ _suggest = jax.jit(sweep.suggest, static_argnums=0)
 _observe = jax.jit(sweep.observe, static_argnums=0)
 _observe_curve = jax.jit(sweep.observe_curve, static_argnums=0)
 
+ARMS = {
+    "plain": (False, False),
+    "curves": (True, False),
+    "continued": (False, True),
+    "both": (True, True),
+}
+"""Whether a sweep has curves, and whether it continues trainings."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -37,42 +49,59 @@ class Settings:
 
     Attributes:
         tables: names of tables; by default all of learning curves that are here.
+        arms: which of plain, curves, continued and both.
         trials: trials per sweep.
         seeds: sweeps per table.
+        first_seed: of them.
+        decay: share of a training after its checkpoint.
         name: file name of the result.
     """
 
     tables: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
+    arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = tuple(ARMS)
     trials: int = 50
     seeds: int = 3
+    first_seed: int = 0
+    decay: float = 0.15
     name: str = "curves"
 
 
-def run(task: CurveTask, seed: int, num_trials: int, with_curves: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the share of the true front's hypervolume, and the cost spent, after each trial of a sweep."""
-    rows = num_trials * (1 + tables.CURVE_POINTS * with_curves)
-    config = sweep.Config(task.space, capacity=1 << (rows - 1).bit_length(), budget="budget")
+def run(task: CurveTask, seed: int, num_trials: int, arm: str, decay: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the share of the true front's hypervolume and the cost paid after each trial, and how many went on."""
+    with_curves, continues = ARMS[arm]
+    num_rows = num_trials * (1 + tables.CURVE_POINTS * with_curves)
+    own: dict[str, Any] = {"continues": True} if continues else {}
+    config = sweep.Config(task.space, capacity=1 << (num_rows - 1).bit_length(), budget="budget", **own)
     state, keys = sweep.init(config), jax.random.split(jax.random.key(seed), num_trials)
     found: list[Float[np.ndarray, "p d"]] = []
-    spent = []
+    noise_keys: dict[int, Array] = {}
+    paid, num_continued = [], 0
     for key, noise_key in zip(keys, jax.random.split(jax.random.key(10_000 + seed), num_trials), strict=True):
         with threadpool_limits(1, "blas"):  # as the study does
             state, suggestion = jax.block_until_ready(_suggest(config, state, key))
+        begun = 0.0
+        if continues and int(suggestion.parent) >= 0:
+            noise_key, num_continued = noise_keys[int(suggestion.parent)], num_continued + 1
+            before = np.asarray(state.observations.unit)[np.asarray(state.observations.turn) == int(suggestion.parent)]
+            begun = float(before[0, -1])
+        noise_keys[int(suggestion.index)] = noise_key
         score, cost = runs.evaluate_fn(task)(suggestion.unit, noise_key)
+        checkpoint = {"checkpoint": (1 - decay) * cost} if continues else {}
         points = np.asarray(suggestion.unit)[None, :]
         if with_curves and bool(jnp.isfinite(score)):
             budgets, scores, costs = _curve_fn(task)(suggestion.unit, noise_key)
+            scores = jnp.where(budgets > begun, scores, jnp.nan)  # known of the training that this one goes on from
             earlier = np.repeat(points, len(budgets), axis=0)
             earlier[:, -1] = budgets
             points = np.concatenate([earlier, points])
             curve = (jnp.append(a, b) for a, b in ((budgets, suggestion.unit[-1]), (scores, score), (costs, cost)))
-            state = _observe_curve(config, state, suggestion, *curve)
+            state = _observe_curve(config, state, suggestion, *curve, **checkpoint)
         else:
-            state = _observe(config, state, suggestion, score, cost)
+            state = _observe(config, state, suggestion, score, cost, **checkpoint)
         found.append(points)
-        spent.append(float(cost))
+        paid.append(float(cost) - (float(suggestion.inherited) if continues else 0.0))
     last = np.cumsum([len(points) for points in found]) - 1
-    return _fraction(task, np.concatenate(found))[last], np.cumsum(spent)
+    return _fraction(task, np.concatenate(found))[last], np.cumsum(paid), num_continued
 
 
 @functools.cache
@@ -87,42 +116,62 @@ def _fraction(task: CurveTask, unit: Float[np.ndarray, "n d"]) -> np.ndarray:
     return np.asarray(hypervolume_fraction(score, cost, task.front(), task.floor))
 
 
-def compare(task: CurveTask, seeds: int, num_trials: int) -> list[float]:
-    """Return fractions without and with curves, and the share of the cost at which curves reach as much."""
-    rows = []
-    for seed in range(seeds):
-        plain, spent = run(task, seed, num_trials, with_curves=False)
-        curved, cost = run(task, seed, num_trials, with_curves=True)
-        within = cost <= spent[-1]
-        enough = curved >= plain[-1]
-        rows.append(
-            [plain[-1], curved[-1], curved[within][-1], cost[enough][0] / spent[-1] if enough.any() else np.inf]
-        )
-    return np.median(rows, axis=0).tolist()
+def measure(settings: Settings, names: tuple[str, ...]) -> list[harness.Row]:
+    """Return a row for each sweep, those of earlier runs included."""
+    keys = "table", "arm", "seed", "trials", "decay"
+    store = harness.Store(Path(".cache") / "bench" / f"{settings.name}.json", lambda row: tuple(row[k] for k in keys))
+    wanted = []
+    for seed in range(settings.first_seed, settings.first_seed + settings.seeds):
+        for name in names:
+            for arm in settings.arms:
+                key = (name, arm, seed, settings.trials, settings.decay if ARMS[arm][1] else 0.0)
+                wanted.append(key)
+                if key in map(store.key_fn, store.rows):
+                    continue
+                task = tables.load(name)
+                assert isinstance(task, CurveTask)
+                fraction, paid, continued = run(task, seed, settings.trials, arm, settings.decay)
+                row = dict(zip(keys, key, strict=True), fraction=fraction.tolist(), paid=paid.tolist())
+                store.merge([row | {"continued": continued}])
+                print(*key, f"{fraction[-1]:.3f} {paid[-1]:.3g} {continued}", file=sys.stderr, flush=True)
+    return [row for row in store.rows if store.key_fn(row) in wanted]
+
+
+def summarise(rows: list[harness.Row], names: tuple[str, ...], arms: tuple[str, ...]) -> str:
+    """Return the tables: of each arm what it has found and paid beside the sweep without curves of the same seed."""
+    of = {(row["table"], row["seed"], row["arm"]): row for row in rows}
+    seeds = sorted({row["seed"] for row in rows})
+    others = [arm for arm in arms if arm != "plain"]
+    lines = []
+    for name in names:
+        plain = [of[name, seed, "plain"] for seed in seeds]
+        cells = [f"{np.median([row['fraction'][-1] for row in plain]):.3f}"]
+        for arm in others:
+            each = [_against(of[name, seed, "plain"], of[name, seed, arm]) for seed in seeds]
+            found, within, share, paid, continued = np.median(each, axis=0)
+            cells += [f"{found:.3f}", f"{within:.3f}", f"{share:.2f}", f"{paid:.2f}"]
+            cells += [f"{continued:.0f}"] if ARMS[arm][1] else []
+        lines.append([name, *cells])
+    columns = ["table", "plain"]
+    for arm in others:
+        columns += [arm, "same cost", "cost for as much", "cost of all"] + (["continued"] if ARMS[arm][1] else [])
+    return harness.table(columns, lines)
+
+
+def _against(plain: harness.Row, other: harness.Row) -> list[float]:
+    """Return what a sweep found, and found at the cost of the plain one; its costs as shares of that; continuations."""
+    found, paid, whole = np.array(other["fraction"]), np.array(other["paid"]), plain["paid"][-1]
+    enough = found >= plain["fraction"][-1]
+    share = paid[enough][0] / whole if enough.any() else np.inf
+    within = found[paid <= whole]
+    return [found[-1], within[-1] if len(within) else 0.0, share, paid[-1] / whole, other["continued"]]
 
 
 def main(settings: Settings) -> None:
     """Run the sweeps and print the table."""
     names = settings.tables or tuple(name for name in tables.available() if name.startswith("rl:"))
-    rows = []
-    for name in names:
-        task = tables.load(name)
-        assert isinstance(task, CurveTask)
-        rows.append((name, *compare(task, settings.seeds, settings.trials)))
-        print(rows[-1], file=sys.stderr, flush=True)
-    mean = np.mean([row[1:4] for row in rows], axis=0)
-    text = [(name, *(f"{value:.3f}" for value in values), f"{share:.2f}") for name, *values, share in rows]
-    columns = ["table", "without", "with curves", "with curves, at the cost of those without", "cost for as much"]
-    page = harness.page(
-        "What learning curves are worth to a sweep",
-        harness.stamp("jax", "numpy"),
-        f"Fractions of the true front's hypervolume after {settings.trials} trials, medians of {settings.seeds} seeds. "
-        "The last column is the cost at which the sweep with curves has found as much as the one without has in the "
-        "end, as a share of that one's cost.",
-        harness.table(columns, [*text, ("mean", *(f"{value:.3f}" for value in mean), "")]),
-    )
-    harness.write_text(harness.RESULTS / f"{settings.name}.md", page)
-    print(page)
+    rows = measure(settings, names)
+    print(summarise(rows, names, settings.arms))
 
 
 if __name__ == "__main__":

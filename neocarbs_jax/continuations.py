@@ -1,0 +1,77 @@
+"""Trainings that go on from the checkpoint of an earlier one: which row a point extends, and what that spares it.
+
+A row extends another one that equals it but for a smaller budget and has a checkpoint. Its place on the front is at the
+cost of the whole training; what it pays is that cost less the cost of the parent until its checkpoint.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from neocarbs_jax.observations import Observations
+from neocarbs_jax.space import SearchSpace
+
+LEAST_SHARE = 0.2
+"""Share of the cost of a whole training that a continuation pays at least: a shorter one would teach next to nothing."""
+
+
+class Parents(NamedTuple):
+    """What points would go on from.
+
+    Attributes:
+        row: of the parent in the buffer; meaningless where there is none.
+        saved: cost of the parent until its checkpoint, which the point need not pay; 0 where there is no parent.
+    """
+
+    row: Int[Array, " m"]
+    saved: Float[Array, " m"]
+
+
+def parents_of(data: Observations, column: int, unit: Float[Array, "m d"]) -> Parents:
+    """Return of each point the row with the furthest checkpoint among those that it extends.
+
+    Args:
+        data: of the sweep.
+        column: of the budget in unit points.
+        unit: the points.
+    """
+    same = (unit[:, None, :] == data.unit[None, :, :]).at[:, :, column].set(True)
+    longer = unit[:, None, column] > data.unit[None, :, column]
+    extends = jnp.all(same, axis=-1) & longer & data.success[None, :]
+    saved = jnp.where(extends, data.checkpoint[None, :], 0)
+    return Parents(jnp.argmax(saved, axis=1).astype(jnp.int32), jnp.max(saved, axis=1))
+
+
+def draw(space: SearchSpace, data: Observations, column: int, key: PRNGKeyArray, num: int) -> Float[Array, "m d"]:
+    """Return random longer trainings of random rows with a checkpoint; the search centre where there is none.
+
+    Their budgets are uniform between that of the row and the largest. Points that break a constraint are among them.
+    """
+    row_key, budget_key = jax.random.split(key)
+    inside = jnp.all((data.unit >= 0) & (data.unit <= 1), axis=1)  # what was told may lie beyond
+    logits = jnp.where(data.success & (data.checkpoint > 0) & inside, 0.0, -jnp.inf).astype(jnp.float32)
+    possible = jnp.any(jnp.isfinite(logits))
+    row = jax.random.categorical(row_key, jnp.where(possible, logits, 0), shape=(num,))
+    base = jnp.where(possible, data.unit[row], jnp.asarray(space.center, data.unit.dtype)[None, :])
+    share = jax.random.uniform(budget_key, (num,), jnp.float32).astype(base.dtype)
+    longer = base.at[:, column].add(share * jnp.maximum(1 - base[:, column], 0))
+    # Of the snapped point the budget alone: the others must stay those of the row to the last bit.
+    return base.at[:, column].set(space.snap(longer)[:, column])
+
+
+def log_share(log_cost: Float[Array, " m"], saved: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Return the logarithm of the share of its cost that a training pays, which is -inf where it is too little.
+
+    Args:
+        log_cost: predicted, of the whole training.
+        saved: what it need not pay.
+    """
+    share = 1 - saved * jnp.exp(-log_cost)
+    return jnp.where(share >= LEAST_SHARE, jnp.log(jnp.maximum(share, LEAST_SHARE)), -jnp.inf)
+
+
+def paid(cost: Float[Array, "*m"], saved: Float[Array, "*m"]) -> Float[Array, "*m"]:
+    """Return what a training of a predicted cost pays itself, at least `LEAST_SHARE` of it."""
+    return jnp.maximum(cost - saved, jnp.where(saved > 0, LEAST_SHARE, 1) * cost)
