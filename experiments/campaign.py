@@ -65,7 +65,7 @@ def write(file: Path, studies: list[tuple[str, Study]], wanted: int) -> Path:
     for index, (env, study) in enumerate(studies):
         trials, expected = study.trials, study.expected_front
         count = {status: sum(t.status == status for t in trials) for status in ("completed", "failed")}
-        spent = sum(t.cost or 0.0 for t in trials)
+        spent = sum(t.paid or 0.0 for t in trials)
         link = f"<a href='{html.escape(folder_name(env))}/report.html'>{html.escape(env)}</a>"
         best = f"{expected[-1].score:.4g}" if expected else ""
         cells = (link, count["completed"], count["failed"], f"{spent:.0f}", best)

@@ -57,7 +57,7 @@ def _summary(study: optuna.Study) -> dict[str, Any]:
     trials = ledger.read(study)
     counts = {status: sum(t.status == status for t in trials) for status in ("completed", "failed", "running")}
     best = max((t for t in trials if t.score is not None), key=merit, default=None)
-    spent = sum(t.cost or 0.0 for t in trials)
+    spent = sum(t.paid or 0.0 for t in trials)
     return {"study": study.study_name, **counts, "best_score": best.score if best else None, "cost": spent}
 
 

@@ -46,6 +46,7 @@ def details(snapshot: Snapshot, trial: Trial, pinned: bool, theme: Theme) -> lis
     interval = f"{expected.score:.4g} [{expected.low:.4g}, {expected.high:.4g}]" if expected else ""
     facts = [
         ("expected of fresh runs", interval) if expected else (),
+        ("goes on from", f"trial {trial.parent}; paid {shown(trial.paid)} itself") if trial.parent is not None else (),
         ("rating", shown(trial.rating)) if trial.rating is not None else (),
         ("earlier runs of these settings", trial.replicate) if trial.replicate else (),
         ("reason", trial.reason) if trial.reason else (),

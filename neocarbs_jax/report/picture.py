@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from neocarbs_jax.report.plots.snapshot import Pictured
+from neocarbs_jax.report.plots.spend import spending
 from neocarbs_jax.report.plots.style import BLUE, MUTED, RED, SCALE, beyond_worst
 from neocarbs_jax.study.trials import completed, pareto_front
 
@@ -20,10 +21,10 @@ def write_png(path: Path, study: Pictured, *, title: str, score_name: str = "sco
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _draw_front(figure, left, study)
     left.set(xlabel=cost_name, ylabel=score_name, title=title)
-    costs = np.sort([t.cost for t in study.trials if t.cost])
+    costs, paid = spending(study.trials)
     if len(costs):
         right.plot([0, costs[-1]], [0, 1], color=MUTED, ls="--", lw=1, label="spread evenly over log cost")
-        right.step(costs, np.cumsum(costs) / costs.sum(), where="post", color=BLUE, lw=2, label="spent")
+        right.step(costs, np.cumsum(paid) / paid.sum(), where="post", color=BLUE, lw=2, label="spent")
         right.legend(loc="lower right", frameon=False)
         right.xaxis.set_major_locator(MaxNLocator(5))
     right.set(xlabel=cost_name, ylabel="share of all cost", title="Spent on trials up to a cost")

@@ -14,6 +14,7 @@ from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.effects import Importance
 from neocarbs_jax.study.expectation import ExpectedPoint
 from neocarbs_jax.study.ledger import PREDICTIONS, Trial
+from neocarbs_jax.study.lineage import line_of
 from neocarbs_jax.study.results import plain
 
 
@@ -65,14 +66,18 @@ def write(
 
 
 def write_csv(path: Path, trials: Sequence[Trial]) -> None:
-    """One row per trial: number, status, score, cost, predictions, reason, the hyperparameters, attrs and settings."""
+    """One row per trial: number, status, score, cost, predictions, reason, the hyperparameters, attrs and settings.
+
+    Where trials go on from others, the parent and what each has paid itself stand behind the reason.
+    """
     names = sorted({name for t in trials for name in t.values})
     attrs = sorted({name for t in trials for name, value in t.attrs.items() if isinstance(value, int | float | str)})
     settings = {name: None for t in trials for name in settings_of(t) if name not in {*names, *attrs}}
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["trial", "status", "score", "cost", *PREDICTIONS, "reason", *names, *attrs, *settings])
+        fields = ["status", "score", "cost", *PREDICTIONS, "reason", *line_of(trials)]
+        writer.writerow(["trial", *fields, *names, *attrs, *settings])
         for t in trials:
-            known = [getattr(t, name) for name in ("number", "status", "score", "cost", *PREDICTIONS, "reason")]
+            known = [t.number, *(getattr(t, name) for name in fields)]
             columns = ((names, t.values), (attrs, t.attrs), (settings, settings_of(t)))
             writer.writerow(known + [values.get(name) for chosen, values in columns for name in chosen])

@@ -23,7 +23,7 @@ def account(trials: Sequence[Trial], cost_name: str = "cost") -> str:
     """Return one sentence about how many trials there are, how they ended, and what they cost."""
     number = Counter(t.status for t in trials)
     parts = [f"{number[s]} {s}" for s in ("completed", "failed", "interrupted", "running", "queued") if number[s]]
-    spent = sum(t.cost or 0.0 for t in trials)
+    spent = sum(t.paid or 0.0 for t in trials)
     return f"{counted(len(trials), 'trial')}: {', '.join(parts) or 'none yet'}; {cost_name} in all {spent:.4g}."
 
 

@@ -9,6 +9,7 @@ from neocarbs_jax.space.conditions import described
 from neocarbs_jax.space.constraints import text_of
 from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.expectation import ExpectedPoint
+from neocarbs_jax.study.lineage import line_of
 from neocarbs_jax.study.trials import Trial, pareto_front
 
 
@@ -56,15 +57,16 @@ def front_table(trials: Sequence[Trial]) -> str:
         return "<p>No trial has completed yet.</p>"
     _, varying = shared_and_varying(trials)
     names = _names([t.values for t in front], varying)
-    seen = [name for name in (TRAINING_SCORE,) if any(name in t.attrs for t in front)]
+    seen, line = [name for name in (TRAINING_SCORE,) if any(name in t.attrs for t in front)], line_of(trials)
     rows = [
         (
-            *(t.number, t.cost, t.score, *(t.attrs.get(name, "") for name in seen)),
+            *(t.number, t.cost, *(getattr(t, name) for name in line)),
+            *(t.score, *(t.attrs.get(name, "") for name in seen)),
             *((settings_of(t) | t.values).get(name, "") for name in names),
         )
         for t in front
     ]
-    return _table(["trial", "cost", "score", *(name.replace("_", " ") for name in seen), *names], rows)
+    return _table(["trial", "cost", *line, "score", *(name.replace("_", " ") for name in seen), *names], rows)
 
 
 def settings_table(trials: Sequence[Trial]) -> str:
@@ -95,11 +97,13 @@ def space_table(space: SearchSpace | None) -> str:
 def all_trials(trials: Sequence[Trial]) -> str:
     """Return every trial in a list that opens by a click; failed ones are marked and give their reason."""
     names = list(dict.fromkeys(name for t in trials for name in t.values))
+    fields = ["status", "score", "cost", *line_of(trials)]
     rows = [
-        (t.number, t.status, t.score, t.cost, *(t.values.get(name) for name in names), t.reason or "") for t in trials
+        (t.number, *(getattr(t, name) for name in fields), *(t.values.get(name) for name in names), t.reason or "")
+        for t in trials
     ]
     classes = [t.status for t in trials]
-    table = _table(["trial", "status", "score", "cost", *names, "reason"], rows, classes)
+    table = _table(["trial", *fields, *names, "reason"], rows, classes)
     return f"<h2>All trials</h2><details><summary>List all {len(trials)}</summary>{table}</details>"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from neocarbs_jax.study.lineage import line_of
 from neocarbs_jax.study.trials import PREDICTIONS, Trial, pareto_front
 
 _MEASURED = ("status", "score", "cost", "on_front")
@@ -24,12 +25,13 @@ def trials_dataframe(trials: Sequence[Trial], names: Sequence[str]) -> Any:
         import pandas
     except ImportError as error:
         raise ImportError("`trials_dataframe` needs the package pandas: pip install pandas.") from error
-    ours = {*_MEASURED, *PREDICTIONS, *_FURTHER}
+    line = line_of(trials)
+    ours = {*_MEASURED, *line, *PREDICTIONS, *_FURTHER}
     column_of = {name: f"values/{name}" if name in ours else name for name in names}
     attrs = list(dict.fromkeys(name for trial in trials for name in trial.attrs))
     front = {trial.number for trial in pareto_front(trials)}
-    rows = [_row(trial, front, column_of) for trial in trials]
-    columns = [*_MEASURED, *column_of.values(), *PREDICTIONS, *_FURTHER, *(f"attrs/{name}" for name in attrs)]
+    rows = [_row(trial, front, column_of) | {name: getattr(trial, name) for name in line} for trial in trials]
+    columns = [*_MEASURED, *line, *column_of.values(), *PREDICTIONS, *_FURTHER, *(f"attrs/{name}" for name in attrs)]
     index = pandas.Index([trial.number for trial in trials], name="trial")
     frame = pandas.DataFrame({column: [row.get(column) for row in rows] for column in columns}, index)
     return frame.astype(dict.fromkeys(_NUMBERS, "float64"))

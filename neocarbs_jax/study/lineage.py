@@ -69,6 +69,11 @@ def checkpoints(trials: Sequence[Trial]) -> list[float]:
     ]
 
 
+def line_of(trials: Sequence[Trial]) -> list[str]:
+    """Return the fields of a trial that tables show of its line: none where no trial goes on from another."""
+    return ["parent", "paid"] if any(trial.parent is not None for trial in trials) else []
+
+
 def dropped_attr(number: int) -> str:
     """Return the attribute of a study that says that a trial's checkpoint is gone; one for each, so that none races."""
     return f"{_DROPPED}{number}"

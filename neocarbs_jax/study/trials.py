@@ -118,7 +118,7 @@ class Trial:
 
     def _repr_html_(self) -> str:
         """What notebooks show: measured beside predicted, the values, and what was recorded besides."""
-        known = {"status": self.status, "reason": self.reason, "rating": self.rating}
+        known = {"status": self.status, "reason": self.reason, "rating": self.rating, "parent": self.parent}
         rows = [(name, text, "") for name, text in known.items() if text is not None]
         rows += [(name, getattr(self, name), self._predicted(name)) for name in ("score", "cost")]
         rows += [(name, repr(value), "") for name, value in self.values.items()]
