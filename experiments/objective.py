@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import programs
+from experiments.continuing import Checkpoints
 from experiments.environments import make_env, with_arguments
 from experiments.saved import Saved, keys, to_text
 from experiments.settings import CONFIG_NAMES, arguments_of, assignments, flat, replace
 from neocarbs_jax.report.progress import Progress
 from neocarbs_jax.study import Trial
 from p3o_jax.evaluate import Evaluation
-from p3o_jax.learner import State
+from p3o_jax.learner import State, num_constant_updates, steps_per_update
 from p3o_jax.metrics import Metrics
 from p3o_jax.settings import Config, Params
 
@@ -31,6 +32,20 @@ class Compiled(NamedTuple):
     env: Any
     training: programs.Programs
     score: programs.Score
+
+
+class Stopwatch:
+    """Adds up the seconds that some calls take, to the end of what they compute."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def time(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what the function gives for the arguments."""
+        start = time.perf_counter()
+        result = jax.block_until_ready(function(*args))
+        self.seconds += time.perf_counter() - start
+        return result
 
 
 class Training:
@@ -49,6 +64,7 @@ class Training:
         progress: Display that is told of each phase.
         num_seeds: Trainings of a trial, each from another key: the score is their mean, the cost that of one.
         on_agent: Told of each agent of a trial, before the trial ends.
+        checkpoints: Where trainings leave their states before their final decay, and longer ones go on from.
         curves: Hand the study what each training was before its final decay, as data on shorter ones.
     """
 
@@ -64,11 +80,13 @@ class Training:
         progress: Progress | None = None,
         num_seeds: int = 1,
         on_agent: Callable[[Trial, Saved, float], None] | None = None,
+        checkpoints: Checkpoints | None = None,
         curves: bool = False,
     ):
         self.env, self.config, self.params, self.env_name = env, config, params, env_name
         self.seed, self.num_episodes, self.progress = seed, num_episodes, progress
         self.num_seeds, self.on_agent, self.curves = num_seeds, on_agent, curves
+        self.checkpoints = checkpoints
         self._programs: dict[tuple[Config, str], Compiled] = {}
 
     def __call__(self, values: Mapping[str, Any], trial: Trial | None = None) -> tuple[float, float, dict[str, Any]]:
@@ -95,13 +113,21 @@ class Training:
         config, params = self.split(values)
         settings = self.settings(values, replicate)
         compiled = self.compiled(config, settings["env"])
+        begun = self.checkpoints.restore(trial, config, compiled.env, params) if self.checkpoints and trial else None
+        settings |= {"key": begun.key} if begun else {}
         train_key, eval_key = keys(self.seed, settings["key"])
         with self.phase("training"):
-            start = time.perf_counter()
-            state = compiled.training.begin(train_key, params)
+            watch = Stopwatch()
+            state = watch.time(compiled.training.begin, train_key, params) if begun is None else begun.state
+            done, before = int(state.num_updates) * steps_per_update(config, compiled.env), None
+            if self.checkpoints and trial:
+                constant = num_constant_updates(config, compiled.env, params) - state.num_updates
+                state, _ = watch.time(compiled.training.advance, state, params, constant)
+                before = watch.seconds
+                self.checkpoints.keep(trial, state, settings["key"])
             limit = jnp.asarray(programs.TO_THE_END, jnp.int32)
-            state, metrics = jax.block_until_ready(compiled.training.advance(state, params, limit))
-            seconds = time.perf_counter() - start
+            state, metrics = watch.time(compiled.training.advance, state, params, limit)
+            seconds = watch.seconds
         if metrics.failed:
             reason = f"non-finite {metrics.failed_term} at step {int(metrics.failed_step)}"
             return math.nan, seconds, {"reason": reason, "settings": settings}
@@ -110,22 +136,41 @@ class Training:
         score = float(evaluation.score_mean)
         if trial and replicate == trial.replicate * self.num_seeds:
             self.tell_agent(trial, compiled, config, params, state, settings, score)
-        return score, seconds, self.attributes(metrics, evaluation, params, seconds, settings)
+        inherited = trial.inherited if trial and begun else 0.0
+        attrs = self.attributes(metrics, evaluation, params, seconds, settings, done, inherited)
+        return score, seconds, attrs | ({} if before is None else {"checkpoint_cost": before})
 
     def attributes(
-        self, metrics: Metrics, evaluation: Evaluation, params: Params, seconds: float, settings: Mapping[str, Any]
+        self,
+        metrics: Metrics,
+        evaluation: Evaluation,
+        params: Params,
+        seconds: float,
+        settings: Mapping[str, Any],
+        done: int = 0,
+        inherited: float = 0.0,
     ) -> dict[str, Any]:
-        """Return what is kept with a trial beside score and cost."""
-        curve = learning_curve(metrics, seconds)
+        """Return what is kept with a trial beside score and cost.
+
+        Args:
+            metrics: Of the training, or of its part after the parent's checkpoint.
+            evaluation: Of its agent.
+            params: Traced settings.
+            seconds: That the training took, or that part.
+            settings: Every setting by name.
+            done: Steps of the parent until its checkpoint.
+            inherited: Seconds that those took.
+        """
+        curve = learning_curve(metrics, seconds, done)
         attrs = {
             "score_std": float(evaluation.score_std),
             "training_score": curve[-1][1] if curve else math.nan,
             "episodes_ended": int(evaluation.num_episodes),
-            "steps_per_second": float(params.total_steps) / seconds,
+            "steps_per_second": (float(params.total_steps) - done) / seconds,
             "learning_curve": curve,
             "settings": settings,
         }
-        shorter = shorter_trainings(curve, params, seconds) if self.curves else []
+        shorter = shorter_trainings(curve, params, seconds, inherited) if self.curves else []
         return attrs | ({"curve": shorter} if shorter else {})
 
     def tell_agent(
@@ -187,7 +232,7 @@ class Training:
 
 
 def shorter_trainings(
-    curve: Sequence[tuple[float, float, float]], params: Params, seconds: float
+    curve: Sequence[tuple[float, float, float]], params: Params, seconds: float, inherited: float = 0.0
 ) -> list[tuple[float, float, float]]:
     """Return (total steps, score before its decay, seconds) of the trainings that this one was the beginning of.
 
@@ -198,6 +243,7 @@ def shorter_trainings(
         curve: (steps, score, seconds) of the training.
         params: of the training.
         seconds: that it took.
+        inherited: seconds that its parent took until the checkpoint from which it went on.
     """
     anneals = float(params.anneal) != 0 or float(params.entropy_anneal) != 0
     total, constant = float(params.total_steps), 1 - float(params.decay) * anneals
@@ -206,13 +252,20 @@ def shorter_trainings(
     steps, scores, _ = zip(*curve, strict=True)
     points = [(s / constant, y) for s, y in zip(steps, scores, strict=True) if s < constant * total * (1 - 1e-3)]
     points.append((total, float(np.interp(constant * total, steps, scores))))
-    return [(budget, y, seconds * budget / total) for budget, y in points]
+    whole = [(budget, y, (seconds + inherited) * budget / total - inherited) for budget, y in points]
+    return [point for point in whole if point[2] > 0]
 
 
-def learning_curve(metrics: Metrics, seconds: float) -> list[tuple[float, float, float]]:
-    """Return (steps, score while training, seconds) of each interval of a training in which episodes ended."""
+def learning_curve(metrics: Metrics, seconds: float, done: int = 0) -> list[tuple[float, float, float]]:
+    """Return (steps, score while training, seconds) of each interval of a training in which episodes ended.
+
+    Args:
+        metrics: of the training.
+        seconds: that it took.
+        done: steps before these metrics, of a training that goes on from another.
+    """
     steps, scores, ended = (np.asarray(a, float) for a in (metrics.steps, metrics.score, metrics.num_episodes))
     known = (ended > 0) & np.isfinite(scores)
     return [
-        (float(s), float(y), seconds * float(s) / steps[-1]) for s, y in zip(steps[known], scores[known], strict=True)
+        (done + float(s), float(y), seconds * float(s) / steps[-1]) for s, y in zip(steps[known], scores[known], strict=True)
     ]

@@ -23,6 +23,7 @@ from experiments import campaign, environments, settings
 from experiments.agents import Keeper
 from experiments.common import user_errors
 from experiments.confirmation import confirm_front
+from experiments.continuing import Checkpoints
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.members import Members, run_batches
 from experiments.objective import Training
@@ -76,7 +77,8 @@ def run_one(args: Sweep) -> tuple[Study, Path]:
     options = {"warp": args.warp, "resample_every": args.resample, "trial_cap": args.trial_cap}
     defaults = {field.name: field.default for field in dataclasses.fields(core.Config)}
     options = {option: value for option, value in options.items() if value != defaults[option]}
-    options |= {"budget": "total_steps"} if args.curves else {}
+    options |= {"budget": "total_steps"} if args.curves or args.continues else {}
+    options |= {"continues": True} if args.continues else {}
     study = Study.create(space, storage, name=name, seed=args.seed, strategy=args.strategy, **options)
     keep_settings(study, env, objective, args.strategy)
     sweep(study, objective, progress, args, out)
@@ -98,12 +100,15 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
     stopping, ended = threading.Event(), threading.Event()
     keeper = Keeper(out, args.keep)
     objective.on_agent = keeper.take
+    objective.checkpoints = Checkpoints(out) if args.continues else None
     track = trackers.all_of(*(trackers.named(study, text, out) for text in args.track))
 
     def on_tell(trial: Trial) -> None:
         progress.finished(trial, study.trials)
         track(trial)
         keeper.tidy(study)
+        if objective.checkpoints:
+            objective.checkpoints.tidy(study)
         if stopping.is_set():
             raise KeyboardInterrupt
 
@@ -122,7 +127,7 @@ def sweep(study: Study, objective: Training, progress: Progress, args: Sweep, ou
     try:
         with graceful(), progress.running():
             interruptible(run)  # what it compiles and computes does not hear signals
-        objective.on_agent = None
+        objective.on_agent = objective.checkpoints = None
         if args.confirm and study.front:
             with graceful():
                 confirmed = interruptible(confirm_front, study, objective, args, out, progress.console)

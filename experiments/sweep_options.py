@@ -78,6 +78,9 @@ class Sweep:
     """Points of the front that are trained again, spread over the costs."""
     curves: bool = False
     """Take what each training was before its final decay as data on shorter ones; anneals as `anneal=stable` does."""
+    continues: bool = False
+    """Let longer trainings go on from checkpoints of shorter ones, and pay the difference; anneals as
+    `anneal=stable` does."""
     keep: str = "front"
     """Trials whose agents are kept: front, all or none. `p3o eval FOLDER#NUMBER` evaluates one."""
     track: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TRACKER ...")] = ()
@@ -115,11 +118,13 @@ def prepare(args: Sweep, progress: Progress) -> Training:
     fixed = fixed_settings(args)
     env_name = environments.with_arguments(environments.full_name(args.env[0]), settings.arguments_of(fixed))
     env, space = make_env(env_name), space_of(args)
-    if args.curves and "total_steps" not in space.names:
-        raise ValueError(f"`set` must leave total_steps to search where `curves` is given; got {fixed['total_steps']}.")
     config, params = settings.replace(CONFIG, Params(), fixed)
-    if args.curves and not params.decay < 1:
-        raise ValueError(f"`decay` must be below 1 where `curves` is given; got {params.decay}.")
+    for name in _of_one_line(args):
+        if "total_steps" not in space.names:
+            steps = fixed["total_steps"]
+            raise ValueError(f"`set` must leave total_steps to search where `{name}` is given; got {steps}.")
+        if not params.decay < 1:
+            raise ValueError(f"`decay` must be below 1 where `{name}` is given; got {params.decay}.")
     training = Training(
         env,
         config,
@@ -143,10 +148,16 @@ def _check(args: Sweep) -> None:
     if args.vmap > 1 and (args.seeds > 1 or args.until_rating is not None):
         other = "seeds" if args.seeds > 1 else "until_rating"
         raise ValueError(f"`vmap` must be 1 where `{other}` is given; got {args.vmap}.")
-    if args.curves and args.seeds > 1:
-        raise ValueError(f"`seeds` must be 1 where `curves` is given; got {args.seeds}.")
-    if args.curves and args.strategy in STRATEGIES and not STRATEGIES[args.strategy].uses_surrogates:
+    for name in _of_one_line(args):
+        if args.seeds > 1:
+            raise ValueError(f"`seeds` must be 1 where `{name}` is given; got {args.seeds}.")
+    strategy = STRATEGIES.get(args.strategy)
+    if args.curves and strategy and not strategy.uses_surrogates:
         raise ValueError(f"`strategy` must have surrogates where `curves` is given; got {args.strategy}.")
+    if args.continues and strategy and not strategy.continues:
+        raise ValueError(f"`strategy` must be neocarbs where `continues` is given; got {args.strategy}.")
+    if args.continues and args.vmap > 1:
+        raise ValueError(f"`vmap` must be 1 where `continues` is given; got {args.vmap}.")
     check_at_least(0, resample=args.resample, confirm=args.confirm)
     check_seed(args.seed)
     trackers.check(args.track)
@@ -167,6 +178,16 @@ def _check(args: Sweep) -> None:
         raise ValueError(f"{rule}; got {args.strategy}.")
     if not args.env:
         raise ValueError("`env` must name an environment; got none.")
+
+
+def _of_one_line(args: Sweep) -> list[str]:
+    """Return the options that take a training for the beginning of longer ones."""
+    return [name for name in ("curves", "continues") if getattr(args, name)]
+
+
+def _schedule(args: Sweep) -> Mapping[str, Any]:
+    """Return the settings that make a training the beginning of longer ones, where an option takes it for that."""
+    return STABLE if _of_one_line(args) else {}
 
 
 def _say_what_has_no_effect(args: Sweep, fixed: Mapping[str, Any], console: Console) -> None:
@@ -203,8 +224,8 @@ def _ends(axis: Axis) -> tuple[Any, ...]:
 
 
 def fixed_settings(args: Sweep) -> dict[str, Any]:
-    """Return the settings of all trials: the preset's, the schedule of `--curves`, those of `--set` in their place."""
-    return {**PRESETS[args.preset].settings, **(STABLE if args.curves else {}), **assignments(args.set)}
+    """Return the settings of all trials: the preset's, the schedule of some options, those of `--set` in their place."""
+    return {**PRESETS[args.preset].settings, **_schedule(args), **assignments(args.set)}
 
 
 def space_of(args: Sweep) -> SearchSpace:
@@ -249,7 +270,7 @@ def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training,
     axes = {name: axes_of.text_of(axis) for name, axis in space.axes}
     fixed = settings.flat(objective.config, objective.params)
     base = settings.flat(Config(), Params())
-    own_of_preset = {**PRESETS[args.preset].settings, **(STABLE if args.curves else {})}
+    own_of_preset = {**PRESETS[args.preset].settings, **_schedule(args)}
     changed = {
         setting: str(value) if isinstance(value, float) and not np.isfinite(value) else value
         for setting, value in fixed.items()

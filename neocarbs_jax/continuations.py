@@ -61,15 +61,14 @@ def draw(space: SearchSpace, data: Observations, column: int, key: PRNGKeyArray,
     return base.at[:, column].set(space.snap(longer)[:, column])
 
 
-def log_share(log_cost: Float[Array, " m"], saved: Float[Array, " m"]) -> Float[Array, " m"]:
-    """Return the logarithm of the share of its cost that a training pays, which is -inf where it is too little.
+def share(log_cost: Float[Array, " m"], saved: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Return the share of its cost that a training pays itself, at least 0.
 
     Args:
         log_cost: predicted, of the whole training.
         saved: what it need not pay.
     """
-    share = 1 - saved * jnp.exp(-log_cost)
-    return jnp.where(share >= LEAST_SHARE, jnp.log(jnp.maximum(share, LEAST_SHARE)), -jnp.inf)
+    return jnp.maximum(1 - saved * jnp.exp(-log_cost), 0)
 
 
 def paid(cost: Float[Array, "*m"], saved: Float[Array, "*m"]) -> Float[Array, "*m"]:

@@ -74,8 +74,8 @@ def test_a_row_beyond_the_bounds_is_not_extended():
 
 def test_the_share_that_is_paid_is_what_the_checkpoint_does_not_hold():
     log_cost = jnp.log(jnp.array([100.0, 100.0, 100.0]))
-    share = continuations.log_share(log_cost, jnp.array([0.0, 40.0, 90.0]))
-    np.testing.assert_allclose(share, [0.0, np.log(0.6), -np.inf], rtol=1e-6)  # a tenth more teaches nothing
+    share = continuations.share(log_cost, jnp.array([0.0, 40.0, 110.0]))
+    np.testing.assert_allclose(share, [1.0, 0.6, 0.0], rtol=1e-6)
     paid = continuations.paid(jnp.array([100.0, 100.0, 100.0]), jnp.array([0.0, 40.0, 90.0]))
     np.testing.assert_allclose(paid, [100.0, 60.0, 20.0], rtol=1e-6)
 

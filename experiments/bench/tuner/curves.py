@@ -42,6 +42,9 @@ ARMS = {
 }
 """Whether a sweep has curves, and whether it continues trainings."""
 
+MOST_TRIALS = 2
+"""Times as many trials as a plain sweep has, at most, where continued ones leave some of its cost."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -66,8 +69,19 @@ class Settings:
     name: str = "curves"
 
 
-def run(task: CurveTask, seed: int, num_trials: int, arm: str, decay: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the share of the true front's hypervolume and the cost paid after each trial, and how many went on."""
+def run(
+    task: CurveTask, seed: int, num_trials: int, arm: str, decay: float, most: float = np.inf
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the share of the true front's hypervolume and the cost paid after each trial, and whether it went on.
+
+    Args:
+        task: a table.
+        seed: of the sweep.
+        num_trials: at most.
+        arm: a name in `ARMS`.
+        decay: share of a training after its checkpoint.
+        most: cost after which the sweep ends.
+    """
     with_curves, continues = ARMS[arm]
     num_rows = num_trials * (1 + tables.CURVE_POINTS * with_curves)
     own: dict[str, Any] = {"continues": True} if continues else {}
@@ -75,13 +89,14 @@ def run(task: CurveTask, seed: int, num_trials: int, arm: str, decay: float) -> 
     state, keys = sweep.init(config), jax.random.split(jax.random.key(seed), num_trials)
     found: list[Float[np.ndarray, "p d"]] = []
     noise_keys: dict[int, Array] = {}
-    paid, num_continued = [], 0
+    paid, went_on = [], []
     for key, noise_key in zip(keys, jax.random.split(jax.random.key(10_000 + seed), num_trials), strict=True):
         with threadpool_limits(1, "blas"):  # as the study does
             state, suggestion = jax.block_until_ready(_suggest(config, state, key))
         begun = 0.0
+        went_on.append(continues and int(suggestion.parent) >= 0)
         if continues and int(suggestion.parent) >= 0:
-            noise_key, num_continued = noise_keys[int(suggestion.parent)], num_continued + 1
+            noise_key = noise_keys[int(suggestion.parent)]
             before = np.asarray(state.observations.unit)[np.asarray(state.observations.turn) == int(suggestion.parent)]
             begun = float(before[0, -1])
         noise_keys[int(suggestion.index)] = noise_key
@@ -100,8 +115,10 @@ def run(task: CurveTask, seed: int, num_trials: int, arm: str, decay: float) -> 
             state = _observe(config, state, suggestion, score, cost, **checkpoint)
         found.append(points)
         paid.append(float(cost) - (float(suggestion.inherited) if continues else 0.0))
+        if sum(paid) >= most:
+            break
     last = np.cumsum([len(points) for points in found]) - 1
-    return _fraction(task, np.concatenate(found))[last], np.cumsum(paid), num_continued
+    return _fraction(task, np.concatenate(found))[last], np.cumsum(paid), np.array(went_on)
 
 
 @functools.cache
@@ -130,48 +147,60 @@ def measure(settings: Settings, names: tuple[str, ...]) -> list[harness.Row]:
                     continue
                 task = tables.load(name)
                 assert isinstance(task, CurveTask)
-                fraction, paid, continued = run(task, seed, settings.trials, arm, settings.decay)
+                limits = settings.trials, np.inf
+                if ARMS[arm][1]:  # as many as the plain sweep's cost pays for
+                    plain = next(r for r in store.rows if store.key_fn(r) == (name, "plain", seed, settings.trials, 0.0))
+                    limits = MOST_TRIALS * settings.trials, plain["paid"][-1]
+                fraction, paid, went_on = run(task, seed, limits[0], arm, settings.decay, limits[1])
                 row = dict(zip(keys, key, strict=True), fraction=fraction.tolist(), paid=paid.tolist())
-                store.merge([row | {"continued": continued}])
-                print(*key, f"{fraction[-1]:.3f} {paid[-1]:.3g} {continued}", file=sys.stderr, flush=True)
+                store.merge([row | {"went_on": went_on.tolist()}])
+                said = f"{fraction[-1]:.3f} {paid[-1]:.3g} {len(paid)} trials, {went_on.sum()} went on"
+                print(*key, said, file=sys.stderr, flush=True)
     return [row for row in store.rows if store.key_fn(row) in wanted]
 
 
-def summarise(rows: list[harness.Row], names: tuple[str, ...], arms: tuple[str, ...]) -> str:
-    """Return the tables: of each arm what it has found and paid beside the sweep without curves of the same seed."""
+def summarise(rows: list[harness.Row], names: tuple[str, ...], arms: tuple[str, ...], num_trials: int) -> str:
+    """Return the table: of each arm what it has found and paid beside the plain sweep of the same seed, medians."""
     of = {(row["table"], row["seed"], row["arm"]): row for row in rows}
     seeds = sorted({row["seed"] for row in rows})
     others = [arm for arm in arms if arm != "plain"]
-    lines = []
+    lines, means = [], []
     for name in names:
-        plain = [of[name, seed, "plain"] for seed in seeds]
-        cells = [f"{np.median([row['fraction'][-1] for row in plain]):.3f}"]
-        for arm in others:
-            each = [_against(of[name, seed, "plain"], of[name, seed, arm]) for seed in seeds]
-            found, within, share, paid, continued = np.median(each, axis=0)
-            cells += [f"{found:.3f}", f"{within:.3f}", f"{share:.2f}", f"{paid:.2f}"]
-            cells += [f"{continued:.0f}"] if ARMS[arm][1] else []
-        lines.append([name, *cells])
+        plain = float(np.median([of[name, seed, "plain"]["fraction"][-1] for seed in seeds]))
+        each = [
+            np.median([_against(of[name, seed, "plain"], of[name, seed, arm], num_trials) for seed in seeds], axis=0)
+            for arm in others
+        ]
+        means.append([plain, *np.concatenate(each)])
+        lines.append(_line(name, means[-1]))
     columns = ["table", "plain"]
     for arm in others:
-        columns += [arm, "same cost", "cost for as much", "cost of all"] + (["continued"] if ARMS[arm][1] else [])
-    return harness.table(columns, lines)
+        columns += [arm, "cost of it", f"{arm}, at the cost of plain", "cost for as much"]
+    return harness.table(columns, [*lines, _line("mean", np.mean(means, axis=0).tolist())])
 
 
-def _against(plain: harness.Row, other: harness.Row) -> list[float]:
-    """Return what a sweep found, and found at the cost of the plain one; its costs as shares of that; continuations."""
+def _line(name: str, numbers: list[float]) -> list[str]:
+    return [name, *(f"{number:.3f}" if index % 4 in (0, 1, 3) else f"{number:.2f}" for index, number in enumerate(numbers))]
+
+
+def _against(plain: harness.Row, other: harness.Row, num_trials: int) -> list[float]:
+    """Return what a sweep found with as many trials, at which cost, at the cost of the plain one, and where it had as much.
+
+    Costs are shares of that of the plain sweep.
+    """
     found, paid, whole = np.array(other["fraction"]), np.array(other["paid"]), plain["paid"][-1]
     enough = found >= plain["fraction"][-1]
-    share = paid[enough][0] / whole if enough.any() else np.inf
     within = found[paid <= whole]
-    return [found[-1], within[-1] if len(within) else 0.0, share, paid[-1] / whole, other["continued"]]
+    last = min(num_trials, len(found)) - 1
+    at_cost = within[-1] if len(within) else 0.0
+    return [found[last], paid[last] / whole, at_cost, paid[enough][0] / whole if enough.any() else np.inf]
 
 
 def main(settings: Settings) -> None:
     """Run the sweeps and print the table."""
     names = settings.tables or tuple(name for name in tables.available() if name.startswith("rl:"))
     rows = measure(settings, names)
-    print(summarise(rows, names, settings.arms))
+    print(summarise(rows, names, settings.arms, settings.trials))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""Checkpoints of a sweep's trainings from before their final decay, from which longer trainings go on."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from neocarbs_jax.study import Study, Trial
+from neocarbs_jax.study.trials import merit
+from p3o_jax import checkpoint
+from p3o_jax.learner import State, empty_log, init
+from p3o_jax.settings import Config, Params
+
+FOLDER = "checkpoints"
+MOST = 16
+"""Checkpoints that a sweep keeps: of the trials that are the least short of the front."""
+
+
+class Begun(NamedTuple):
+    """A training as its parent left it.
+
+    Attributes:
+        state: before the parent's decay, without metrics: intervals of another budget are others.
+        key: of the first training of the line, in hexadecimal.
+    """
+
+    state: State
+    key: str
+
+
+class Checkpoints:
+    """Keep states of trials under `out`/checkpoints/NUMBER.
+
+    Args:
+        out: folder of the sweep, which all its workers share.
+        most: that are kept.
+    """
+
+    def __init__(self, out: Path, most: int = MOST):
+        self.folder, self.most = out / FOLDER, most
+
+    def keep(self, trial: Trial, state: State, key: str) -> None:
+        """Write the state of a running trial, in place of one that a killed worker left."""
+        folder = self._of(trial.number)
+        shutil.rmtree(folder, ignore_errors=True)
+        checkpoint.save(folder / "state", state)
+        (folder / "key.json").write_text(json.dumps(key), encoding="utf-8")  # written last
+
+    def restore(self, trial: Trial, config: Config, env: Any, params: Params) -> Begun | None:
+        """Return what a trial goes on from; None where it starts afresh, because the checkpoint is not there as well.
+
+        Args:
+            trial: that goes on from its parent.
+            config: static settings, which are the parent's.
+            env: the environment.
+            params: traced settings.
+        """
+        if trial.parent is None:
+            return None
+        folder = self._of(trial.parent)
+        template = jax.eval_shape(lambda key: init(config, env, key, params), jax.eval_shape(lambda: jax.random.key(0)))
+        try:
+            key = json.loads((folder / "key.json").read_text(encoding="utf-8"))
+            state = checkpoint.restore(folder / "state", template)
+        except (OSError, ValueError):
+            trial.start_afresh()
+            return None
+        return Begun(dataclasses.replace(state, log=empty_log(config, env)), key)
+
+    def tidy(self, study: Study) -> None:
+        """Remove the checkpoints of failed trials, and of those that are furthest below the front, beyond the most."""
+        held = {int(path.name) for path in self.folder.glob("*") if path.name.isdigit()}
+        ended = [trial for trial in study.trials if trial.number in held and trial.status != "running"]
+        kept = [trial for trial in ended if trial.status == "completed"]
+        front = study.front
+
+        def shortfall(trial: Trial) -> float:
+            reached = [merit(point) for point in front if (point.cost or 0.0) <= (trial.cost or 0.0)]
+            return max(reached) - merit(trial)
+
+        kept = sorted(kept, key=lambda trial: (shortfall(trial), -trial.number))[: self.most]
+        for trial in ended:
+            if trial not in kept:
+                if trial.status == "completed":
+                    study.drop_checkpoint(trial)  # before it is gone
+                shutil.rmtree(self._of(trial.number), ignore_errors=True)
+
+    def _of(self, number: int) -> Path:
+        return self.folder / str(number)
