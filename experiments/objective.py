@@ -267,5 +267,6 @@ def learning_curve(metrics: Metrics, seconds: float, done: int = 0) -> list[tupl
     steps, scores, ended = (np.asarray(a, float) for a in (metrics.steps, metrics.score, metrics.num_episodes))
     known = (ended > 0) & np.isfinite(scores)
     return [
-        (done + float(s), float(y), seconds * float(s) / steps[-1]) for s, y in zip(steps[known], scores[known], strict=True)
+        (done + float(s), float(y), seconds * float(s) / steps[-1])
+        for s, y in zip(steps[known], scores[known], strict=True)
     ]

@@ -224,7 +224,7 @@ def _ends(axis: Axis) -> tuple[Any, ...]:
 
 
 def fixed_settings(args: Sweep) -> dict[str, Any]:
-    """Return the settings of all trials: the preset's, the schedule of some options, those of `--set` in their place."""
+    """Return the settings of all trials: the preset's, the schedule of options, those of `--set` in their place."""
     return {**PRESETS[args.preset].settings, **_schedule(args), **assignments(args.set)}
 
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from neocarbs_jax.observations import Observations
 from neocarbs_jax.space import SearchSpace
 
-LEAST_SHARE = 0.2
-"""Share of the cost of a whole training that a continuation pays at least: a shorter one would teach next to nothing."""
+LEAST_SHARE = 0.3
+"""Share of the cost of a whole training that a continuation pays at least; a shorter one would teach little."""
 
 
 class Parents(NamedTuple):
@@ -44,16 +44,21 @@ def parents_of(data: Observations, column: int, unit: Float[Array, "m d"]) -> Pa
     return Parents(jnp.argmax(saved, axis=1).astype(jnp.int32), jnp.max(saved, axis=1))
 
 
-def draw(space: SearchSpace, data: Observations, column: int, key: PRNGKeyArray, num: int) -> Float[Array, "m d"]:
+def draw(
+    space: SearchSpace, data: Observations, column: int, likely: Bool[Array, " n"], key: PRNGKeyArray, num: int
+) -> Float[Array, "m d"]:
     """Return random longer trainings of random rows with a checkpoint; the search centre where there is none.
 
-    Their budgets are uniform between that of the row and the largest. Points that break a constraint are among them.
+    Half of them are of likely rows. Their budgets are uniform between that of the row and the largest. Points that
+    break a constraint are among them.
     """
     row_key, budget_key = jax.random.split(key)
     inside = jnp.all((data.unit >= 0) & (data.unit <= 1), axis=1)  # what was told may lie beyond
-    logits = jnp.where(data.success & (data.checkpoint > 0) & inside, 0.0, -jnp.inf).astype(jnp.float32)
-    possible = jnp.any(jnp.isfinite(logits))
-    row = jax.random.categorical(row_key, jnp.where(possible, logits, 0), shape=(num,))
+    parents = data.success & (data.checkpoint > 0) & inside
+    possible, both = jnp.any(parents), jnp.stack([parents, parents & likely]).astype(jnp.float32)
+    weight = jnp.sum(both / jnp.maximum(jnp.sum(both, axis=1, keepdims=True), 1), axis=0)
+    logits = jnp.where(possible, jnp.log(weight), 0)
+    row = jax.random.categorical(row_key, logits, shape=(num,))
     base = jnp.where(possible, data.unit[row], jnp.asarray(space.center, data.unit.dtype)[None, :])
     share = jax.random.uniform(budget_key, (num,), jnp.float32).astype(base.dtype)
     longer = base.at[:, column].add(share * jnp.maximum(1 - base[:, column], 0))

@@ -121,7 +121,7 @@ class NeoCARBS(Strategy):
         best = jnp.where(jnp.max(near_value) > value[0], near[jnp.argmax(near_value)], units[top[0]])
         most_worth = jnp.maximum(jnp.max(near_value), value[0])
         if seen.continued_column is not None:
-            longer, its_worth = best_continuation(seen, front, key, max(self.num_candidates // 4, 1), worth)
+            longer, its_worth = best_continuation(seen, on_front, key, max(self.num_candidates // 4, 1), worth)
             best = jnp.where(its_worth > most_worth, longer, best)
             most_worth = jnp.maximum(its_worth, most_worth)
         if self.replicates:

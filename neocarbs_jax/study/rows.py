@@ -91,7 +91,8 @@ def collect(config: sweep.Config, trials: Sequence[Trial], memory: Memory, defau
     It may be one whose values are not all written yet, or one of another tool's.
     """
     space = config.space
-    earlier, runs, checkpoints = curves.earlier_points(config, trials), lineage.runs(trials), lineage.checkpoints(trials)
+    earlier = curves.earlier_points(config, trials)
+    runs, checkpoints = lineage.runs(trials), lineage.checkpoints(trials)
     rows: list[tuple[Any, ...]] = []
     for position, (trial, points) in enumerate(zip(trials, earlier, strict=True)):
         place = memory.place(space, trial, defaults)

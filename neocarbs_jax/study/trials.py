@@ -20,7 +20,8 @@ from neocarbs_jax.study.results import Result
 
 PREDICTIONS = ("predicted_score", "predicted_score_std", "predicted_cost", "predicted_cost_std", "rating")
 _OURS = (
-    *PREDICTIONS, "replicate", "continuation", "checkpoint_cost", "reason", "cost", "worker", "beat", "fixed", "values", "taken_back", "interruption",
+    *PREDICTIONS, "replicate", "reason", "cost", "worker", "beat", "fixed", "values", "taken_back", "interruption",
+    "continuation", "checkpoint_cost",
     "host", "process", "token",  # of version 0.1.0
 )  # fmt: skip
 _THEIRS = "user:"  # before the names of attributes that are ours too
@@ -155,14 +156,14 @@ def from_frozen(row: FrozenTrial, space: SearchSpace | None = None, direction: s
         values |= {name: from_parameter(axis, values[name]) for name, axis in space.axes if name in values}
     status, reason = _status(row)
     score, cost = row.values if status == "completed" else (None, attrs.get("cost"))
+    ours: dict[str, Any] = {name: attrs.get(name) for name in PREDICTIONS} | _lineage(attrs)
     return Trial(
         number=row.number,
         values={**values, **attrs.get("fixed", {})},
         status=status,
         score=score,
         cost=cost,
-        **_lineage(attrs),
-        **{name: attrs.get(name) for name in PREDICTIONS},
+        **ours,
         replicate=attrs.get("replicate", 0),
         reason=reason,
         started=row.datetime_start,

@@ -107,8 +107,9 @@ class View:
     def trials_dataframe(self) -> Any:
         """Return all trials as a pandas.DataFrame, indexed by their numbers.
 
-        The columns are status, score, cost and on_front; parent and paid where trials go on from others; the hyperparameters by their names (after "values/" where the
-        name is taken); predictions, rating, replicate, reason, started, ended and seconds; attributes after "attrs/".
+        The columns are status, score, cost and on_front; parent and paid where trials go on from others; the
+        hyperparameters by their names (after "values/" where the name is taken); predictions, rating, replicate,
+        reason, started, ended and seconds; attributes after "attrs/".
 
         Raises:
             ImportError: if pandas is missing.

@@ -52,7 +52,9 @@ class Watcher:
     def start_afresh(self, trial: Trial) -> None:
         """Note that the checkpoint of the trial's parent is not there; see `Trial.start_afresh`."""
         if trial.parent is None:
-            raise ValueError(f"`trial` must be one that goes on from another; got trial {trial.number}, without parent.")
+            raise ValueError(
+                f"`trial` must be one that goes on from another; got trial {trial.number}, without parent."
+            )
         self._recorder.disown(trial)
 
     def should_stop(self, trial: Trial, chance: float) -> bool:

@@ -55,7 +55,10 @@ def run_main(monkeypatch, folder, *args):
         (["--curves", "--strategy", "random"], "`strategy` must have surrogates where `curves` is given; got random."),
         (["--continues", "--seeds", "2"], "`seeds` must be 1 where `continues` is given; got 2."),
         (["--continues", "--vmap", "2"], "`vmap` must be 1 where `continues` is given; got 2."),
-        (["--continues", "--set", "total_steps=1e4"], "`set` must leave total_steps to search where `continues` is given"),
+        (
+            ["--continues", "--set", "total_steps=1e4"],
+            "`set` must leave total_steps to search where `continues`",
+        ),
         (["--continues", "--strategy", "carbs"], "`strategy` must be neocarbs where `continues` is given; got carbs."),
         (["--track", "excel"], "`track` must be some of wandb[:PROJECT], mlflow[:URI],"),
         (["--strategy", "guess"], "`strategy` must be one of neocarbs,"),

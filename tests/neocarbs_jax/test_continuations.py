@@ -29,6 +29,7 @@ def with_budget(unit, budget):
     return moved
 
 
+LIKELY = jnp.zeros(CONFIG.capacity, bool)
 POINT = SPACE.snap(np.array([0.3, 0.2, 0.55]))
 
 
@@ -51,7 +52,7 @@ def test_only_completed_rows_with_a_checkpoint_are_extended():
 
 def test_drawn_continuations_are_longer_trainings_of_rows_to_the_last_bit():
     data = seen((POINT, 1.0, 10.0, 8.0), (np.array([0.9, 0.5, 0.0]), 0.5, 30.0, 0.0)).observations
-    drawn = continuations.draw(SPACE, data, COLUMN, jax.random.key(0), 64)
+    drawn = continuations.draw(SPACE, data, COLUMN, LIKELY, jax.random.key(0), 64)
     saved = continuations.parents_of(data, COLUMN, drawn).saved
     assert (saved == 8.0).all()
     others = np.delete(np.asarray(drawn), COLUMN, axis=1)
@@ -60,15 +61,23 @@ def test_drawn_continuations_are_longer_trainings_of_rows_to_the_last_bit():
     assert drawn[:, COLUMN].max() <= 1
 
 
+def test_half_of_what_is_drawn_is_of_likely_rows():
+    points = [with_budget(np.append(x, POINT[1:]), 0.3) for x in np.linspace(0, 1, 8)]
+    data = seen(*((point, 1.0, 10.0, 8.0) for point in points)).observations
+    drawn = continuations.draw(SPACE, data, COLUMN, LIKELY.at[3].set(True), jax.random.key(0), 512)
+    share = (drawn[:, 0] == data.unit[3, 0]).mean()
+    np.testing.assert_allclose(share, 0.5 + 0.5 / 8, atol=0.08)  # four deviations of a binomial
+
+
 def test_without_a_checkpoint_nothing_drawn_has_a_parent():
     data = seen((POINT, 1.0, 10.0, 0.0)).observations
-    drawn = continuations.draw(SPACE, data, COLUMN, jax.random.key(0), 8)
+    drawn = continuations.draw(SPACE, data, COLUMN, LIKELY, jax.random.key(0), 8)
     assert (continuations.parents_of(data, COLUMN, drawn).saved == 0).all()
 
 
 def test_a_row_beyond_the_bounds_is_not_extended():
     data = seen((np.array([1.2, 0.2, 0.0]), 1.0, 10.0, 8.0)).observations
-    drawn = continuations.draw(SPACE, data, COLUMN, jax.random.key(0), 8)
+    drawn = continuations.draw(SPACE, data, COLUMN, LIKELY, jax.random.key(0), 8)
     assert (continuations.parents_of(data, COLUMN, drawn).saved == 0).all()
 
 
@@ -77,7 +86,7 @@ def test_the_share_that_is_paid_is_what_the_checkpoint_does_not_hold():
     share = continuations.share(log_cost, jnp.array([0.0, 40.0, 110.0]))
     np.testing.assert_allclose(share, [1.0, 0.6, 0.0], rtol=1e-6)
     paid = continuations.paid(jnp.array([100.0, 100.0, 100.0]), jnp.array([0.0, 40.0, 90.0]))
-    np.testing.assert_allclose(paid, [100.0, 60.0, 20.0], rtol=1e-6)
+    np.testing.assert_allclose(paid, [100.0, 60.0, 30.0], rtol=1e-6)
 
 
 def objective(values, key):

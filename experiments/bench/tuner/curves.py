@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,9 +43,6 @@ ARMS = {
 }
 """Whether a sweep has curves, and whether it continues trainings."""
 
-MOST_TRIALS = 2
-"""Times as many trials as a plain sweep has, at most, where continued ones leave some of its cost."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -70,17 +68,16 @@ class Settings:
 
 
 def run(
-    task: CurveTask, seed: int, num_trials: int, arm: str, decay: float, most: float = np.inf
+    task: CurveTask, seed: int, num_trials: int, arm: str, decay: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the share of the true front's hypervolume and the cost paid after each trial, and whether it went on.
 
     Args:
         task: a table.
         seed: of the sweep.
-        num_trials: at most.
+        num_trials: of it.
         arm: a name in `ARMS`.
         decay: share of a training after its checkpoint.
-        most: cost after which the sweep ends.
     """
     with_curves, continues = ARMS[arm]
     num_rows = num_trials * (1 + tables.CURVE_POINTS * with_curves)
@@ -115,8 +112,6 @@ def run(
             state = _observe(config, state, suggestion, score, cost, **checkpoint)
         found.append(points)
         paid.append(float(cost) - (float(suggestion.inherited) if continues else 0.0))
-        if sum(paid) >= most:
-            break
     last = np.cumsum([len(points) for points in found]) - 1
     return _fraction(task, np.concatenate(found))[last], np.cumsum(paid), np.array(went_on)
 
@@ -147,60 +142,70 @@ def measure(settings: Settings, names: tuple[str, ...]) -> list[harness.Row]:
                     continue
                 task = tables.load(name)
                 assert isinstance(task, CurveTask)
-                limits = settings.trials, np.inf
-                if ARMS[arm][1]:  # as many as the plain sweep's cost pays for
-                    plain = next(r for r in store.rows if store.key_fn(r) == (name, "plain", seed, settings.trials, 0.0))
-                    limits = MOST_TRIALS * settings.trials, plain["paid"][-1]
-                fraction, paid, went_on = run(task, seed, limits[0], arm, settings.decay, limits[1])
+                fraction, paid, went_on = run(task, seed, settings.trials, arm, settings.decay)
                 row = dict(zip(keys, key, strict=True), fraction=fraction.tolist(), paid=paid.tolist())
                 store.merge([row | {"went_on": went_on.tolist()}])
-                said = f"{fraction[-1]:.3f} {paid[-1]:.3g} {len(paid)} trials, {went_on.sum()} went on"
+                said = f"{fraction[-1]:.3f} {paid[-1]:.3g} {went_on.sum()} went on"
                 print(*key, said, file=sys.stderr, flush=True)
     return [row for row in store.rows if store.key_fn(row) in wanted]
 
 
-def summarise(rows: list[harness.Row], names: tuple[str, ...], arms: tuple[str, ...], num_trials: int) -> str:
-    """Return the table: of each arm what it has found and paid beside the plain sweep of the same seed, medians."""
+COLUMNS = "found", "cost", "plain at that cost", "cost for as much"
+"""Of each arm in the table."""
+
+
+def summarise(rows: list[harness.Row], names: Sequence[str], arms: Sequence[str]) -> str:
+    """Return a table: what each arm has found and paid beside the plain sweep of the same seed, medians over seeds."""
     of = {(row["table"], row["seed"], row["arm"]): row for row in rows}
     seeds = sorted({row["seed"] for row in rows})
     others = [arm for arm in arms if arm != "plain"]
-    lines, means = [], []
+    lines = []
     for name in names:
-        plain = float(np.median([of[name, seed, "plain"]["fraction"][-1] for seed in seeds]))
         each = [
-            np.median([_against(of[name, seed, "plain"], of[name, seed, arm], num_trials) for seed in seeds], axis=0)
-            for arm in others
+            [of[name, seed, "plain"]["fraction"][-1]]
+            + [number for arm in others for number in _against(of[name, seed, "plain"], of[name, seed, arm])]
+            for seed in seeds
         ]
-        means.append([plain, *np.concatenate(each)])
-        lines.append(_line(name, means[-1]))
-    columns = ["table", "plain"]
-    for arm in others:
-        columns += [arm, "cost of it", f"{arm}, at the cost of plain", "cost for as much"]
-    return harness.table(columns, [*lines, _line("mean", np.mean(means, axis=0).tolist())])
+        lines.append(np.median(each, axis=0))
+    columns = ["table", "plain", *(f"{arm}: {column}" for arm in others for column in COLUMNS)]
+    cells = [(name, *(f"{number:.2f}" for number in line)) for name, line in zip(names, lines, strict=True)]
+    mean = np.mean(lines, axis=0)
+    return harness.table(columns, [*cells, ("mean", *(f"{x:.2f}" if np.isfinite(x) else "" for x in mean))])
 
 
-def _line(name: str, numbers: list[float]) -> list[str]:
-    return [name, *(f"{number:.3f}" if index % 4 in (0, 1, 3) else f"{number:.2f}" for index, number in enumerate(numbers))]
+def _against(plain: harness.Row, other: harness.Row) -> list[float]:
+    """Return what a sweep found, its cost, what the plain one found at that cost, and the cost at which it had as much.
 
-
-def _against(plain: harness.Row, other: harness.Row, num_trials: int) -> list[float]:
-    """Return what a sweep found with as many trials, at which cost, at the cost of the plain one, and where it had as much.
-
-    Costs are shares of that of the plain sweep.
+    Costs are shares of that of the plain sweep; the last one is infinite where it never had as much as that in the end.
     """
     found, paid, whole = np.array(other["fraction"]), np.array(other["paid"]), plain["paid"][-1]
     enough = found >= plain["fraction"][-1]
-    within = found[paid <= whole]
-    last = min(num_trials, len(found)) - 1
-    at_cost = within[-1] if len(within) else 0.0
-    return [found[last], paid[last] / whole, at_cost, paid[enough][0] / whole if enough.any() else np.inf]
+    before = np.array(plain["fraction"])[np.array(plain["paid"]) <= paid[-1]]
+    return [
+        found[-1],
+        paid[-1] / whole,
+        before[-1] if len(before) else 0.0,
+        paid[enough][0] / whole if enough.any() else np.inf,
+    ]
 
 
 def main(settings: Settings) -> None:
-    """Run the sweeps and print the table."""
+    """Run the sweeps and write the table."""
     names = settings.tables or tuple(name for name in tables.available() if name.startswith("rl:"))
     rows = measure(settings, names)
-    print(summarise(rows, names, settings.arms, settings.trials))
+    page = harness.page(
+        "What learning curves and continued trainings are worth to a sweep",
+        harness.stamp("jax", "numpy"),
+        f"Sweeps of {settings.trials} trials: plain; with four earlier points of each training as data (curves); with "
+        "trainings that go on from the checkpoints of others (continued), "
+        f"which lie before the last {settings.decay:.0%}; and with both. Medians of {settings.seeds} seeds. Found: "
+        "fraction of the true front's hypervolume. Cost: what all trials paid, as a share of what the plain sweep of "
+        "the same seed paid. Plain at that cost: what that one had found when it had paid as much. Cost for as much: "
+        "where the sweep had found what the plain one has in the end; inf where it never had.",
+        summarise(rows, names, settings.arms),
+    )
+    harness.write_text(harness.RESULTS / f"{settings.name}.md", page)
+    print(page)
 
 
 if __name__ == "__main__":

@@ -214,7 +214,9 @@ def test_a_checkpoint_costs_something_and_at_most_the_run(url, checkpoint_cost):
 def test_bad_use_is_refused(url):
     study = Study.create(SPACE, url, **OPTIONS)
     [trial] = study.ask()
-    with pytest.raises(ValueError, match=r"`trial` must be one that goes on from another; got trial 0, without parent."):
+    with pytest.raises(
+        ValueError, match=r"`trial` must be one that goes on from another; got trial 0, without parent."
+    ):
         trial.start_afresh()
     with pytest.raises(ValueError, match=r"`trial` must be one of the study's 1; got 7."):
         study.drop_checkpoint(7)
