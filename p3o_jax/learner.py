@@ -144,7 +144,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
         state.reward_scaler, rollout.reward, done, config.scale, params.gamma, rollout.valid
     )
     obs, predictions, memory = _predict(config, actor, state, rollout, position)
-    outcome = Outcome(rewards, rollout.terminated, rollout.truncated)
+    outcome = Outcome(rewards, rollout.terminated, rollout.truncated, rollout.valid)
     if num_judged(config.estimator_object):
         predictions = predictions._replace(score=_score(config, actor, state, obs, rollout))
     estimate = config.estimator_object.targets(params, state.spread, state.trainable, outcome, predictions)
