@@ -33,8 +33,9 @@ from experiments.bench.learner.runs import TASKS, config_of
 from experiments.common import user_errors
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax import learner
-from p3o_jax.estimators import Outcome, Predictions
+from p3o_jax.estimators import Outcome
 from p3o_jax.estimators.banded import Banded
+from p3o_jax.networks import Memories
 from p3o_jax.normalize import scale_rewards
 from p3o_jax.ops.evidence import (
     RATIO,
@@ -47,7 +48,8 @@ from p3o_jax.ops.evidence import (
     signal_to_noise,
     update_evidence,
 )
-from p3o_jax.rollout import Actor, Position, apply, collect, make_actor, observe
+from p3o_jax.predictions import predict, score_of_actions
+from p3o_jax.rollout import Actor, Position, collect, make_actor, observe
 from p3o_jax.settings import Config, Params
 from p3o_jax.train import advance
 
@@ -134,22 +136,15 @@ def collect_batch(
     )
     done = segment.terminated | segment.truncated
     rewards, _ = scale_rewards(state.reward_scaler, segment.reward, done, config.scale, 1.0)
-    outcome = Outcome(rewards, segment.terminated, segment.truncated)
-
-    def values(obs: Array, first: Array) -> Float[Array, "t b k"]:
-        return apply(actor, state.trainable, observe(state.obs_moments, obs), first, (), method="value")[0]
+    outcome = Outcome(rewards, segment.terminated, segment.truncated, segment.valid)
+    obs, memories = observe(state.obs_moments, segment.obs), Memories(position.policy_memory, state.value_memory)
+    predictions, _ = predict(config, actor, state.trainable, state.obs_moments, segment, obs, end, memories)
+    score = score_of_actions(config, actor, state.trainable, segment, obs, memories.policy)
 
     def errors(params: Params) -> Float[Array, "t b k"]:
         estimate = estimator.targets(params, state.spread, state.trainable, outcome, predictions)
         return estimate.targets - predictions.values * jnp.sqrt(jnp.asarray(estimator.widths, jnp.float32))
 
-    last = values(end.obs[None], end.first[None])[0]
-    predictions = Predictions(values(segment.obs, segment.first), last, None)
-    inputs = observe(state.obs_moments, segment.obs), segment.first, ()
-    outputs, features = apply(actor, state.trainable, *inputs, method="policy_and_features")
-    slope = jax.grad(lambda x: jnp.sum(actor.distribution.log_prob(x, segment.action)))(outputs)
-    shape = config.segment_length, num_parts(config.num_envs), -1
-    score = Score(*(x.reshape(*shape, x.shape[-1]) for x in (slope, features)))
     learnt, unbiased = errors(Params()), errors(Params(tau=0.0))
     return end, Batch(part_gradients(learnt, score), part_gradients(unbiased, score), learnt, score)
 
@@ -171,7 +166,10 @@ def true_ratio(sums: Float[Array, "n g k d"], num_samples: int) -> Float[Array, 
 def look(task: str, num_envs: int, args: Args) -> Found:
     """Train half of the budget, and hold what batches say against the truth."""
     env, budget = _task(task)
-    config, params = config_of("p3o", bands=BANDS, num_envs=num_envs), Params(total_steps=min(budget, args.max_steps))
+    config, params = (
+        config_of("p3o", bands=BANDS, num_envs=num_envs),
+        Params(total_steps=min(budget, args.max_steps)),
+    )
     estimator, actor = Banded(bands=BANDS), make_actor(config, env, env.default_params)
     state = learner.init(config, env, jax.random.key(args.seed), params)
     half = learner.num_total_updates(config, env, params) // 2
