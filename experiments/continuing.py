@@ -50,7 +50,7 @@ class Checkpoints:
         (folder / "key.json").write_text(json.dumps(key), encoding="utf-8")  # written last
 
     def restore(self, trial: Trial, config: Config, env: Any, params: Params) -> Begun | None:
-        """Return what a trial goes on from; None where it starts afresh, because the checkpoint is not there as well.
+        """Return what a trial goes on from; None where that is not there, and the trial is told to start afresh.
 
         Args:
             trial: that goes on from its parent.
@@ -58,8 +58,6 @@ class Checkpoints:
             env: the environment.
             params: traced settings.
         """
-        if trial.parent is None:
-            return None
         folder = self._of(trial.parent)
         template = jax.eval_shape(lambda key: init(config, env, key, params), jax.eval_shape(lambda: jax.random.key(0)))
         try:
@@ -88,5 +86,5 @@ class Checkpoints:
                     study.drop_checkpoint(trial)  # before it is gone
                 shutil.rmtree(self._of(trial.number), ignore_errors=True)
 
-    def _of(self, number: int) -> Path:
+    def _of(self, number: int | None) -> Path:
         return self.folder / str(number)

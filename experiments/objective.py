@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import programs
-from experiments.continuing import Checkpoints
+from experiments.continuing import Begun, Checkpoints
 from experiments.environments import make_env, with_arguments
 from experiments.saved import Saved, keys, to_text
 from experiments.settings import CONFIG_NAMES, arguments_of, assignments, flat, replace
@@ -113,7 +113,7 @@ class Training:
         config, params = self.split(values)
         settings = self.settings(values, replicate)
         compiled = self.compiled(config, settings["env"])
-        begun = self.checkpoints.restore(trial, config, compiled.env, params) if self.checkpoints and trial else None
+        begun = self._begun(trial, config, compiled.env, params)
         settings |= {"key": begun.key} if begun else {}
         train_key, eval_key = keys(self.seed, settings["key"])
         with self.phase("training"):
@@ -139,6 +139,15 @@ class Training:
         inherited = trial.inherited if trial and begun else 0.0
         attrs = self.attributes(metrics, evaluation, params, seconds, settings, done, inherited)
         return score, seconds, attrs | ({} if before is None else {"checkpoint_cost": before})
+
+    def _begun(self, trial: Trial | None, config: Config, env: Any, params: Params) -> Begun | None:
+        """Return the training that a trial goes on from; None where it starts afresh."""
+        if trial is None or trial.parent is None:
+            return None
+        if self.checkpoints is None:
+            trial.start_afresh()
+            return None
+        return self.checkpoints.restore(trial, config, env, params)
 
     def attributes(
         self,

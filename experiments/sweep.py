@@ -80,6 +80,8 @@ def run_one(args: Sweep) -> tuple[Study, Path]:
     options |= {"budget": "total_steps"} if args.curves or args.continues else {}
     options |= {"continues": True} if args.continues else {}
     study = Study.create(space, storage, name=name, seed=args.seed, strategy=args.strategy, **options)
+    if study.continues and not args.continues:
+        raise ValueError(f"`continues` must be given for study {name!r}, which was made with it; got none.")
     keep_settings(study, env, objective, args.strategy)
     sweep(study, objective, progress, args, out)
     return study, out

@@ -5,6 +5,7 @@
     state, suggestion = suggest(config, state, key)                      # .unit, .values, predictions, rating
     state, suggestion = suggest(config, state, key, remaining)           # of a budget: nothing that does not fit
     state = observe(config, state, suggestion, score, cost, failed=False)
+    state = observe(config, state, suggestion, score, cost, checkpoint=paid)   # longer suggestions may go on from there
     state = observe_curve(config, state, suggestion, budgets, scores, costs)   # one training, several budgets
     state = forget(config, state, suggestion)                            # a pending suggestion that will never report
     state, suggestion = enqueue(config, state, unit)                     # a point chosen by the user, as if suggested

@@ -44,6 +44,11 @@ class View:
         return self._config.delta
 
     @property
+    def continues(self) -> bool:
+        """Whether suggestions may go on from the checkpoints of earlier trials."""
+        return self._config.continues
+
+    @property
     def direction(self) -> str:
         """Whether scores are to "maximize" or to "minimize"."""
         return self._config.direction

@@ -66,8 +66,23 @@ def test_a_checkpoint_that_is_not_there_starts_the_trial_afresh(tmp_path):
     assert afresh == [3]
     (checkpoints.folder / "2" / "state").mkdir(parents=True)  # half written: its key is missing
     assert checkpoints.restore(trial, CONFIG, env, Params()) is None
-    assert checkpoints.restore(Trial(4, {}, "running"), CONFIG, env, Params()) is None
-    assert afresh == [3, 3]
+    training = Training(env, CONFIG, Params(), env_name="breakout")
+    assert training._begun(trial, CONFIG, env, Params()) is None  # without any checkpoints
+    assert afresh == [3, 3, 3]
+    assert training._begun(Trial(4, {}, "running"), CONFIG, env, Params()) is None
+    assert afresh == [3, 3, 3]
+
+
+def test_a_study_that_continues_is_gone_on_with_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    space = SearchSpace(total_steps=Log(1e3, 1e5))
+    Study.create(space, "sqlite:///sweep.db", name="breakout", budget="total_steps", continues=True)
+    with pytest.raises(SystemExit) as refusal:
+        sweep.main(
+            ["--env", "breakout", "--curves", "--storage", "sqlite:///sweep.db", "--bounds", "total_steps=1e3,1e5"]
+        )
+    assert refusal.value.code == 2
+    assert "`continues` must be given for study 'breakout', which was made with it" in capsys.readouterr().err
 
 
 @pytest.mark.slow
