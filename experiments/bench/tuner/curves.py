@@ -150,43 +150,68 @@ def measure(settings: Settings, names: tuple[str, ...]) -> list[harness.Row]:
     return [row for row in store.rows if store.key_fn(row) in wanted]
 
 
-COLUMNS = "found", "cost", "plain at that cost", "cost for as much"
+COLUMNS = "found", "cost", "plain at that cost", "at half the cost", "cost for as much"
 """Of each arm in the table."""
 
 
-def summarise(rows: list[harness.Row], names: Sequence[str], arms: Sequence[str]) -> str:
+def summarise(rows: Sequence[harness.Row], names: Sequence[str], arms: Sequence[str]) -> str:
     """Return a table: what each arm has found and paid beside the plain sweep of the same seed, medians over seeds."""
-    of = {(row["table"], row["seed"], row["arm"]): row for row in rows}
-    seeds = sorted({row["seed"] for row in rows})
     others = [arm for arm in arms if arm != "plain"]
     lines = []
     for name in names:
-        each = [
-            [of[name, seed, "plain"]["fraction"][-1]]
-            + [number for arm in others for number in _against(of[name, seed, "plain"], of[name, seed, arm])]
-            for seed in seeds
-        ]
-        lines.append(np.median(each, axis=0))
-    columns = ["table", "plain", *(f"{arm}: {column}" for arm in others for column in COLUMNS)]
+        pairs = [_pairs(rows, [name], arm) for arm in ("plain", *others)]
+        own = np.median([[_found(plain, 1.0, plain), _found(plain, 0.5, plain)] for plain, _ in pairs[0]], axis=0)
+        each = [np.median([_against(*pair) for pair in of_arm], axis=0) for of_arm in pairs[1:]]
+        lines.append(np.concatenate([own, *each]))
+    columns = [
+        "table",
+        "plain",
+        "plain: at half the cost",
+        *(f"{arm}: {column}" for arm in others for column in COLUMNS),
+    ]
     cells = [(name, *(f"{number:.2f}" for number in line)) for name, line in zip(names, lines, strict=True)]
     mean = np.mean(lines, axis=0)
     return harness.table(columns, [*cells, ("mean", *(f"{x:.2f}" if np.isfinite(x) else "" for x in mean))])
 
 
-def _against(plain: harness.Row, other: harness.Row) -> list[float]:
-    """Return what a sweep found, its cost, what the plain one found at that cost, and the cost at which it had as much.
+def differences(rows: Sequence[harness.Row], names: Sequence[str], arms: Sequence[str]) -> str:
+    """Return what each arm has found more than the plain sweep at the same costs, over all sweeps."""
+    said = []
+    for arm in arms:
+        if arm == "plain":
+            continue
+        for share in (0.25, 0.5):
+            more = [
+                _found(other, share, plain) - _found(plain, share, plain) for plain, other in _pairs(rows, names, arm)
+            ]
+            error = np.std(more, ddof=1) / np.sqrt(len(more)) if len(more) > 1 else np.nan
+            said.append(f"{arm}, at {share:.0%} of the plain sweep's cost: {np.mean(more):+.3f} ± {error:.3f}")
+    return (
+        f"Found more than the plain sweep of the same seed, mean and standard error over all sweeps: {'; '.join(said)}."
+    )
 
-    Costs are shares of that of the plain sweep; the last one is infinite where it never had as much as that in the end.
+
+def _pairs(rows: Sequence[harness.Row], names: Sequence[str], arm: str) -> list[tuple[harness.Row, harness.Row]]:
+    """Return the plain sweep and that of the arm, for each table and seed."""
+    of = {(row["table"], row["seed"]): row for row in rows if row["arm"] == "plain"}
+    return [(of[row["table"], row["seed"]], row) for row in rows if row["arm"] == arm and row["table"] in names]
+
+
+def _found(row: harness.Row, share: float, plain: harness.Row) -> float:
+    """Return what a sweep had found when it had paid a share of the plain one's cost."""
+    before = np.array(row["fraction"])[np.array(row["paid"]) <= share * plain["paid"][-1]]
+    return float(before[-1]) if len(before) else 0.0
+
+
+def _against(plain: harness.Row, other: harness.Row) -> list[float]:
+    """Return the numbers of `COLUMNS`; costs are shares of that of the plain sweep.
+
+    The last one is infinite where the sweep never had found as much as the plain one in the end.
     """
-    found, paid, whole = np.array(other["fraction"]), np.array(other["paid"]), plain["paid"][-1]
+    found, paid = np.array(other["fraction"]), np.array(other["paid"]) / plain["paid"][-1]
     enough = found >= plain["fraction"][-1]
-    before = np.array(plain["fraction"])[np.array(plain["paid"]) <= paid[-1]]
-    return [
-        found[-1],
-        paid[-1] / whole,
-        before[-1] if len(before) else 0.0,
-        paid[enough][0] / whole if enough.any() else np.inf,
-    ]
+    at_half, as_much = _found(other, 0.5, plain), float(paid[enough][0]) if enough.any() else np.inf
+    return [found[-1], paid[-1], _found(plain, paid[-1], plain), at_half, as_much]
 
 
 def main(settings: Settings) -> None:
@@ -200,9 +225,11 @@ def main(settings: Settings) -> None:
         "trainings that go on from the checkpoints of others (continued), "
         f"which lie before the last {settings.decay:.0%}; and with both. Medians of {settings.seeds} seeds. Found: "
         "fraction of the true front's hypervolume. Cost: what all trials paid, as a share of what the plain sweep of "
-        "the same seed paid. Plain at that cost: what that one had found when it had paid as much. Cost for as much: "
-        "where the sweep had found what the plain one has in the end; inf where it never had.",
+        "the same seed paid. Plain at that cost: what that one had found when it had paid as much. At half the cost: "
+        "what the sweep had found at half of the cost of the plain one. Cost for as much: where it had found what the "
+        "plain one has in the end; inf where it never had.",
         summarise(rows, names, settings.arms),
+        differences(rows, names, settings.arms),
     )
     harness.write_text(harness.RESULTS / f"{settings.name}.md", page)
     print(page)
