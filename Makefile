@@ -70,7 +70,7 @@ bench-real: install  ## whole sweeps of trainings by five tuners, judged by fres
 bench-honesty: $(VENV)/.bench  ## fronts against what they claim, on all tables, 15 minutes
 	$(BIN)/python -m experiments.bench.tuner.honesty $(ARGS)
 
-bench-curves: $(VENV)/.bench  ## learning curves as data, on all tables that hold them
+bench-curves: $(VENV)/.bench  ## learning curves as data and continued trainings, on all tables that hold curves
 	$(BIN)/python -m experiments.bench.tuner.curves $(ARGS)
 
 bench-stops: $(VENV)/.bench  ## what stopping hopeless trials saves and loses, on two tables
