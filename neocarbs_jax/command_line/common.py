@@ -33,7 +33,7 @@ def row_of(trial: Trial) -> dict[str, Any]:
     fields = [field.name for field in dataclasses.fields(trial) if field.name not in _LEFT_OUT]
     row = plain({name: getattr(trial, name) for name in fields})[0]
     times = {name: getattr(trial, name) for name in ("started", "ended")}
-    return row | {name: time.isoformat() if time else None for name, time in times.items()}
+    return row | {"paid": trial.paid} | {name: time.isoformat() if time else None for name, time in times.items()}
 
 
 def _without_nan(content: Any) -> Any:

@@ -17,6 +17,7 @@ from neocarbs_jax.report.lookup import find_study, storage_url, study_names
 from neocarbs_jax.report.progress import front_details
 from neocarbs_jax.study import ledger
 from neocarbs_jax.study.expectation import ExpectedPoint
+from neocarbs_jax.study.lineage import line_of
 from neocarbs_jax.study.trials import merit
 
 
@@ -76,7 +77,7 @@ class Show:
 
     def run(self, console: Console) -> None:
         study = find_study(self.storage, self.name, (lambda _: None) if self.json else say(console))
-        rows = [row_of(trial) for trial in study.trials]
+        rows, line = [row_of(trial) for trial in study.trials], line_of(study.trials)
         if self.trial is not None:
             if not 0 <= self.trial < len(rows):
                 raise ValueError(f"`trial` must be from 0 to {len(rows) - 1}; got {self.trial}.")
@@ -90,10 +91,13 @@ class Show:
         else:
             table = Table(box=None)
             names = list(study.space.names)
-            for column in ("trial", "status", "score", "cost", *names):
+            for column in ("trial", "status", "score", "cost", *line, *names):
                 table.add_column(column, justify="left" if column == "status" else "right")
             for row in rows:
-                cells = [row["score"], row["cost"], *(row["values"].get(name) for name in names)]
+                cells = [
+                    *(row[name] for name in ("score", "cost", *line)),
+                    *(row["values"].get(name) for name in names),
+                ]
                 table.add_row(str(row["number"]), row["status"], *map(_cell, cells))
             console.print(table)
 
@@ -123,7 +127,7 @@ class Front:
 
 def _point(point: ExpectedPoint) -> dict[str, Any]:
     numbers = {name: getattr(point, name) for name in ("score", "low", "high", "cost")}
-    return {"trial": point.trial.number, **numbers, "values": dict(point.values)}
+    return {"trial": point.trial.number, "parent": point.trial.parent, **numbers, "values": dict(point.values)}
 
 
 @dataclasses.dataclass

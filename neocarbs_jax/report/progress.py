@@ -18,6 +18,7 @@ from neocarbs_jax.report.settings import shared_and_varying
 from neocarbs_jax.study.confirm import Confirmed
 from neocarbs_jax.study.expectation import ExpectedPoint, thin
 from neocarbs_jax.study.ledger import Trial, pareto_front
+from neocarbs_jax.study.lineage import line_of
 
 RECENT = 8
 _BLOCK = 6
@@ -173,6 +174,7 @@ def _expected_block(points: Sequence[ExpectedPoint], cost_unit: str) -> Table:
 
 def _front_block(front: Sequence[Trial], cost_unit: str) -> Table:
     rows = {_cost_label(cost_unit): [_number(t.cost) for t in front], "score": [_number(t.score) for t in front]}
+    rows |= {name: [_number(getattr(t, name)) for t in front] for name in line_of(front)}
     return _block([str(t.number) for t in front], rows, [t.values for t in front])
 
 

@@ -35,15 +35,23 @@ def expected_table(trials: Sequence[Trial], expected: Sequence[ExpectedPoint]) -
     if not expected:
         return ""
     _, varying = shared_and_varying(trials)
-    names = _names([point.values for point in expected], varying)
+    names, line = _names([point.values for point in expected], varying), line_of(trials)[:1]
     rows = [
         (
-            *(point.trial.number, point.cost, point.score, point.low, point.high, point.trial.score),
+            *(
+                point.trial.number,
+                *(getattr(point.trial, name) for name in line),
+                point.cost,
+                point.score,
+                point.low,
+                point.high,
+                point.trial.score,
+            ),
             *((settings_of(point.trial) | point.values).get(name, "") for name in names),
         )
         for point in expected
     ]
-    head = ["trial", "cost", "expected score", "90% from", "to", "measured score", *names]
+    head = ["trial", *line, "cost", "expected score", "90% from", "to", "measured score", *names]
     return (
         "<h2>Expected front</h2><p>The mean score that fresh runs of these settings should have, with its 90% "
         f"interval. The measured front below is the best of noisy draws, and flatters.</p>{_table(head, rows)}"

@@ -1,12 +1,14 @@
 """Trials of a study that go on from the checkpoints of others: who is whose parent, and what each has paid."""
 
 import csv
+import json
 import math
+import re
 
 import numpy as np
 import pytest
 
-from neocarbs_jax import sweep
+from neocarbs_jax import cli, sweep
 from neocarbs_jax.report import report
 from neocarbs_jax.space import Choice, Linear, Log, SearchSpace
 from neocarbs_jax.study import Study, lineage, rows
@@ -22,7 +24,7 @@ class Trainings:
     """Trainings that write a checkpoint after `SHARE` of their steps, and go on from those of others."""
 
     def __init__(self):
-        self.checkpoints, self.seen = {}, []
+        self.checkpoints, self.seen, self.url = {}, [], None
 
     def __call__(self, values, trial):
         done = 0.0
@@ -47,6 +49,7 @@ def swept(tmp_path_factory):
     """A study of 24 trials, half of them by a second object that resumed it, and its trainings."""
     url = f"sqlite:///{tmp_path_factory.mktemp('swept')}/sweep.db"
     trainings = Trainings()
+    trainings.url = url
     Study.create(SPACE, url, seed=1, **OPTIONS).run(trainings, num_trials=12)
     study = Study.load(url)
     study.run(trainings, num_trials=24)
@@ -230,3 +233,18 @@ def test_what_another_tool_wrote_under_our_name_is_no_lineage(url):
     [trial] = study.trials
     assert (trial.parent, trial.checkpoint_cost) == (None, None)
     assert trial.attrs == {"continuation": "x", "checkpoint_cost": "y"}
+
+
+def test_commands_show_the_lineage(swept, capsys):
+    study, trainings = swept
+    url = trainings.url
+    cli.main(["show", url])
+    assert re.search(r"trial +status +score +cost +parent +paid", capsys.readouterr().out)
+    cli.main(["show", url, "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert [(row["parent"], row["paid"]) for row in shown] == [(t.parent, t.paid) for t in study.trials]
+    cli.main(["front", url, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [p["parent"] for p in told["expected"]] == [study.trials[p["trial"]].parent for p in told["expected"]]
+    cli.main(["front", url])
+    assert any(t.parent is not None for t in study.front) == ("parent" in capsys.readouterr().out)
