@@ -54,7 +54,8 @@ class Boids(Environment):
     """Keep together without crowding, and away from the edges.
 
     Observation per boid i (4 floats for every boid j, itself included): dx / 1080, dy / 720, dvx / 5, dvy / 5 of
-    j relative to i.
+    j relative to i; with `nearest`, of so many others, nearest first. With `see_self`, x / 1080, y / 720, vx / 5, vy / 5
+    of its own before these.
     Actions (2 floats in [-1, 1]): twice the action is added to the velocity, whose components are then clipped to
     [-5, 5]. Positions are clipped to the field less 32 pixels.
     Reward: half the sum of these terms. Boid j is near boid i if it is within the visual range and outside the
@@ -63,20 +64,31 @@ class Boids(Environment):
         - matching * (|mean velocity of the near - own|, summed over x and y)
         - centring * (|mean position of the near - own|, summed over x and y)
         + margin_turn for each axis on which it keeps 50 pixels from the edge, - margin_turn for each it does not
-    Truncates: after 1024 steps. Score: mean reward of a step over the episode.
+    Truncates: after 1024 steps (`max_steps`). Score: mean reward of a step over the episode.
     Source: Boids of PufferLib 3.0. Departures: ranges, as above; all boids move before any is rewarded.
 
     Args:
         num_boids: Number of boids.
+        see_self: Whether a boid also observes its own place and velocity. Without them, as in the original, boids that
+            drift together see nothing of it.
+        nearest: If positive, a boid observes so many others and not all of them.
+        max_steps: Steps of an episode. Boids that do not know yet how to fly end in the corners within a few hundred
+            steps and learn little there, so that short episodes teach more.
     """
 
     num_boids: int = 64
+    see_self: bool = False
+    nearest: int = 0
+    max_steps: int = 1024
 
     costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
-        if self.num_boids < 2:
-            raise ValueError(f"`num_boids` must be at least 2; got {self.num_boids}.")
+        for field, least in (("num_boids", 2), ("max_steps", 1)):
+            if getattr(self, field) < least:
+                raise ValueError(f"`{field}` must be at least {least}; got {getattr(self, field)}.")
+        if not 0 <= self.nearest < self.num_boids:
+            raise ValueError(f"`nearest` must be from 0 to `num_boids` - 1; got {self.nearest}.")
 
     @property
     def num_agents(self) -> int:
@@ -84,13 +96,13 @@ class Boids(Environment):
 
     @property
     def default_params(self) -> EnvParams:
-        return EnvParams()
+        return EnvParams(max_steps_in_episode=self.max_steps)
 
     def action_space(self, params: EnvParams | None = None) -> Box:
         return Box(-1.0, 1.0, (2,))
 
     def observation_space(self, params: EnvParams | None = None) -> Box:
-        return Box(-2.0, 2.0, (4 * self.num_boids,))
+        return Box(-2.0, 2.0, (4 * ((self.nearest or self.num_boids) + self.see_self),))
 
     def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, "boids k"], EnvState]:
         high = jnp.array([WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN], jnp.float32)
@@ -121,7 +133,14 @@ class Boids(Environment):
     def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "boids k"]:
         both = jnp.concatenate([state.position, state.velocity], axis=-1)
         both = both / jnp.array([WIDTH, HEIGHT, MAX_SPEED, MAX_SPEED], jnp.float32)[None]
-        return (both[None] - both[:, None]).reshape(self.num_boids, -1)
+        relative = both[None] - both[:, None]
+        if self.nearest:
+            squared = sum((state.position[None, :, k] - state.position[:, None, k]) ** 2 for k in range(2))
+            squared = jnp.where(jnp.eye(self.num_boids, dtype=bool), jnp.inf, squared)
+            order = jax.lax.top_k(-squared, self.nearest)[1]
+            relative = jnp.take_along_axis(relative, order[..., None], axis=1)
+        relative = relative.reshape(self.num_boids, -1)
+        return jnp.concatenate([both, relative], axis=1) if self.see_self else relative
 
 
 def flocking_reward(
