@@ -66,6 +66,9 @@ class Drive(Environment):
         seed: Seed of the scenes.
         subset: If positive, episodes begin in that many scenes, drawn anew every `resample_every` steps.
         resample_every: Steps of training, of single agents, between two draws of the subset; 0 is never.
+        reward_collision: Reward of a collision, for a training that fears it more; no rate depends on it.
+        reward_off_road: The same for leaving the road.
+        reward_progress: The same for each metre nearer to the goal.
     """
 
     num_vehicles: int = 64
@@ -84,7 +87,6 @@ class Drive(Environment):
     reward_collision: float = -0.5
     reward_off_road: float = -0.5
     reward_progress: float = 0.02
-    reward_danger: float = 0.0
 
     metrics: ClassVar[tuple[str, ...]] = ("goal", "collision", "off_road")
     costly_reset: ClassVar[bool] = False
@@ -120,8 +122,7 @@ class Drive(Environment):
     def default_params(self) -> EnvParams:
         numbers = (self.seed, self.first_scene, self.num_scenes)
         table = drive_scenes.scenes(*numbers, self.num_vehicles, self.num_parked, self.num_pedestrians)
-        rewards = {"reward_collision": self.reward_collision, "reward_off_road": self.reward_off_road}
-        rewards["reward_progress"] = self.reward_progress
+        rewards = {name: getattr(self, name) for name in ("reward_collision", "reward_off_road", "reward_progress")}
         return EnvParams(scenes=jax.tree.map(jnp.asarray, table), **rewards)
 
     def params_at(self, params: EnvParams, num_updates: Int[Array, ""], steps_per_update: int) -> EnvParams:
@@ -186,8 +187,6 @@ class Drive(Environment):
 
         reward = params.reward_progress * (before - now)
         weights = (params.reward_goal, params.reward_collision, params.reward_off_road)
-        if self.reward_danger:
-            reward += self.reward_danger * jnp.where(ghost, 0.0, drive_motion.danger(bodies, vehicles, solid))
         reward += sum(weight * event.astype(jnp.float32) for weight, event in zip(weights, outcome, strict=True))
         return self._return(moved.replace(ghost=ghost), outcome, params), reward, outcome
 

@@ -17,9 +17,6 @@ MAX_STEER, MAX_ACCELERATION, MAX_BRAKING = 0.6, 3.0, 5.0
 AIM, CRUISE, SIDEWAYS = 5.0, 9.0, 2.5
 """Of drivers by rules: metres to the point that they aim at, metres per second, and metres per second squared."""
 
-LOOKS, FORESIGHT = (0.3, 0.6, 1.0, 1.5), 2.0
-"""Seconds at which `danger` looks ahead, and the time beyond which it is 0."""
-
 
 class Bodies(NamedTuple):
     """Rectangles on the ground: metres, radians' cosine and sine, metres per second."""
@@ -80,19 +77,6 @@ def touching(bodies: Bodies, vehicles: Bodies) -> Bool[Array, "m n"]:
     apart |= jnp.abs(ahead * cos + left * sin) > their_length + length * c + width * s
     apart |= jnp.abs(left * cos - ahead * sin) > their_width + length * s + width * c
     return ~apart & others(bodies, vehicles) & vehicles.there[None]
-
-
-def danger(bodies: Bodies, vehicles: Bodies, solid: Bool[Array, " m"]) -> Float[Array, " n"]:
-    """Return how soon each vehicle would touch a solid body if all went straight on: near 1 for soon, 0 for not soon.
-
-    It is 1 - t / `FORESIGHT` for the first of the times t at which they are looked at.
-    """
-    share = jnp.zeros_like(vehicles.x)
-    for seconds in LOOKS:
-        later, own = (b._replace(x=b.x + seconds * b.speed * b.cos, y=b.y + seconds * b.speed * b.sin) for b in (bodies, vehicles))
-        touches = jnp.any(touching(later, own) & solid[:, None], axis=0)
-        share = jnp.maximum(share, jnp.where(touches, 1 - seconds / FORESIGHT, 0.0))
-    return share
 
 
 def others(bodies: Bodies, vehicles: Bodies) -> Bool[Array, "m n"]:
