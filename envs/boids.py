@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs import environment
 from envs.environment import Box, Environment
@@ -15,6 +15,8 @@ from envs.environment import Box, Environment
 WIDTH, HEIGHT, BOID = 1080.0, 720.0, 32.0
 MAX_SPEED, ACCELERATION, MARGIN = 5.0, 2.0, 50.0
 CROWD = 5.0
+LONGEST = 1024
+"""Steps of an episode of the original."""
 
 
 class EnvState(environment.EnvState):
@@ -40,7 +42,7 @@ class EnvParams(environment.EnvParams):
         margin_turn: Weight of keeping away from the edges.
     """
 
-    max_steps_in_episode: int = 1024
+    max_steps_in_episode: int = LONGEST
     visual_range: float = 200.0
     protected_range: float = 40.0
     avoid: float = 1.0
@@ -74,12 +76,15 @@ class Boids(Environment):
         nearest: If positive, a boid observes so many others and not all of them.
         max_steps: Steps of an episode. Boids that do not know yet how to fly end in the corners within a few hundred
             steps and learn little there, so that short episodes teach more.
+        longer_every: Steps of training, of single agents, after each of which episodes become twice as long, up to 1024
+            steps; 0 is never.
     """
 
     num_boids: int = 64
     see_self: bool = False
     nearest: int = 0
-    max_steps: int = 1024
+    max_steps: int = LONGEST
+    longer_every: int = 0
 
     costly_reset: ClassVar[bool] = True
 
@@ -87,6 +92,8 @@ class Boids(Environment):
         for field, least in (("num_boids", 2), ("max_steps", 1)):
             if getattr(self, field) < least:
                 raise ValueError(f"`{field}` must be at least {least}; got {getattr(self, field)}.")
+        if self.longer_every < 0:
+            raise ValueError(f"`longer_every` must be at least 0; got {self.longer_every}.")
         if not 0 <= self.nearest < self.num_boids:
             raise ValueError(f"`nearest` must be from 0 to `num_boids` - 1; got {self.nearest}.")
 
@@ -97,6 +104,14 @@ class Boids(Environment):
     @property
     def default_params(self) -> EnvParams:
         return EnvParams(max_steps_in_episode=self.max_steps)
+
+    def params_at(self, params: EnvParams, num_updates: Int[Array, ""], steps_per_update: int) -> EnvParams:
+        """Return the parameters after some updates of a training: longer episodes every so often."""
+        if not self.longer_every:
+            return params
+        times = num_updates // -(-self.longer_every // steps_per_update)
+        length = jnp.asarray(params.max_steps_in_episode, jnp.int32) << jnp.minimum(times, LONGEST.bit_length())
+        return params.replace(max_steps_in_episode=jnp.minimum(length, LONGEST).astype(jnp.int32))
 
     def action_space(self, params: EnvParams | None = None) -> Box:
         return Box(-1.0, 1.0, (2,))

@@ -61,7 +61,7 @@ TASKS = {
     "boids": Task({"score": 0.623}, "boids?nearest=8&see_self=True", copies=16, agent="boids?nearest=8&see_self=True"),
     "agar": Task({"score": 77.5}, copies=32, agent="agar?continuous=False"),
     "drive": Task({"goal": 0.95, "collision": -0.02}, "drive", "drive?first_scene=1000", copies=32, agent="drive"),
-    "chambers": Task({"score": 0.95}, agent="chambers"),
+    "chambers": Task({"score": 0.95}, "chambers", agent="chambers"),
 }
 """By preset. The goals of foraging, boids and agar are what the scripts reach (results/policies.md)."""
 

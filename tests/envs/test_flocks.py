@@ -82,6 +82,13 @@ def test_boids_fly_for_as_many_steps_as_asked():
     assert Boids(max_steps=128).default_params.max_steps_in_episode == 128
     with pytest.raises(ValueError, match="`max_steps` must be at least 1; got 0"):
         Boids(max_steps=0)
+    growing = Boids(max_steps=300, longer_every=1000)
+    lengths = [
+        int(growing.params_at(growing.default_params, jnp.int32(updates), 400).max_steps_in_episode)
+        for updates in (0, 2, 3, 5, 6, 1000)
+    ]
+    assert lengths == [300, 300, 600, 600, 1024, 1024]
+    assert Boids().params_at(params := Boids().default_params, jnp.int32(9), 400) is params
 
 
 def agar_step(positions, masses, food=((150.0, 150.0),), action=None, **params):
