@@ -56,8 +56,8 @@ class Boids(Environment):
     """Keep together without crowding, and away from the edges.
 
     Observation per boid i (4 floats for every boid j, itself included): dx / 1080, dy / 720, dvx / 5, dvy / 5 of
-    j relative to i; with `nearest`, of so many others, nearest first. With `see_self`, x / 1080, y / 720, vx / 5, vy / 5
-    of its own before these.
+    j relative to i. With `nearest`, these of so many others only, nearest first; with `see_self`, its own x / 1080,
+    y / 720, vx / 5, vy / 5 before them.
     Actions (2 floats in [-1, 1]): twice the action is added to the velocity, whose components are then clipped to
     [-5, 5]. Positions are clipped to the field less 32 pixels.
     Reward: half the sum of these terms. Boid j is near boid i if it is within the visual range and outside the

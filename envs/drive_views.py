@@ -18,7 +18,7 @@ OBS_SIZE = 8 + 8 * SEEN_BODIES + 4 * SEEN_POINTS + _PROBES.shape[1]
 
 
 def seen_bodies(bodies: Bodies, own: Bodies) -> list[Float[Array, "k vehicles"]]:
-    """Return position, heading, relative velocity and size of the nearest bodies, nearest first; zero where there is none."""
+    """Return place, heading, relative velocity and size of the nearest bodies, nearest first; 0 where there is none."""
     index, seen = drive_motion.nearest(bodies, own, SEEN_BODIES, SEEN_REACH)
     there = jnp.stack(bodies[:7], axis=1)[index]
     x, y, cos, sin, speed, length, width = (there[..., k] for k in range(7))

@@ -21,7 +21,8 @@ class Snake(Environment):
     """Eat and grow without running into anything.
 
     Observation per snake (uint8, window x window): the cells around its head: 0 empty, 1 food, 2 corpse, 3 wall,
-    4..7 snakes (7 for snake 0, else 4 + i % 4); with `layers`, four windows of 0 and 1 for food, corpse, wall and snake.
+    4..7 snakes (7 for snake 0, else 4 + i % 4). With `layers`, window x window x 4: 0 or 1 for food, corpse, wall and
+    snake.
     Actions: 0 up, 1 down, 2 left, 3 right; a move into its own neck goes straight on instead.
     Reward: 0.1 for food and corpse (and growth), -1 for entering a wall or a snake.
     Terminates, per snake: on death; every second segment becomes a corpse, and it respawns with length 1.
@@ -40,8 +41,8 @@ class Snake(Environment):
         vision: Number of cells that a snake sees in each direction. The border has the same thickness.
         max_length: Snakes stay shorter than this.
         parallel: Whether plain snakes move all at once. This changes the speed only.
-        layers: Whether a snake observes each kind of cell in a layer of its own. The network that PufferLib trains makes
-            such layers of the numbers.
+        layers: Whether a snake observes each kind of cell in a layer of its own. The network that PufferLib trains
+            makes such layers of the numbers.
     """
 
     width: int = 640
