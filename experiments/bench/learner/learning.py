@@ -53,6 +53,7 @@ ABLATIONS = {
     "entropy_anneal": tuple({"entropy_anneal": fraction} for fraction in (0.0, 0.5, 1.0)),
     "kl_limit": tuple({"kl_limit": limit} for limit in (1e6, 0.1)),
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),
+    "bands": tuple({"bands": bands, "horizon": 2 ** (bands - 1)} for bands in (8, 9, 10, 11)),
 }
 """Name -> the settings of P3O that are compared."""
 
