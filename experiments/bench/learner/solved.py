@@ -9,6 +9,7 @@ the whole training and of its last tenth.
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -20,8 +21,8 @@ from experiments.bench.learner.runs import train_all
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Config, Params
 
-LEARNERS = {"16 lags": {"horizon": 16}, "9 bands": {"bands": 9}}
-SMALL = {"num_envs": 32, "segment_length": 32, "num_minibatches": 2}
+LEARNERS: dict[str, dict[str, Any]] = {"16 lags": {"horizon": 16}, "9 bands": {"bands": 9}}
+SMALL: dict[str, Any] = {"num_envs": 32, "segment_length": 32, "num_minibatches": 2}
 LIMITS = (math.inf, 0.2, 0.1)
 
 
