@@ -19,6 +19,7 @@ AXES: dict[str, Bounded | Choice] = {
     "anneal": Linear(0.0, 1.0),
     "update_epochs": Integer(1, 4),
     "clip": Linear(0.05, 0.5),
+    "kl_limit": Log(0.02, 1.0),
     "entropy": Log(1e-4, 1e-1),
     "entropy_anneal": Linear(0.0, 1.0),
     "decay": Linear(0.05, 1.0),

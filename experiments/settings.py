@@ -72,6 +72,7 @@ RANGES = {
     "warmup": NOT_NEGATIVE,
     "update_epochs": Range(1, math.inf, "[)"),
     "clip": POSITIVE,
+    "kl_limit": LIMIT,
     "entropy": NOT_NEGATIVE,
     "entropy_anneal": SHARE,
     "value": NOT_NEGATIVE,

@@ -193,7 +193,12 @@ def minibatch_loss(
     memories: Memories,
     shared: Any,
 ) -> tuple[Float[Array, ""], UpdateMetrics]:
-    """Return policy loss - entropy bonus + value loss, and its parts; steps that are not valid have no gradient."""
+    """Return the loss of a minibatch and its parts; steps that are not valid have no gradient.
+
+    It is policy loss - entropy bonus + value loss, plus what the divergence from the policy that acted exceeds
+    `Params.kl_limit` by. Beyond the bound of its ratio, an action has no gradient in the policy loss, and the momentum
+    of the optimizer would carry the policy on; this term brings it back.
+    """
     valid = batch.valid
     outputs, values = apply(actor, trainable, batch.obs, batch.first, *memories)
     log_prob = actor.distribution.log_prob(outputs, batch.action)
@@ -204,7 +209,8 @@ def minibatch_loss(
     value_loss = config.estimator_object.value_loss(params, trainable, values, batch.targets, shared)
     if valid is not None:  # the estimators take means over all steps
         value_loss *= valid.size / jnp.maximum(jnp.sum(valid, dtype=jnp.float32), 1.0)
-    loss = policy.loss - params.entropy * entropy + value_loss
+    excess = jnp.maximum(policy.approx_kl - params.kl_limit, 0.0)
+    loss = policy.loss + excess - params.entropy * entropy + value_loss
     return loss, UpdateMetrics(
         policy_loss=policy.loss,
         value_loss=value_loss,

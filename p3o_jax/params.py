@@ -13,7 +13,7 @@ Scalar = float | jax.Array
 STABLE = {"anneal": 1.0, "decay": 0.15, "warmup": 8.0}
 """What `anneal="stable"` stands for: warm-up, constant, and a final decay over a fixed share."""
 
-POSITIVE = ("total_steps", "update_epochs", "max_grad_norm", "decay")
+POSITIVE = ("total_steps", "update_epochs", "kl_limit", "max_grad_norm", "decay")
 FRACTIONS = (
     "anneal", "entropy_anneal", "decay", "adam_b1", "adam_b2", "tau", "floor", "spread_decay", "gamma", "gae_lambda"
 )  # fmt: skip
@@ -44,6 +44,8 @@ class Params:
             of `STABLE`: until its final decay, such a training is the beginning of every longer one.
         update_epochs: Passes over each segment, rounded.
         clip: Bound of the policy's probability ratio, away from 1.
+        kl_limit: Divergence from the policy that acted, in nats on the mean of a minibatch, beyond which the policy is
+            pulled back; infinity is none, as in plain PPO.
         entropy: Coefficient of the entropy bonus at the start; PPO is usually given .01.
         entropy_anneal: Fraction of that coefficient that is lost, linearly, until the end.
         decay: Share of the training, at its end, over which both are lost; 1 is from the beginning.
@@ -73,6 +75,7 @@ class Params:
     anneal: Any = 1.0
     update_epochs: Scalar = 4.0
     clip: Scalar = 0.2
+    kl_limit: Scalar = 0.1
     entropy: Scalar = 0.02
     entropy_anneal: Scalar = 0.0
     decay: Scalar = 1.0

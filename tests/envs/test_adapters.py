@@ -121,8 +121,8 @@ def test_p3o_learns(name, steps, goal):
     if not is_installed(name):
         pytest.skip("its library is not installed")
     env = make_env(name, NAMES[name])
-    # navix shows numbers from 0 to 10: as they are, P3O at its learning rate finds the goal and loses it again.
-    config = Config(num_envs=32, segment_length=32, horizon=16, num_minibatches=2, normalize_observations=True)
+    # navix shows numbers from 0 to 10, on which a policy that is not kept near the last one loses the goal again
+    config = Config(num_envs=32, segment_length=32, horizon=16, num_minibatches=2)
     _, metrics = jax.jit(make_train(config, env))(jax.random.key(0), Params(total_steps=steps))
     score = np.asarray(metrics.score)[np.asarray(metrics.num_episodes) > 0]
     assert np.mean(score[-len(score) // 3 :]) > (1.3 * score[0] if goal is None else goal)

@@ -24,6 +24,14 @@ def test_beyond_the_bound_nothing_pulls():
     np.testing.assert_array_equal(gradient, 0.0)
 
 
+def test_the_divergence_pulls_back_what_left_the_bounds():
+    def divergence(log_prob):
+        return clipped_surrogate(log_prob, jnp.zeros((1, 2)), jnp.array([[1.0, -1.0]]), 0.2).approx_kl
+
+    gradient = jax.grad(divergence)(jnp.log(jnp.array([[1.5, 0.5]])))
+    np.testing.assert_allclose(gradient, [[0.25, -0.25]], rtol=1e-6)  # (ratio - 1) / 2: down for 1.5, up for .5
+
+
 def test_value_clipping_takes_the_larger_error_and_infinity_is_none():
     values, old, returns = jnp.array([[2.0]]), jnp.array([[0.0]]), jnp.array([[3.0]])
     np.testing.assert_allclose(clipped_value_loss(values, old, returns, 0.5), 0.5 * 2.5**2)

@@ -28,8 +28,8 @@ from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import PARAM_NAMES, Params
 
 Estimator = Literal["p3o", "original", "gae"]
-USUAL = {"value": 0.5, "entropy": 0.01}
-"""Coefficients of the losses of PPO and the original P3O, where P3O has its defaults."""
+USUAL = {"value": 0.5, "entropy": 0.01, "kl_limit": float("inf")}
+"""Coefficients of the losses of PPO and the original P3O, which have no limit; P3O has its defaults."""
 
 OUT = harness.RESULTS / "learning"
 SHORT_TASKS = ("cartpole", "catch")
@@ -51,6 +51,7 @@ ABLATIONS = {
     "aggregate": tuple({"aggregate": factor} for factor in (1.0, 3.0, 10.0)),
     "entropy": tuple({"entropy": coefficient} for coefficient in (0.01, 0.02, 0.03)),
     "entropy_anneal": tuple({"entropy_anneal": fraction} for fraction in (0.0, 0.5, 1.0)),
+    "kl_limit": tuple({"kl_limit": limit} for limit in (1e6, 0.1)),
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),
     "bands": tuple({"bands": bands, "horizon": 2 ** (bands - 1)} for bands in (8, 9, 10, 11)),
 }

@@ -1,4 +1,4 @@
-"""Small tasks that each ask one question of a horizon: is noise of later rewards left out, is a late reward found?"""
+"""Small tasks that each ask one question: is later noise left out, is a late reward found, is what is solved kept?"""
 
 from __future__ import annotations
 
@@ -133,3 +133,67 @@ class Delay(Environment):
         time = state.time.astype(jnp.float32) / (self.delay + 2)
         rest = jnp.stack([time, state.right.astype(jnp.float32)])
         return jnp.concatenate([jax.nn.one_hot(state.context, 6, dtype=jnp.float32), rest])
+
+
+class RoomState(environment.EnvState):
+    """State of `Room`.
+
+    Attributes:
+        position: Row and column of the agent.
+        direction: Where it looks: right, down, left, up.
+    """
+
+    position: Int[Array, "2"]
+    direction: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class Room(Environment):
+    """Walk from one corner of an empty room to the other: solved early, and then everything is alike.
+
+    Observation: of each of 5 x 5 cells, the kind (1 floor, 2 wall, 8 goal, 10 agent), a colour and the agent's
+    direction, as the numbers that they are.
+    Actions: 7, namely turn left, turn right, step forward, and four that do nothing.
+    Reward: 1 at the goal, where the episode terminates.
+    Truncates: after 100 steps. Score: 1 at the goal and 0 otherwise.
+    Source: Navix-Empty-5x5-v0, and MiniGrid's before it (Chevalier-Boisvert et al. 2023).
+    """
+
+    size: ClassVar[int] = 5
+
+    @property
+    def default_params(self) -> environment.EnvParams:
+        return environment.EnvParams(max_steps_in_episode=100)
+
+    def action_space(self, params: Any = None) -> Discrete:
+        return Discrete(7)
+
+    def observation_space(self, params: Any = None) -> Box:
+        return Box(0.0, 10.0, (3 * self.size**2,))
+
+    def reset_env(self, key: PRNGKeyArray, params: Any) -> tuple[Float[Array, " 75"], RoomState]:
+        zero = jnp.zeros((), jnp.int32)
+        state = RoomState(zero, jnp.ones(2, jnp.int32), zero)
+        return self.get_obs(state, params), state
+
+    def step_env(self, key: PRNGKeyArray, state: RoomState, action: Int[Array, ""], params: Any) -> Step:
+        action = self.as_action(action, params)
+        turn = jnp.array([-1, 1, 0, 0, 0, 0, 0], jnp.int32)[action]
+        ahead = jnp.array([[0, 1], [1, 0], [0, -1], [-1, 0]], jnp.int32)[state.direction]
+        moved = jnp.clip(state.position + ahead, 1, self.size - 2)
+        position = jnp.where(action == 2, moved, state.position)
+        state = RoomState(state.time + 1, position, (state.direction + turn) % 4)
+        arrived = jnp.all(position == self.size - 2)
+        reward = arrived.astype(jnp.float32)
+        return self.get_obs(state, params), state, reward, arrived, {"score": reward}
+
+    def get_obs(self, state: RoomState, params: Any) -> Float[Array, " 75"]:
+        index = jnp.arange(self.size, dtype=jnp.int32)
+        is_edge = (index == 0) | (index == self.size - 1)
+        wall = is_edge[:, None] | is_edge[None, :]
+        corner = index == self.size - 2
+        goal = corner[:, None] & corner[None, :]
+        agent = (index == state.position[0])[:, None] & (index == state.position[1])[None, :]
+        kind = jnp.select([agent, wall, goal], [10, 2, 8], 1)
+        color = jnp.select([wall, goal], [5, 1], 0)
+        return jnp.stack([kind, color, jnp.where(agent, state.direction, 0)], -1).astype(jnp.float32).reshape(-1)

@@ -50,7 +50,7 @@ PROBES: dict[str, Probe] = {
     "two_scale": Probe(registry.make("foraging"), 5e5, {"near_rate": 0.0, "far_rate": 0.0}),
 }
 GAMMAS = (0.0, 0.9, 0.99)
-USUAL = {"value": 0.5, "entropy": 0.01, "gae_lambda": 0.95}
+USUAL = {"value": 0.5, "entropy": 0.01, "gae_lambda": 0.95, "kl_limit": float("inf")}
 """Of PPO."""
 
 LEARNERS: dict[str, tuple[dict[str, Any], list[dict[str, float]]]] = {

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.bench.learner.probe_tasks import Bandit, Delay
+from experiments.bench.learner.probe_tasks import Bandit, Delay, Room
 from experiments.bench.learner.probes import LEARNERS, Args, table
-from experiments.bench.learner.runs import config_of
-from p3o_jax.settings import Params
+from experiments.bench.learner.runs import config_of, train_all
+from p3o_jax.settings import Config, Params
 
 
 def episode(env, policy, num_steps, seed=0):
@@ -42,6 +42,18 @@ def test_the_stream_of_the_bandit_has_unit_variance_and_a_memory():
     np.testing.assert_allclose(np.mean(streams[:, 1:] * streams[:, :-1]), 0.95, atol=0.1)
 
 
+def test_the_room_takes_four_steps_and_a_turn():
+    """Forward to the wall, a turn to the right, forward to the goal, which pays and terminates."""
+    env, params = Room(), Room().default_params
+    _, state = env.reset_env(jax.random.key(0), params)
+    rewards, ends = [], []
+    for action in (2, 2, 1, 2, 2):
+        _, state, reward, terminated, info = env.step_env(jax.random.key(0), state, jnp.int32(action), params)
+        rewards.append(float(reward))
+        ends.append(bool(terminated))
+    assert (rewards, ends, float(info["score"])) == ([0, 0, 0, 0, 1], [False] * 4 + [True], 1)
+
+
 def test_delay_pays_fifty_steps_after_a_right_first_action():
     right = episode(Delay(), lambda obs: jnp.argmax(obs[:6]) % 4, 52)
     later = episode(Delay(), lambda obs: (jnp.argmax(obs[:6]) + (obs[6] == 0).astype(jnp.int32)) % 4, 52)
@@ -71,3 +83,11 @@ def test_learners_are_settings_that_there_are():
         Args(learners=("sarsa",))
     with pytest.raises(ValueError, match="`seeds` must be at least 1; got 0"):
         Args(seeds=0)
+
+
+@pytest.mark.slow
+def test_what_is_solved_is_kept():
+    """Without `kl_limit`, six of six such trainings never reach the goal again after about 5e4 steps."""
+    config = Config(num_envs=32, segment_length=32, horizon=16, num_minibatches=2)
+    score = np.asarray(train_all(Room(), config, [Params(total_steps=2e5)], num_seeds=2).score)[0]
+    assert np.nanmean(score[:, -10:], axis=1).min() > 0.95
