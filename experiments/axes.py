@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -117,7 +118,7 @@ PRESETS = {
             *("total_steps", "num_envs", "learning_rate", "update_epochs", "entropy", "clip", "value"),
             *("max_grad_norm", "gamma", "gae_lambda"),
         ),
-        {"segment_length": 64, "estimator": "gae", "value": 0.5, "entropy": 0.01},
+        {"segment_length": 64, "estimator": "gae", "value": 0.5, "entropy": 0.01, "kl_limit": math.inf},
     ),
 }
 """Only `num_envs` changes a shape, so that a sweep compiles three trainings."""

@@ -1,7 +1,7 @@
 """Train P3O, or PPO by `estimator=gae`, on an environment; keep the agent.
 
     p3o train --env pong --set total_steps=2e6 learning_rate=1e-2 tau=0.2
-    p3o train --env pong --set estimator=gae value=.5 entropy=.01  # PPO's usual coefficients
+    p3o train --env pong --set estimator=gae value=.5 entropy=.01 kl_limit=inf  # PPO's usual coefficients
     p3o train --file experiments/presets/breakout.toml  # the settings of its tables [set] and [best]
     p3o train --from-trial sqlite:///runs/pong.db --trial 15  # repeats a trial of a sweep
     p3o train --from runs/pong#15 --set total_steps=1e7  # goes on from its agent

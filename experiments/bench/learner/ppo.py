@@ -9,6 +9,7 @@ environments, its default. Score: mean return of the episodes that end within an
 bootstrap interval over seeds.
 """
 
+import math
 from functools import partial
 
 import jax
@@ -59,6 +60,7 @@ def train_ours(setting: Setting, minibatches_of: MinibatchesOf, key: jax.Array) 
         value=VALUE,
         gamma=setting.gamma,
         value_clip=setting.value_clip,
+        kl_limit=math.inf,
     )
     return make_train(config, registry.make(setting.env))(key, params)[1].episode_return
 
