@@ -14,7 +14,7 @@ from p3o_jax.distributions import LOG_STD_RANGE
 from p3o_jax.estimators.original import LOG_STD_RANGE as LAG_LOG_STD_RANGE
 from p3o_jax.losses import clipped_surrogate, mean_of_valid, standardize
 from p3o_jax.metrics import TERMS, UpdateMetrics
-from p3o_jax.networks import Memory
+from p3o_jax.networks import Memories
 from p3o_jax.rollout import Actor, Trainable, apply
 from p3o_jax.settings import Config, Params
 
@@ -41,13 +41,6 @@ class Batch(NamedTuple):
     advantages: Float[Array, "t b"]
     targets: Any
     valid: Bool[Array, "t b"] | None = None
-
-
-class Memories(NamedTuple):
-    """Recurrent states of the two torsos at the segment's start."""
-
-    policy: Memory
-    value: Memory
 
 
 class Trained(NamedTuple):

@@ -4,24 +4,23 @@
 """
 
 import dataclasses
-import math
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax import lax
-from jaxtyping import Array, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, Int, PRNGKeyArray
 
-from p3o_jax.devices import everywhere, flatten, unflatten
-from p3o_jax.estimators import Judged, Outcome, Predictions, num_judged
-from p3o_jax.gradient import Batch, Memories, Trained, first_not_finite, gradient_steps, make_optimizer
+from p3o_jax.devices import everywhere
+from p3o_jax.estimators import Judged, Outcome, num_judged
+from p3o_jax.gradient import Batch, Trained, first_not_finite, gradient_steps, make_optimizer
 from p3o_jax.metrics import TERMS, Failure, Log, add_to_log, init_log, no_update_metrics
-from p3o_jax.networks import Memory
+from p3o_jax.networks import Memories, Memory
 from p3o_jax.normalize import Moments, RewardScaler, init_moments, init_reward_scaler, scale_rewards, update_moments
-from p3o_jax.ops.evidence import Score, num_parts
-from p3o_jax.rollout import Actor, Position, Rollout, apply, collect, make_actor, measures_of, observe, start
+from p3o_jax.ops.evidence import num_parts
+from p3o_jax.predictions import predict
+from p3o_jax.rollout import Actor, Position, Rollout, collect, make_actor, measures_of, observe, start
 from p3o_jax.settings import Config, Params
 
 __all__ = [
@@ -143,10 +142,10 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
     rewards, scaler = scale_rewards(
         state.reward_scaler, rollout.reward, done, config.scale, params.gamma, rollout.valid
     )
-    obs, predictions, memory = _predict(config, actor, state, rollout, position)
-    outcome = Outcome(rewards, rollout.terminated, rollout.truncated)
-    if num_judged(config.estimator_object):
-        predictions = predictions._replace(score=_score(config, actor, state, obs, rollout))
+    obs = observe(state.obs_moments, rollout.obs)
+    memories = Memories(state.position.policy_memory, state.value_memory)
+    predictions, memory = predict(config, actor, state.trainable, state.obs_moments, rollout, obs, position, memories)
+    outcome = Outcome(rewards, rollout.terminated, rollout.truncated, rollout.valid)
     estimate = config.estimator_object.targets(params, state.spread, state.trainable, outcome, predictions)
 
     term = first_not_finite([rollout.obs, rollout.reward, estimate.advantages], TERMS.index("observations"))
@@ -164,7 +163,7 @@ def update(config: Config, env: Any, state: State, params: Params, env_params: A
             estimate.targets,
             rollout.valid,
         ),
-        Memories(state.position.policy_memory, state.value_memory),
+        memories,
         estimate.shared,
         minibatch_key,
     )
@@ -234,55 +233,9 @@ def _see(moments: Moments | tuple[()], rollout: Rollout) -> Moments | tuple[()]:
     return update_moments(moments, rollout.obs.astype(jnp.float32), rollout.valid)
 
 
-def _predict(
-    config: Config, actor: Actor, state: State, rollout: Rollout, position: Position
-) -> tuple[Shaped[Array, "t b ..."], Predictions, Memory]:
-    """Return what the network sees of a rollout, its values, and the value torso's memory after it.
-
-    The values are computed in parts of the size of a minibatch, whose activations stay in a CPU's cache.
-    """
-
-    def value(obs: Array, first: Array, memory: Memory) -> tuple[Array, Memory]:
-        return apply(actor, state.trainable, obs, first, memory, method="value")
-
-    def value_of_part(memory: Memory, part: tuple[Array, Array]) -> tuple[Memory, Array]:
-        values, memory = value(*part, memory)
-        return memory, values
-
-    obs = observe(state.obs_moments, rollout.obs)
-    num_parts = math.gcd(config.num_minibatches, config.segment_length)
-    parts = jax.tree.map(lambda x: x.reshape(num_parts, -1, *x.shape[1:]), (obs, rollout.first))
-    memory, values = lax.scan(value_of_part, state.value_memory, parts)
-    values = values.reshape(*rollout.first.shape, -1)
-    last, _ = value(observe(state.obs_moments, position.obs[None]), position.first[None], memory)
-    final = _final_values(actor, state, rollout) if actor.environments.final_observation else None
-    return obs, Predictions(values, last[0], final), memory
-
-
 def _sizes(config: Config, actor: Actor) -> tuple[Judged, ...]:
     """Return the sizes of the score, for an estimator that wants them."""
     if not num_judged(config.estimator_object):
         return ()
     size = actor.distribution.num_outputs * config.network.width
     return (Judged(num_parts(config.num_envs), size, actor.batch_size * config.segment_length),)
-
-
-def _score(config: Config, actor: Actor, state: State, obs: Array, rollout: Rollout) -> Score:
-    """Return the gradient of the log probability of the actions on the kernel of the policy head."""
-    inputs = obs, rollout.first, state.position.policy_memory
-    outputs, features = apply(actor, state.trainable, *inputs, method="policy_and_features")
-    gradient = jax.grad(lambda outputs: jnp.sum(actor.distribution.log_prob(outputs, rollout.action)))(outputs)
-    gradient = gradient[..., : actor.distribution.num_outputs]  # the others see no features
-    shape = (config.segment_length, num_parts(config.num_envs), -1)
-    valid = None if rollout.valid is None else rollout.valid.reshape(shape)
-    outputs, features = (x.reshape(*shape, x.shape[-1]) for x in (gradient, features))
-    return Score(outputs, features, valid)
-
-
-def _final_values(actor: Actor, state: State, rollout: Rollout) -> Array:
-    """Return the values at the observations that end episodes; a recurrent torso sees them without its memory."""
-    num_steps, batch_size = rollout.first.shape
-    obs = observe(state.obs_moments, rollout.final_obs)
-    first, memory = jnp.ones((1, num_steps * batch_size), bool), actor.network.init_memory(num_steps * batch_size)
-    values, _ = apply(actor, state.trainable, flatten(obs)[None], first, memory, method="value")
-    return unflatten(values[0], num_steps, batch_size)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from p3o_jax.ops.common import mean_of_valid
 from p3o_jax.ops.value_loss import gaussian_nll, p3o_value_loss
 from p3o_jax.params import Scalar
 
@@ -31,13 +32,6 @@ class PolicyLoss(NamedTuple):
     loss: Float[Array, ""]
     approx_kl: Float[Array, ""]
     clip_fraction: Float[Array, ""]
-
-
-def mean_of_valid(x: Float[Array, "t b"], valid: Bool[Array, "t b"] | None) -> Float[Array, ""]:
-    """Return the mean over the valid steps, 0 where there is none; None says that all are valid."""
-    if valid is None:
-        return jnp.mean(x)
-    return jnp.sum(jnp.where(valid, x, 0.0)) / jnp.maximum(jnp.sum(valid, dtype=jnp.float32), 1.0)
 
 
 def standardize(x: Float[Array, "t b"], valid: Bool[Array, "t b"] | None = None) -> Float[Array, "t b"]:

@@ -6,7 +6,7 @@ Sequences are time-major. A recurrent torso starts anew wherever `first` is set;
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,13 @@ Memory = Any
 
 KINDS = ("mlp", "cnn", "gru")
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"relu": nn.relu, "tanh": nn.tanh, "gelu": nn.gelu, "silu": nn.silu}
+
+
+class Memories(NamedTuple):
+    """Recurrent states of the two torsos at a segment's start."""
+
+    policy: Memory
+    value: Memory
 
 
 @dataclass(frozen=True)

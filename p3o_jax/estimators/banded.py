@@ -12,12 +12,11 @@ from p3o_jax.estimators.base import Estimate, Judged, Outcome, Predictions, Trai
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.band_errors import band_statistics
 from p3o_jax.ops.bands import BandAdvantage, band_means, band_value_loss, band_widths, segment_bands
-from p3o_jax.ops.common import check_platform, weighted_sum
+from p3o_jax.ops.common import check_platform, variance_of_valid, weighted_sum
 from p3o_jax.ops.evidence import Evidence, evidence_gate, init_evidence, update_evidence
 from p3o_jax.ops.spread import Spread, TauRule, init_spread, lag_weights, merge_spread
 from p3o_jax.ops.value_loss import MIN_VARIANCE
 from p3o_jax.params import Params, Scalar
-from p3o_jax.segment import make_segment
 
 TAU_RULES = ("noise", "fixed")
 
@@ -51,7 +50,7 @@ class State(NamedTuple):
 
     def merge(self, spread: Spread, news: Float[Array, " k"], decay: Scalar) -> "State":
         """Return the statistics with another segment's, the weight of all earlier ones multiplied by `decay`."""
-        fraction = spread.count / (decay * self.spread.count + spread.count)
+        fraction = spread.count / jnp.maximum(decay * self.spread.count + spread.count, 1.0)
         return State(merge_spread(self.spread, spread, decay), self.news + fraction * (news - self.news), self.evidence)
 
 
@@ -130,7 +129,7 @@ class Banded:
         del trained
         values, last = self._in_rewards(predictions.values), self._in_rewards(predictions.last)
         final = None if predictions.final is None else self._in_rewards(predictions.final)
-        segment, widths = make_segment(values, *outcome), jnp.asarray(self.widths, jnp.float32)
+        segment, widths = outcome.segment(values), jnp.asarray(self.widths, jnp.float32)
         weights, tau = self.weights(params, state), self._tau(params, state)
         out = segment_bands(values, widths, weights, segment, last, tau, final, self.implementation)
         if predictions.score is not None and state.evidence:
@@ -138,10 +137,10 @@ class Banded:
             state = state._replace(evidence=update_evidence(state.evidence, errors, predictions.score))
             weights = self.weights(params, state)
             out = BandAdvantage(weighted_sum(errors, weights), weighted_sum(out.targets, weights), out.targets)
-        measured = band_statistics(values, out.targets, widths, segment, last, final)
+        measured = band_statistics(values, out.targets, widths, segment, last, final, outcome.valid)
         state = state.merge(*measured, params.spread_decay)
         precision = 1.0 / (self.bands * jnp.maximum(state.spread.residual, MIN_VARIANCE))
-        aggregate = params.aggregate / jnp.maximum(jnp.var(out.returns), MIN_VARIANCE)
+        aggregate = params.aggregate / jnp.maximum(variance_of_valid(out.returns, outcome.valid), MIN_VARIANCE)
         shared = Bands(weights, precision, aggregate)
         ratio, explained = state.evidence.ratio if state.evidence else None, state.spread.explained_variance
         return Estimate(out.advantages, out.targets, shared, state, explained, weights, ratio)

@@ -11,17 +11,30 @@ from jaxtyping import Array, Bool, Float
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.evidence import Score
 from p3o_jax.params import Params
+from p3o_jax.segment import Segment, make_segment
 
 Trainable = dict[str, Any]
 """What gradient steps train: "params" of the network, and parameters of the estimator itself by their names."""
 
 
 class Outcome(NamedTuple):
-    """What happened in a segment; rewards are scaled."""
+    """What happened in a segment.
+
+    Attributes:
+        rewards: Scaled.
+        terminated: Whether the action ended the episode.
+        truncated: Whether the episode was cut after it.
+        valid: Steps that are learnt from, and that statistics are of; None is all.
+    """
 
     rewards: Float[Array, "t b"]
     terminated: Bool[Array, "t b"]
     truncated: Bool[Array, "t b"]
+    valid: Bool[Array, "t b"] | None = None
+
+    def segment(self, values: Float[Array, "t b v"]) -> Segment:
+        """Return it as the segment that `values` are about."""
+        return make_segment(values, self.rewards, self.terminated, self.truncated)
 
 
 class Judged(NamedTuple):

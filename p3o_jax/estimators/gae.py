@@ -10,6 +10,7 @@ from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
 from p3o_jax.losses import clipped_value_loss
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.advantages import gae
+from p3o_jax.ops.common import variance_of_valid
 from p3o_jax.params import Params
 
 
@@ -52,9 +53,9 @@ class GAE:
         del trained
         old_values = predictions.values[..., 0].astype(jnp.float32)
         final = None if predictions.final is None else predictions.final[..., 0]
-        out = gae(old_values, *outcome, predictions.last[..., 0], params.gamma, params.gae_lambda, final)
-        variance = jnp.var(out.returns)
-        explained = 1.0 - jnp.var(out.advantages) / jnp.where(variance > 0, variance, 1.0)
+        out = gae(old_values, *outcome[:3], predictions.last[..., 0], params.gamma, params.gae_lambda, final)
+        variance, left = (variance_of_valid(x, outcome.valid) for x in (out.returns, out.advantages))
+        explained = 1.0 - left / jnp.where(variance > 0, variance, 1.0)
         explained = jnp.where(variance > 0, explained, 0.0)
         return Estimate(out.advantages, Targets(out.returns, old_values), (), state, explained[None])
 

@@ -10,7 +10,7 @@ from p3o_jax.checks import check_positive_integers
 from p3o_jax.estimators.base import Estimate, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.advantages import segment_original_advantage
-from p3o_jax.ops.common import check_platform
+from p3o_jax.ops.common import check_platform, variance_of_valid
 from p3o_jax.ops.spread import Spread, init_spread, segment_spread
 from p3o_jax.ops.value_loss import segment_nll
 from p3o_jax.params import Params
@@ -63,8 +63,10 @@ class Original:
         values, log_std = predictions.values, trained["log_std"]
         done = outcome.terminated | outcome.truncated
         segment = make_segment(values, outcome.rewards, jnp.zeros_like(done), done)
-        spread = segment_spread(state, values, segment, params.spread_decay, self.implementation)
-        reward_std = jnp.maximum(jnp.std(outcome.rewards), 1e-4)  # equal rewards have no precision to subtract
+        spread = segment_spread(state, values, segment, params.spread_decay, self.implementation, outcome.valid)
+        reward_std = jnp.maximum(
+            jnp.sqrt(variance_of_valid(outcome.rewards, outcome.valid)), 1e-4
+        )  # equal rewards have no precision to subtract
         advantages = segment_original_advantage(values, log_std, segment, reward_std, params.puf)
         return Estimate(advantages, segment, (), spread, spread.explained_variance)
 

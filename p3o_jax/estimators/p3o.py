@@ -18,7 +18,7 @@ from p3o_jax.ops.evidence import Evidence, evidence_gate, init_evidence, update_
 from p3o_jax.ops.spread import Spread, TauRule, init_spread, lag_taus, lag_weights, segment_spread
 from p3o_jax.ops.value_loss import segment_value_loss
 from p3o_jax.params import Params
-from p3o_jax.segment import Segment, make_segment
+from p3o_jax.segment import Segment
 
 
 class Targets(NamedTuple):
@@ -108,8 +108,8 @@ class P3O:
         """Return advantages, returns, and the lags' weights; see `Estimator.targets`."""
         del trained
         values, last, final, score = predictions
-        segment, before = make_segment(values, *outcome), state.spread if isinstance(state, State) else state
-        spread = segment_spread(before, values, segment, params.spread_decay, self.implementation)
+        segment, before = outcome.segment(values), state.spread if isinstance(state, State) else state
+        spread = segment_spread(before, values, segment, params.spread_decay, self.implementation, outcome.valid)
         weights = self.weights(params, spread)
         tau = lag_taus(spread, params.tau, self.tau_rule)
 

@@ -5,10 +5,12 @@ Notation as in `bands.py`: widths w_k, and the lower bidiagonal matrix A by whic
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from p3o_jax.ops.common import mean_of_valid
 from p3o_jax.ops.spread import Spread
 from p3o_jax.segment import Segment
 
@@ -32,6 +34,7 @@ def band_statistics(
     segment: Segment,
     last_mean: Float[Array, "B K"],
     truncated_mean: Float[Array, "T B K"] | None,
+    valid: Bool[Array, "T B"] | None = None,
 ) -> tuple[Spread, Float[Array, " K"]]:
     """Return the spread of the targets of one segment, and the mean squared one-step error of each band.
 
@@ -45,16 +48,19 @@ def band_statistics(
         segment: Rewards and ends.
         last_mean: Prediction at the observation that follows the segment.
         truncated_mean: Predictions at the final observations of truncated episodes, or None.
+        valid: Steps that count; None is all.
     """
     num_steps, num_envs, num_bands = mean.shape
+    average_of = jax.vmap(mean_of_valid, in_axes=(1, None))
     by_band, last, final = (_bands_first(x) for x in (mean, last_mean, truncated_mean))
     target = _bands_first(targets)
-    average = jnp.mean(target, axis=(0, 2))
-    variance = jnp.mean((target - average[None, :, None]) ** 2, axis=(0, 2))
-    residual = jnp.mean((target - by_band) ** 2, axis=(0, 2))
+    average = average_of(target, valid)
+    variance = average_of((target - average[None, :, None]) ** 2, valid)
+    residual = average_of((target - by_band) ** 2, valid)
     errors = _one_step_errors(by_band, widths, segment, last, final)
-    news = jnp.stack([jnp.mean(error**2) for error in errors])
-    return Spread(jnp.full(num_bands, num_steps * num_envs, jnp.float32), average, variance, residual), news
+    news = jnp.stack([mean_of_valid(error**2, valid) for error in errors])
+    count = jnp.asarray(num_steps * num_envs, jnp.float32) if valid is None else jnp.sum(valid, dtype=jnp.float32)
+    return Spread(jnp.broadcast_to(count, num_bands), average, variance, residual), news
 
 
 def _bands_first(x: Float[Array, "*T B K"] | None) -> Any:

@@ -1,11 +1,11 @@
-"""What the operations share: the choice of an implementation, and sums over lags."""
+"""What the operations share: the choice of an implementation, sums over lags, means over steps."""
 
 from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from p3o_jax.devices import flatten
 
@@ -40,6 +40,18 @@ def check_platform(implementation: str | None) -> None:
 def weighted_sum(x: Float[Array, "*batch H"], weights: Float[Array, " H"]) -> Float[Array, "*batch"]:
     """Return the weighted sum over lags; as a matrix-vector product, which CPUs vectorise."""
     return jnp.dot(x, weights, precision=lax.Precision.HIGHEST)
+
+
+def mean_of_valid(x: Float[Array, "t b"], valid: Bool[Array, "t b"] | None) -> Float[Array, ""]:
+    """Return the mean over the valid steps, 0 where there is none; None says that all are valid."""
+    if valid is None:
+        return jnp.mean(x)
+    return jnp.sum(jnp.where(valid, x, 0.0)) / jnp.maximum(jnp.sum(valid, dtype=jnp.float32), 1.0)
+
+
+def variance_of_valid(x: Float[Array, "t b"], valid: Bool[Array, "t b"] | None) -> Float[Array, ""]:
+    """Return the population variance over the valid steps, 0 where there is none; None says that all are valid."""
+    return mean_of_valid((x - mean_of_valid(x, valid)) ** 2, valid)
 
 
 def sum_from(index: Int[Array, "T B"], values: Float[Array, "T B k"], horizon: int) -> Float[Array, "H k"]:

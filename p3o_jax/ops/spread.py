@@ -152,12 +152,16 @@ def segment_spread(
     segment: Segment,
     decay: Float[Array, ""] | float,
     implementation: str | None,
+    valid: Bool[Array, "T B"] | None = None,
 ) -> Spread:
-    """Return what `update_spread` does, for a segment that was checked; the arguments are described there."""
+    """Return what `update_spread` does, for a segment that was checked; the arguments are described there.
+
+    With `valid`, only the steps that it marks count.
+    """
     # On a GPU the windows of the definition fuse into its sums, so there it needs no other form.
-    by_step = resolve_implementation(implementation) == "xla"
-    measure = _measure_by_step if by_step else _measure
-    return merge_spread(spread, measure(mean, segment), decay)
+    by_step = resolve_implementation(implementation) == "xla" and valid is None
+    measured = _measure_by_step(mean, segment) if by_step else _measure(mean, segment, valid)
+    return merge_spread(spread, measured, decay)
 
 
 def merge_spread(spread: Spread, segment: Spread, decay: Float[Array, ""] | float) -> Spread:
@@ -178,10 +182,11 @@ def merge_spread(spread: Spread, segment: Spread, decay: Float[Array, ""] | floa
     )
 
 
-def _measure(mean: Array, segment: Segment) -> Spread:
+def _measure(mean: Array, segment: Segment, valid: Array | None) -> Spread:
     """Return the statistics of one segment, by their definition."""
     horizon = mean.shape[2]
     window, known = reward_windows(segment, horizon)
+    known = known if valid is None else known & valid[..., None]
     count = jnp.sum(known, axis=(0, 1), dtype=jnp.float32)
 
     def average(x: Array) -> Array:

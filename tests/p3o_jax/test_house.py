@@ -25,7 +25,7 @@ FLOORS = [
     {"estimators"},
     {"settings"},
     {"rollout"},
-    {"metrics"},
+    {"metrics", "predictions"},
     {"gradient"},
     {"learner"},
     {"train", "evaluate", "checkpoint"},

@@ -10,8 +10,8 @@ import pytest
 
 from p3o_jax import learner
 from p3o_jax.estimators.base import Outcome, Predictions
-from p3o_jax.gradient import Batch, Memories, minibatch_loss
-from p3o_jax.networks import NetworkConfig
+from p3o_jax.gradient import Batch, minibatch_loss
+from p3o_jax.networks import Memories, NetworkConfig
 from p3o_jax.rollout import apply, collect, make_actor
 from p3o_jax.settings import Config, Params
 

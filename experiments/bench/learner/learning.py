@@ -52,6 +52,7 @@ ABLATIONS = {
     "entropy": tuple({"entropy": coefficient} for coefficient in (0.01, 0.02, 0.03)),
     "entropy_anneal": tuple({"entropy_anneal": fraction} for fraction in (0.0, 0.5, 1.0)),
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),
+    "bands": tuple({"bands": bands, "horizon": 2 ** (bands - 1)} for bands in (8, 9, 10, 11)),
 }
 """Name -> the settings of P3O that are compared."""
 

@@ -1,5 +1,7 @@
 """The protocol of estimators: what each hands to the update, by name and as an object."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,11 +47,11 @@ def test_every_estimator_gives_finite_targets_of_its_shape(estimator):
 
 def test_p3o_is_its_operations_one_after_the_other():
     out, loss = estimate_by(P3O(H))
-    spread = update_spread(init_spread(H), MEAN, *OUTCOME, decay=0.9)
+    spread = update_spread(init_spread(H), MEAN, *OUTCOME[:3], decay=0.9)
     weights = lag_weights(spread.explained_variance, 0.2, 1.0)
-    expected = p3o_advantage(MEAN, weights, *OUTCOME, LAST, tau=lag_taus(spread, PARAMS.tau, "noise"))
+    expected = p3o_advantage(MEAN, weights, *OUTCOME[:3], LAST, tau=lag_taus(spread, PARAMS.tau, "noise"))
     np.testing.assert_array_equal(out.advantages, expected.advantages)
-    arguments = weights, spread.std, expected.returns, *OUTCOME
+    arguments = weights, spread.std, expected.returns, *OUTCOME[:3]
     np.testing.assert_array_equal(loss, p3o_value_loss(MEAN, *arguments, aggregate=2.0, coefficient=0.7))
 
 
@@ -60,7 +62,7 @@ def test_bands_are_their_operations_one_after_the_other():
     scale = jnp.asarray(np.sqrt(widths), jnp.float32)
     mean, last = MEAN * scale[None, None, :], LAST * scale[None, :]
     weights = jnp.maximum(jnp.asarray(band_means(widths, 1 - np.arange(5) / 5), jnp.float32), 0.2)
-    expected = band_advantage(mean, jnp.asarray(widths, jnp.float32), weights, *OUTCOME, last, tau=PARAMS.tau)
+    expected = band_advantage(mean, jnp.asarray(widths, jnp.float32), weights, *OUTCOME[:3], last, tau=PARAMS.tau)
     np.testing.assert_allclose(out.advantages, expected.advantages, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(out.targets, expected.targets, rtol=1e-5, atol=1e-5)
     residual = np.mean(np.square(expected.targets - mean), axis=(0, 1))
@@ -85,7 +87,7 @@ def test_predicted_bands_lower_tau():
 def test_the_original_is_its_operations_one_after_the_other():
     out, loss = estimate_by(Original(H))
     log_std = jnp.zeros(H)
-    expected = original_advantage(MEAN, log_std, *OUTCOME, r_std=jnp.std(REWARDS), puf=0.3)
+    expected = original_advantage(MEAN, log_std, *OUTCOME[:3], r_std=jnp.std(REWARDS), puf=0.3)
     np.testing.assert_array_equal(out.advantages, expected)
     done = OUTCOME.terminated | OUTCOME.truncated
     np.testing.assert_array_equal(loss, gaussian_nll(MEAN, log_std, REWARDS, jnp.zeros_like(done), done, 0.7))
@@ -93,7 +95,7 @@ def test_the_original_is_its_operations_one_after_the_other():
 
 def test_gae_is_its_operation_and_half_the_squared_error():
     out, loss = estimate_by(GAE())
-    expected = gae(MEAN[..., 0], *OUTCOME, LAST[:, 0], PARAMS.gamma, PARAMS.gae_lambda)
+    expected = gae(MEAN[..., 0], *OUTCOME[:3], LAST[:, 0], PARAMS.gamma, PARAMS.gae_lambda)
     np.testing.assert_array_equal(out.advantages, expected.advantages)
     np.testing.assert_allclose(loss, 0.7 * 0.5 * jnp.mean(expected.advantages**2), rtol=1e-5)  # float32 mean of 12
     explained = 1 - np.var(expected.advantages) / np.var(expected.returns)
@@ -112,11 +114,11 @@ def test_only_the_original_is_blind_to_what_a_terminal_ends(estimator, sees):
 @pytest.mark.parametrize("rule", ["noise", "explained", "precision"])
 def test_a_tau_rule_takes_tau_from_the_running_spread(rule):
     params = Params(tau=0.8)
-    window, _ = reward_windows(make_segment(MEAN, *OUTCOME), H)
+    window, _ = reward_windows(make_segment(MEAN, *OUTCOME[:3]), H)
     mean = 0.5 * window  # so that a part of the rewards is predicted
     out, _ = estimate_by(P3O(H, rule), mean, params)
     tau = lag_taus(out.state, 0.8, rule)
-    expected = p3o_advantage(mean, out.shared.weights, *OUTCOME, LAST, tau=tau)
+    expected = p3o_advantage(mean, out.shared.weights, *OUTCOME[:3], LAST, tau=tau)
     np.testing.assert_array_equal(out.advantages, expected.advantages)
     fixed, _ = estimate_by(P3O(H, "fixed"), mean, params)
     assert not np.allclose(out.advantages, fixed.advantages)
@@ -126,7 +128,7 @@ def test_the_value_loss_fits_the_sum_over_all_lags():
     """A spread so wide that the lags by themselves count for nothing leaves the sum's term, here in NumPy."""
     params, weights = Params(), jnp.linspace(1.0, 0.4, H)
     returns = jax.random.normal(jax.random.key(3), (T, B))
-    targets = Targets(make_segment(MEAN, *OUTCOME), returns)
+    targets = Targets(make_segment(MEAN, *OUTCOME[:3]), returns)
     loss = P3O(H).value_loss(params, {}, MEAN, targets, Lags(weights, jnp.full(H, 1e6)))
     error = np.asarray(MEAN, np.float64) @ np.asarray(weights, np.float64) - np.asarray(returns, np.float64)
     expected = params.value * params.aggregate * np.mean(error**2) / (2 * np.var(np.asarray(returns, np.float64)))
@@ -168,3 +170,26 @@ def test_impossible_estimators_are_refused():
         P3O(tau_rule="no")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="`implementation` must be None or one of"):
         Original(implementation="cuda")
+
+
+@pytest.mark.parametrize("implementation", ["reference", "xla"])
+@pytest.mark.parametrize("make", [P3O, Original, partial(Banded, 128), GAE], ids=[*ESTIMATORS, "bands"])
+def test_statistics_are_of_valid_steps_alone(make, implementation):
+    """A masked environment might as well not be there."""
+    estimator = make() if make is GAE else make(H, implementation=implementation)
+    width, trained = estimator.num_values, estimator.init_trained()
+
+    def estimate(outcome, num_envs):
+        values, last = MEAN[:, :num_envs, :width], LAST[:num_envs, :width]
+        return estimator.targets(PARAMS, estimator.init(), trained, outcome, Predictions(values, last, None))
+
+    alone = estimate(jax.tree.map(lambda x: x[:, :1], OUTCOME), 1)
+    masked = estimate(OUTCOME._replace(valid=jnp.zeros((T, B), bool).at[:, 0].set(True)), B)
+    both = (jax.tree.leaves((e.state, e.shared, e.explained_variance)) for e in (masked, alone))
+    for x, y in zip(*both, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(masked.advantages[:, :1], alone.advantages, rtol=1e-5, atol=1e-6)
+
+    nothing = estimate(OUTCOME._replace(valid=jnp.zeros((T, B), bool)), B)
+    for x, y in zip(jax.tree.leaves(nothing.state), jax.tree.leaves(estimator.init()), strict=True):
+        np.testing.assert_array_equal(x, y)
