@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs import environment
 from envs.environment import Box, Environment
@@ -15,6 +15,8 @@ from envs.environment import Box, Environment
 WIDTH, HEIGHT, BOID = 1080.0, 720.0, 32.0
 MAX_SPEED, ACCELERATION, MARGIN = 5.0, 2.0, 50.0
 CROWD = 5.0
+LONGEST = 1024
+"""Steps of an episode of the original."""
 
 
 class EnvState(environment.EnvState):
@@ -40,7 +42,7 @@ class EnvParams(environment.EnvParams):
         margin_turn: Weight of keeping away from the edges.
     """
 
-    max_steps_in_episode: int = 1024
+    max_steps_in_episode: int = LONGEST
     visual_range: float = 200.0
     protected_range: float = 40.0
     avoid: float = 1.0
@@ -54,7 +56,8 @@ class Boids(Environment):
     """Keep together without crowding, and away from the edges.
 
     Observation per boid i (4 floats for every boid j, itself included): dx / 1080, dy / 720, dvx / 5, dvy / 5 of
-    j relative to i.
+    j relative to i. With `nearest`, these of so many others only, nearest first; with `see_self`, its own x / 1080,
+    y / 720, vx / 5, vy / 5 before them.
     Actions (2 floats in [-1, 1]): twice the action is added to the velocity, whose components are then clipped to
     [-5, 5]. Positions are clipped to the field less 32 pixels.
     Reward: half the sum of these terms. Boid j is near boid i if it is within the visual range and outside the
@@ -63,20 +66,36 @@ class Boids(Environment):
         - matching * (|mean velocity of the near - own|, summed over x and y)
         - centring * (|mean position of the near - own|, summed over x and y)
         + margin_turn for each axis on which it keeps 50 pixels from the edge, - margin_turn for each it does not
-    Truncates: after 1024 steps. Score: mean reward of a step over the episode.
+    Truncates: after 1024 steps (`max_steps`). Score: mean reward of a step over the episode.
     Source: Boids of PufferLib 3.0. Departures: ranges, as above; all boids move before any is rewarded.
 
     Args:
         num_boids: Number of boids.
+        see_self: Whether a boid also observes its own place and velocity. Without them, as in the original, boids that
+            drift together see nothing of it.
+        nearest: If positive, a boid observes so many others and not all of them.
+        max_steps: Steps of an episode. Boids that do not know yet how to fly end in the corners within a few hundred
+            steps and learn little there, so that short episodes teach more.
+        longer_every: Steps of training, of single agents, after each of which episodes become twice as long, up to 1024
+            steps; 0 is never.
     """
 
     num_boids: int = 64
+    see_self: bool = False
+    nearest: int = 0
+    max_steps: int = LONGEST
+    longer_every: int = 0
 
     costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
-        if self.num_boids < 2:
-            raise ValueError(f"`num_boids` must be at least 2; got {self.num_boids}.")
+        for field, least in (("num_boids", 2), ("max_steps", 1)):
+            if getattr(self, field) < least:
+                raise ValueError(f"`{field}` must be at least {least}; got {getattr(self, field)}.")
+        if self.longer_every < 0:
+            raise ValueError(f"`longer_every` must be at least 0; got {self.longer_every}.")
+        if not 0 <= self.nearest < self.num_boids:
+            raise ValueError(f"`nearest` must be from 0 to `num_boids` - 1; got {self.nearest}.")
 
     @property
     def num_agents(self) -> int:
@@ -84,13 +103,21 @@ class Boids(Environment):
 
     @property
     def default_params(self) -> EnvParams:
-        return EnvParams()
+        return EnvParams(max_steps_in_episode=self.max_steps)
+
+    def params_at(self, params: EnvParams, num_updates: Int[Array, ""], steps_per_update: int) -> EnvParams:
+        """Return the parameters after some updates of a training: longer episodes every so often."""
+        if not self.longer_every:
+            return params
+        times = num_updates // -(-self.longer_every // steps_per_update)
+        length = jnp.asarray(params.max_steps_in_episode, jnp.int32) << jnp.minimum(times, LONGEST.bit_length())
+        return params.replace(max_steps_in_episode=jnp.minimum(length, LONGEST).astype(jnp.int32))
 
     def action_space(self, params: EnvParams | None = None) -> Box:
         return Box(-1.0, 1.0, (2,))
 
     def observation_space(self, params: EnvParams | None = None) -> Box:
-        return Box(-2.0, 2.0, (4 * self.num_boids,))
+        return Box(-2.0, 2.0, (4 * ((self.nearest or self.num_boids) + self.see_self),))
 
     def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, "boids k"], EnvState]:
         high = jnp.array([WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN], jnp.float32)
@@ -121,7 +148,14 @@ class Boids(Environment):
     def get_obs(self, state: EnvState, params: EnvParams) -> Float[Array, "boids k"]:
         both = jnp.concatenate([state.position, state.velocity], axis=-1)
         both = both / jnp.array([WIDTH, HEIGHT, MAX_SPEED, MAX_SPEED], jnp.float32)[None]
-        return (both[None] - both[:, None]).reshape(self.num_boids, -1)
+        relative = both[None] - both[:, None]
+        if self.nearest:
+            squared = sum((state.position[None, :, k] - state.position[:, None, k]) ** 2 for k in range(2))
+            squared = jnp.where(jnp.eye(self.num_boids, dtype=bool), jnp.inf, squared)
+            order = jax.lax.top_k(-squared, self.nearest)[1]
+            relative = jnp.take_along_axis(relative, order[..., None], axis=1)
+        relative = relative.reshape(self.num_boids, -1)
+        return jnp.concatenate([both, relative], axis=1) if self.see_self else relative
 
 
 def flocking_reward(

@@ -73,15 +73,19 @@ class Chambers(Environment):
 
     Args:
         num_chambers: The difficulty: number of chambers, from 1 to 8.
+        repeat: Steps that an action is kept for. Random actions that are kept for longer carry further.
     """
 
     num_chambers: int = 3
+    repeat: int = 1
 
     metrics: ClassVar[tuple[str, ...]] = ("furthest",)
 
     def __post_init__(self):
         if not 1 <= self.num_chambers <= 8:
             raise ValueError(f"`num_chambers` must be from 1 to 8; got {self.num_chambers}.")
+        if self.repeat < 1:
+            raise ValueError(f"`repeat` must be at least 1; got {self.repeat}.")
 
     @property
     def default_params(self) -> EnvParams:
@@ -109,10 +113,22 @@ class Chambers(Environment):
         self, key: PRNGKeyArray, state: EnvState, action: Float[Array, " 2"], params: EnvParams
     ) -> tuple[Float[Array, " 6"], EnvState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
         action = self.as_action(action, params)
-        state, reached = self.transition(state, action, params)
+        state, reached = self._kept_up(state, action, params)
         score = reached.astype(jnp.float32)
         info = {"score": score, "furthest": (state.furthest + 1).astype(jnp.float32) / self.num_chambers}
         return self.get_obs(state, params), state, params.reward_goal * score, reached, info
+
+    def _kept_up(
+        self, state: EnvState, action: Float[Array, " 2"], params: EnvParams
+    ) -> tuple[EnvState, Bool[Array, ""]]:
+        """Keep an action up for `repeat` steps, or until the goal is reached."""
+
+        def again(_: Any, carry: tuple[EnvState, Bool[Array, ""]]) -> tuple[EnvState, Bool[Array, ""]]:
+            state, reached = carry
+            after, now = self.transition(state, action, params)
+            return environment.select(reached, state, after), reached | now
+
+        return jax.lax.fori_loop(0, self.repeat, again, (state, jnp.zeros((), bool)))
 
     def transition(
         self, state: EnvState, action: Float[Array, " 2"], params: EnvParams

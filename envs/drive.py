@@ -25,11 +25,12 @@ ACCELERATIONS = np.array([-5.0, -2.0, 0.0, 3.0], np.float32)
 class Drive(Environment):
     """Drive many vehicles to their goals on roads with junctions, parked cars and pedestrians.
 
-    Observation per vehicle (116 floats), in its own frame: x ahead, y to the left.
+    Observation per vehicle (124 floats), in its own frame: x ahead, y to the left.
         8         speed / 15, goal x and y / 50, distance to the goal / 50, length / 5, width / 2, 1 if it is a ghost,
                   steps of the episode / 200
-        7 x 8     the 8 nearest vehicles, parked cars and pedestrians within 40 m, nearest first: x and y / 40, cosine
-                  and sine of the heading relative to its own, speed / 15, length / 5, width / 2; 0 where there is none
+        8 x 8     the 8 nearest vehicles, parked cars and pedestrians within 40 m, nearest first: x and y / 40, cosine
+                  and sine of the heading relative to its own, velocity relative to its own in x and y / 15, length / 5,
+                  width / 2; 0 where there is none
         4 x 8     the 8 points in the middle of lanes that are nearest to the middle of its 8 m block: x and y / 40,
                   cosine and sine of the direction of travel there relative to its own
         20        distance to the road's edge / 8, negative off the road and at most 1 in magnitude, at 4, 8, 14 and
@@ -65,6 +66,9 @@ class Drive(Environment):
         seed: Seed of the scenes.
         subset: If positive, episodes begin in that many scenes, drawn anew every `resample_every` steps.
         resample_every: Steps of training, of single agents, between two draws of the subset; 0 is never.
+        reward_collision: Reward of a collision, for a training that fears it more; no rate depends on it.
+        reward_off_road: The same for leaving the road.
+        reward_progress: The same for each metre nearer to the goal.
     """
 
     num_vehicles: int = 64
@@ -80,6 +84,9 @@ class Drive(Environment):
     seed: int = 0
     subset: int = 0
     resample_every: int = 0
+    reward_collision: float = -0.5
+    reward_off_road: float = -0.5
+    reward_progress: float = 0.02
 
     metrics: ClassVar[tuple[str, ...]] = ("goal", "collision", "off_road")
     costly_reset: ClassVar[bool] = False
@@ -115,7 +122,8 @@ class Drive(Environment):
     def default_params(self) -> EnvParams:
         numbers = (self.seed, self.first_scene, self.num_scenes)
         table = drive_scenes.scenes(*numbers, self.num_vehicles, self.num_parked, self.num_pedestrians)
-        return EnvParams(scenes=jax.tree.map(jnp.asarray, table))
+        rewards = {name: getattr(self, name) for name in ("reward_collision", "reward_off_road", "reward_progress")}
+        return EnvParams(scenes=jax.tree.map(jnp.asarray, table), **rewards)
 
     def params_at(self, params: EnvParams, num_updates: Int[Array, ""], steps_per_update: int) -> EnvParams:
         """Return the parameters after some updates of a training: another subset of the scenes every so often.

@@ -14,17 +14,18 @@ from envs.drive_scenes import BLOCK, NUM_BLOCKS, SEEN_POINTS, WALKER, Scenes
 SEEN_BODIES, SEEN_REACH = 8, 40.0
 _DISTANCES, _ANGLES = np.array([4.0, 8.0, 14.0, 22.0]), np.radians([-60.0, -25.0, 0.0, 25.0, 60.0])
 _PROBES = np.stack([np.outer(_DISTANCES, f(_ANGLES)).ravel() for f in (np.cos, np.sin)]).astype(np.float32)
-OBS_SIZE = 8 + 7 * SEEN_BODIES + 4 * SEEN_POINTS + _PROBES.shape[1]
+OBS_SIZE = 8 + 8 * SEEN_BODIES + 4 * SEEN_POINTS + _PROBES.shape[1]
 
 
 def seen_bodies(bodies: Bodies, own: Bodies) -> list[Float[Array, "k vehicles"]]:
-    """Return position, heading, speed and size of the nearest bodies, nearest first; zero where there is none."""
+    """Return place, heading, relative velocity and size of the nearest bodies, nearest first; 0 where there is none."""
     index, seen = drive_motion.nearest(bodies, own, SEEN_BODIES, SEEN_REACH)
     there = jnp.stack(bodies[:7], axis=1)[index]
     x, y, cos, sin, speed, length, width = (there[..., k] for k in range(7))
     ahead, aside = turned(x - own.x[None], y - own.y[None], own)
     cos, sin = turned(cos, sin, own)
-    views = (ahead / SEEN_REACH, aside / SEEN_REACH, cos, sin, speed / MAX_SPEED, length / 5, width / 2)
+    faster, sideways = (speed * cos - own.speed[None]) / MAX_SPEED, speed * sin / MAX_SPEED
+    views = (ahead / SEEN_REACH, aside / SEEN_REACH, cos, sin, faster, sideways, length / 5, width / 2)
     return [jnp.where(seen, view, 0.0) for view in views]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,7 @@ def _playout(env, key, state, column, params) -> Float[Array, ""]:
 
 def play_snake(env: snake.Snake, key: PRNGKeyArray, state: snake.EnvState, params: Any) -> Shaped[Array, "..."]:
     """Go towards the nearest food in sight through free cells, or else straight on or to any free cell."""
-    view = env.get_obs(state, params).astype(jnp.int32)
+    view = dataclasses.replace(env, layers=False).get_obs(state, params).astype(jnp.int32)
     agents, window, centre = view.shape[:-2], view.shape[-1], env.vision
     view = view.reshape(env.num_snakes, window, window)
     steps = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])

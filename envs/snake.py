@@ -21,7 +21,8 @@ class Snake(Environment):
     """Eat and grow without running into anything.
 
     Observation per snake (uint8, window x window): the cells around its head: 0 empty, 1 food, 2 corpse, 3 wall,
-    4..7 snakes (7 for snake 0, else 4 + i % 4).
+    4..7 snakes (7 for snake 0, else 4 + i % 4). With `layers`, window x window x 4: 0 or 1 for food, corpse, wall and
+    snake.
     Actions: 0 up, 1 down, 2 left, 3 right; a move into its own neck goes straight on instead.
     Reward: 0.1 for food and corpse (and growth), -1 for entering a wall or a snake.
     Terminates, per snake: on death; every second segment becomes a corpse, and it respawns with length 1.
@@ -40,6 +41,8 @@ class Snake(Environment):
         vision: Number of cells that a snake sees in each direction. The border has the same thickness.
         max_length: Snakes stay shorter than this.
         parallel: Whether plain snakes move all at once. This changes the speed only.
+        layers: Whether a snake observes each kind of cell in a layer of its own. The network that PufferLib trains
+            makes such layers of the numbers.
     """
 
     width: int = 640
@@ -49,6 +52,7 @@ class Snake(Environment):
     vision: int = 5
     max_length: int = 1024
     parallel: bool = True
+    layers: bool = False
 
     costly_reset: ClassVar[bool] = True
 
@@ -86,9 +90,10 @@ class Snake(Environment):
         return Discrete(4)
 
     def observation_space(self, params: EnvParams | None = None) -> Box:
-        return Box(0, TILE_MASK, (2 * self.vision + 1,) * 2, jnp.uint8)
+        window = (2 * self.vision + 1,) * 2
+        return Box(0, 1, (*window, SNAKE), jnp.uint8) if self.layers else Box(0, TILE_MASK, window, jnp.uint8)
 
-    def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[UInt8[Array, "snakes w w"], EnvState]:
+    def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[UInt8[Array, "*shape"], EnvState]:
         count = self.num_snakes + self.num_food
         cells = self.board.cell(jax.random.randint(key, (count,), 0, self.board.num_inner, jnp.int32))
         state = jax.custom_batching.sequential_vmap(self.start)(cells)
@@ -96,7 +101,7 @@ class Snake(Environment):
 
     def step_env(
         self, key: PRNGKeyArray, state: EnvState, action: Int[Array, " snakes"], params: EnvParams
-    ) -> tuple[UInt8[Array, "snakes w w"], EnvState, Float[Array, " snakes"], Bool[Array, " snakes"], dict[str, Any]]:
+    ) -> tuple[UInt8[Array, "*shape"], EnvState, Float[Array, " snakes"], Bool[Array, " snakes"], dict[str, Any]]:
         action = self.as_action(action, params)
         transition = jax.custom_batching.sequential_vmap(self.transition)  # a batch of loops would run in lockstep
         state, *outcome = transition(state, action.reshape(-1), self.draw(key), params)
@@ -108,12 +113,16 @@ class Snake(Environment):
         """Return `x` without the axis of agents where there is only one."""
         return x if self.num_snakes > 1 else x[0]
 
-    def get_obs(self, state: EnvState, params: EnvParams) -> UInt8[Array, "snakes w w"]:
+    def get_obs(self, state: EnvState, params: EnvParams) -> UInt8[Array, "*shape"]:
         window = 2 * self.vision + 1
         tiles = (state.grid & jnp.uint8(TILE_MASK)).reshape(self.height, self.width)
         corner = state.head - self.vision * (self.width + 1)
         start = jnp.stack([corner // self.width, corner % self.width], axis=-1)
-        return self._by_agent(jax.vmap(lambda at: jax.lax.dynamic_slice(tiles, at, (window, window)))(start))
+        view = jax.vmap(lambda at: jax.lax.dynamic_slice(tiles, at, (window, window)))(start)
+        if self.layers:
+            kinds = jnp.arange(FOOD, SNAKE + 1, dtype=jnp.uint8)
+            view = (jnp.minimum(view, jnp.uint8(SNAKE))[..., None] == kinds[None, None, None]).astype(jnp.uint8)
+        return self._by_agent(view)
 
     def draw(self, key: PRNGKeyArray) -> Int[Array, "snakes 2"]:
         """Draw, for each snake, the cells where it and its food reappear, or the next free ones if these are taken."""

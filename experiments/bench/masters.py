@@ -21,10 +21,9 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from experiments import folder, programs, saved
+from experiments import environments, folder, programs, saved
 from experiments.agents import MASTERS
 from experiments.bench import harness
-from experiments.environments import make_env
 from experiments.repeat import wanted
 from experiments.train import settings_of
 from p3o_jax.learner import num_total_updates, steps_per_update
@@ -40,7 +39,8 @@ class Task(NamedTuple):
         env: Where it is evaluated, if not where it is trained.
         beside: Where it is evaluated as well, without a goal.
         copies: Environments of an evaluation; each agent of each has one first episode.
-        agent: Name of the environment whose agent it is; "" where it is only a row of the table.
+        agent: Environment of the package's agent, with the arguments that it needs; "" where it is only a row of the
+            table.
     """
 
     goal: Mapping[str, float]
@@ -57,11 +57,11 @@ TASKS = {
     "maze": Task({"score": 0.99}, "maze?min_size=15&size=15", "maze?min_size=15&seed=1&size=15"),
     "maze-47": Task({"score": 0.9}, "maze?min_size=47&size=47", "maze?min_size=15&size=15", 64, "maze"),
     "foraging": Task({"near_rate": 0.178, "far_rate": 0.003}, agent="foraging"),
-    "snake": Task({"score": 40.0}, copies=2, agent="snake"),
-    "boids": Task({"score": 0.623}, copies=16, agent="boids"),
-    "agar": Task({"score": 77.5}, copies=32, agent="agar"),
-    "drive": Task({"goal": 0.95, "collision": -0.02}, beside="drive?first_scene=1000", copies=32, agent="drive"),
-    "chambers": Task({"score": 0.95}, agent="chambers"),
+    "snake": Task({"score": 40.0}, copies=2, agent="snake?layers=True"),
+    "boids": Task({"score": 0.623}, "boids?nearest=8&see_self=True", copies=16, agent="boids?nearest=8&see_self=True"),
+    "agar": Task({"score": 77.5}, copies=32, agent="agar?continuous=False"),
+    "drive": Task({"goal": 0.95, "collision": -0.02}, "drive", "drive?first_scene=1000", copies=32, agent="drive"),
+    "chambers": Task({"score": 0.95}, "chambers", agent="chambers"),
 }
 """By preset. The goals of foraging, boids and agar are what the scripts reach (results/policies.md)."""
 
@@ -141,7 +141,7 @@ def train(name: str, settings: dict[str, Any], args: Settings, console: Console)
 
 def judge(run: saved.Saved, env_name: str, copies: int) -> Any:
     """Return (state, number of the key) -> score and measures in that environment, as `p3o eval` has them."""
-    program = programs.compile_score(run.config, make_env(env_name), run.state, copies)
+    program = programs.compile_score(run.config, environments.make_env(env_name), run.state, copies)
 
     def score(state: Any, number: int) -> dict[str, float]:
         result = program(state, jax.random.key(number))
@@ -156,11 +156,11 @@ def meets(goal: Mapping[str, float], look: Mapping[str, float]) -> bool:
 
 
 def ship(name: str, rows: Sequence[harness.Row], runs: Path, console: Console) -> None:
-    """Write the agent of the seed that ended best to the package, for the environment with its default arguments."""
+    """Write the agent of the seed that ended best to the package, for the environment of the task's agent."""
     key = "score" if "score" in TASKS[name].goal else next(iter(TASKS[name].goal))
     best = max(present(name, rows), key=lambda row: row["looks"][-1][key])
     agent = TASKS[name].agent
-    file = MASTERS / f"{agent}{saved.PACKED}"
+    file = MASTERS / f"{environments.split(agent)[0]}{saved.PACKED}"
     saved.pack(file, saved.load(runs / name / str(best["seed"]))._replace(env_name=agent))
     console.print(f"{file}: seed {best['seed']}, {file.stat().st_size / 1e3:.0f} kB", soft_wrap=True)
 

@@ -111,12 +111,16 @@ def simple_player(name: str, arguments: dict[str, Any], scripted_policy: bool) -
 def master_player(name: str, arguments: dict[str, Any]) -> Player:
     """Return the trained agent that comes with the package, in its environment with these arguments.
 
+    Arguments that are not given are those that the agent comes with.
+
     Raises:
         ValueError: There is none, or it was trained on other observations or actions.
     """
-    base, _ = environments.split(name)
+    base, given = environments.split(name)
     agent = saved.load(resolve(f"{MASTER}{base}", "policy"))
-    return player_of(in_other(agent, name, arguments) if arguments or name != base else agent)
+    _, own = environments.split(agent.env_name)
+    arguments = own | given | arguments
+    return player_of(agent if arguments == own else in_other(agent, base, arguments))
 
 
 def learned_player(place: Path) -> Player:

@@ -30,6 +30,21 @@ def test_actions_beyond_one_push_no_harder_and_the_largest_speed_is_a_twentieth(
     np.testing.assert_allclose(moved((0.5, 0.5), (0.05, 0.0), (1.0, 0.0))[0].velocity[0], 0.05, rtol=1e-5)
 
 
+def test_an_action_is_kept_for_as_many_steps_as_asked_or_to_the_goal():
+    once, thrice = make("chambers", num_chambers=1), make("chambers", num_chambers=1, repeat=3)
+    params, key, push = once.default_params, jax.random.key(0), jnp.array([1.0, 0.5])
+    start = EnvState(jnp.int32(0), jnp.array([0.3, 0.5]), jnp.zeros(2), jnp.array([0.5]), jnp.int32(0))
+    expected = start
+    for _ in range(3):
+        expected = once.step_env(key, expected, push, params)[1]
+    jax.tree.map(np.testing.assert_array_equal, thrice.step_env(key, start, push, params)[1], expected)
+    near = start.replace(position=jnp.array([GOAL_X - 0.1, 0.5]), velocity=jnp.array([0.04, 0.0]))
+    _, state, reward, terminated, info = thrice.step_env(key, near, push, params)
+    assert (state.time, reward, terminated, info["score"]) == (1, 1, True, 1)
+    with pytest.raises(ValueError, match="`repeat` must be at least 1; got 0"):
+        make("chambers", repeat=0)
+
+
 @pytest.mark.parametrize(("height", "passes"), [(0.5, True), (0.62, True), (0.63, False), (0.37, False), (0.1, False)])
 @pytest.mark.parametrize("direction", [1, -1])
 def test_a_wall_stops_except_at_its_door(height, passes, direction):

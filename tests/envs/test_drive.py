@@ -186,6 +186,21 @@ def test_a_ghost_becomes_solid_when_it_is_free():
     assert not coast(env, params, free)[0].ghost.any()
 
 
+def test_others_are_seen_where_they_are_and_as_they_move_relative_to_oneself():
+    env = make("drive", num_vehicles=2, num_scenes=1, num_parked=0, num_pedestrians=0)
+    params = env.default_params
+    state = placed(env, params, v0=(100, 100, np.pi / 2, 6), v1=(110, 120, np.pi, 9))  # northwards, and to the west
+    seen = np.asarray(env.get_obs(state, params))[:, 8 : 8 + 8 * 8].reshape(2, 8, 8)[:, :6, 0]
+    np.testing.assert_allclose(seen[0], [20 / 40, -10 / 40, 0, 1, -6 / 15, 9 / 15], atol=1e-6)
+    np.testing.assert_allclose(seen[1], [10 / 40, 20 / 40, 0, -1, -9 / 15, -6 / 15], atol=1e-6)
+
+
+def test_rewards_are_as_the_arguments_say():
+    params = make("drive", **SMALL, reward_collision=-2.0, reward_off_road=-3.0, reward_progress=0.5).default_params
+    assert (params.reward_collision, params.reward_off_road, params.reward_progress) == (-2.0, -3.0, 0.5)
+    assert make("drive", **SMALL).default_params.reward_collision == -0.5
+
+
 def test_density_and_control_are_masks():
     env = make("drive", num_vehicles=10, num_scenes=2, density=0.8, controlled=0.5)
     params = env.default_params

@@ -58,6 +58,37 @@ def test_boids_accelerate_by_twice_the_action_within_speed_and_field():
     obs = np.asarray(env.get_obs(state, env.default_params)).reshape(2, 2, 4)
     np.testing.assert_allclose(obs[0, 1], [-105 / 1080, 589 / 720, -10 / 5, 6 / 5], rtol=1e-5)
     assert not obs[0, 0].any()
+    seeing = Boids(num_boids=2, see_self=True)
+    whole = np.asarray(seeing.get_obs(state, seeing.default_params))
+    assert whole.shape == (2, *seeing.observation_space().shape)
+    np.testing.assert_allclose(whole[0, :4], [105 / 1080, 99 / 720, 5 / 5, -1 / 5], rtol=1e-5)
+    np.testing.assert_array_equal(whole[:, 4:], obs.reshape(2, -1))
+
+
+def test_boids_may_see_their_nearest_alone_nearest_first():
+    env, every = Boids(num_boids=5, nearest=2, see_self=True), Boids(num_boids=5)
+    state = env.reset(jax.random.key(0))[1]
+    obs = np.asarray(env.get_obs(state, env.default_params))
+    assert obs.shape == (5, *env.observation_space().shape)
+    whole = np.asarray(every.get_obs(state, every.default_params)).reshape(5, 5, 4)
+    distance = np.linalg.norm(np.asarray(state.position)[None] - np.asarray(state.position)[:, None], axis=-1)
+    order = np.argsort(distance, axis=1)[:, 1:3]
+    np.testing.assert_array_equal(obs[:, 4:], np.take_along_axis(whole, order[..., None], axis=1).reshape(5, -1))
+    with pytest.raises(ValueError, match="`nearest` must be from 0 to `num_boids` - 1; got 5"):
+        Boids(num_boids=5, nearest=5)
+
+
+def test_boids_fly_for_as_many_steps_as_asked():
+    assert Boids(max_steps=128).default_params.max_steps_in_episode == 128
+    with pytest.raises(ValueError, match="`max_steps` must be at least 1; got 0"):
+        Boids(max_steps=0)
+    growing = Boids(max_steps=300, longer_every=1000)
+    lengths = [
+        int(growing.params_at(growing.default_params, jnp.int32(updates), 400).max_steps_in_episode)
+        for updates in (0, 2, 3, 5, 6, 1000)
+    ]
+    assert lengths == [300, 300, 600, 600, 1024, 1024]
+    assert Boids().params_at(params := Boids().default_params, jnp.int32(9), 400) is params
 
 
 def agar_step(positions, masses, food=((150.0, 150.0),), action=None, **params):

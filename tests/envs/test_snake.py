@@ -207,6 +207,19 @@ def test_observation_is_the_window_around_the_head(step):
     assert (obs[0, 2, 2], obs[0, 3, 3], obs[0, 1, 0]) == (7, 5, FOOD)
 
 
+def test_layers_mark_each_kind_of_cell_of_the_same_window():
+    env = make(2)
+    state = begin(env, [(3, 4), (4, 5)], food=[(2, 2)])
+    window = np.asarray(env.get_obs(state, env.default_params))
+    layered = make(2, layers=True)
+    obs = np.asarray(layered.get_obs(state, layered.default_params))
+    assert obs.shape == (2, *layered.observation_space().shape)
+    assert obs.dtype == np.uint8
+    for layer, kind in enumerate((window == FOOD, window == CORPSE, window == WALL, window >= SNAKE)):
+        np.testing.assert_array_equal(obs[..., layer], kind)
+    assert obs.sum() == (window != EMPTY).sum() > 0
+
+
 def test_episode_starts_with_all_snakes_and_food_on_free_cells():
     env = make(20)
     state = env.reset(jax.random.key(0))[1]
