@@ -11,12 +11,12 @@ from jaxtyping import Array, Bool, Float
 from neocarbs_jax.gp.kernel import KernelBuilder, Normal
 from neocarbs_jax.gp.process import Surrogate
 
-SCORE_NOISE = Normal(-3.0, 1.3)
+SCORE_NOISE = Normal(-2.0, 1.3)
 COST_NOISE = Normal(-6.0, 2.0)
 LABEL_NOISE = Normal(-2.0, 1.0)
 """Priors of log noise variance, by what is predicted; targets are standardised."""
 
-_NUM_STEPS = 24
+_NUM_STEPS = 26
 _BOUND = 12.0  # prior standard deviations from the prior mean; of log noise, from 0
 
 

@@ -55,7 +55,7 @@ class NeoCARBS(Strategy):
     continues: ClassVar[bool] = True
     acquisition: str = "ehvi"
     kappa: float = 1.0
-    num_initial: int = 4
+    num_initial: int = 8
     num_candidates: int = 768
     num_refined: int = 16
     refine_steps: int = 12

@@ -95,7 +95,7 @@ def test_an_unfitted_sweep_believes_in_the_prior():
     unfitted = beliefs.unfitted(CONFIG.form, 2)
     assert (int(unfitted.count), int(unfitted.warp)) == (0, 0)
     assert unfitted.hyperparameters.kernel["log_lengthscale"].shape == (3, 2)
-    np.testing.assert_array_equal(unfitted.hyperparameters.log_noise, [-3.0, -6.0, -2.0])
+    np.testing.assert_array_equal(unfitted.hyperparameters.log_noise, [-2.0, -6.0, -2.0])
 
 
 def test_the_warp_that_makes_scores_normal_is_chosen(fit):

@@ -27,6 +27,7 @@ FLOORS = [
     {"gp.fit"},
     {"gp.posterior"},
     {"gp"},
+    {"fitting"},
     {"beliefs"},
     {"strategies.active"},
     {"strategies.base"},

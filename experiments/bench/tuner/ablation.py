@@ -108,7 +108,7 @@ VARIANTS = (
     Variant("twice the climbing", NeoCARBS(num_refined=32, refine_steps=24)),
     Variant("no caution", NeoCARBS(caution=1e-6)),
     Variant("caution x 4", NeoCARBS(caution=6.0)),
-    Variant("8 initial trials", NeoCARBS(num_initial=8)),
+    Variant("4 initial trials", NeoCARBS(num_initial=4)),
     Variant("target width x 2", NeoCARBS(target_width=0.3)),
     Variant("target width / 2", NeoCARBS(target_width=0.075)),
     *(Variant(f"thrift {thrift}", NeoCARBS(thrift=thrift)) for thrift in (0.15, 0.25, 0.5, 0.7)),

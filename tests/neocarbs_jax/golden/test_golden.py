@@ -51,5 +51,5 @@ def test_the_suggestion_that_follows_is_the_stored_one(name, make, suggest):
             # No surrogates: draws in single precision, the same everywhere.
             np.testing.assert_array_equal(follows[field], np.nan if expected is None else expected, err_msg=field)
         else:
-            # Double precision; compilers and processors order sums differently, which 24 steps of a fit magnify.
+            # Double precision; compilers and processors order sums differently, which the steps of a fit magnify.
             np.testing.assert_allclose(follows[field], expected, rtol=1e-6, atol=1e-9, err_msg=field)

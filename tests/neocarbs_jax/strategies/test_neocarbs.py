@@ -69,7 +69,7 @@ def area_of(score, cost):
     return np.where(below, np.asarray(score)[None, :], 0).max(axis=1).mean()
 
 
-QUICK = NeoCARBS(num_candidates=64, num_refined=8)
+QUICK = NeoCARBS(num_initial=4, num_candidates=64, num_refined=8)
 
 
 def quick_config(strategy=QUICK, **options):
