@@ -1,7 +1,7 @@
 """Sweep trainings of an environment and show the front of score against cost.
 
     p3o sweep --env pong --storage sqlite:///runs/pong.db --trials 24 --confirm 3
-    p3o sweep --env pong --axes learning_rate=1e-4,1e-2 gamma --set estimator=gae
+    p3o sweep --env pong --preset ppo --axes learning_rate=1e-4,1e-2 gamma
     p3o sweep --env pong breakout foraging --out runs/campaign  # one sweep of each
     p3o sweep --file sweep.toml --trials 48  # a file holds all of it; what is given here counts
 

@@ -137,6 +137,7 @@ def test_a_line_of_trainings_shares_its_luck(swept):
         assert run[row] == (run[parent] if parent >= 0 else row)
 
 
+@pytest.mark.slow  # twelve seconds
 def test_vmap_gives_what_single_sweeps_give(jit, swept):
     _, (suggestion, _) = swept
     keys = jnp.stack([jax.random.key(0), jax.random.key(1)])

@@ -190,8 +190,10 @@ def test_a_suggestion_predicts_what_the_surrogates_believe(suggest, finished_swe
     before = state._replace(observations=state.observations._replace(status=state.observations.status.at[20].set(0)))
     expected = jit(ask)(before, suggestion.unit)
     for name, value in zip(("score", "score_std", "cost", "cost_std"), expected, strict=True):
-        # Single precision, two programs.
-        np.testing.assert_allclose(getattr(suggestion, f"predicted_{name}"), value[0], rtol=2e-3, err_msg=name)
+        # Single precision, two programs; a small variance is a difference of numbers near 1.
+        np.testing.assert_allclose(
+            getattr(suggestion, f"predicted_{name}"), value[0], rtol=2e-3, atol=1e-4, err_msg=name
+        )
     assert float(suggestion.rating) >= 0
 
 
