@@ -66,7 +66,7 @@ class Boids(Environment):
         - matching * (|mean velocity of the near - own|, summed over x and y)
         - centring * (|mean position of the near - own|, summed over x and y)
         + margin_turn for each axis on which it keeps 50 pixels from the edge, - margin_turn for each it does not
-    Truncates: after 1024 steps (`max_steps`). Score: mean reward of a step over the episode.
+    Truncates: after 1024 steps. Score: mean reward of a step over the episode.
     Source: Boids of PufferLib 3.0. Departures: ranges, as above; all boids move before any is rewarded.
 
     Args:
@@ -74,26 +74,25 @@ class Boids(Environment):
         see_self: Whether a boid also observes its own place and velocity. Without them, as in the original, boids that
             drift together see nothing of it.
         nearest: If positive, a boid observes so many others and not all of them.
-        max_steps: Steps of an episode. Boids that do not know yet how to fly end in the corners within a few hundred
-            steps and learn little there, so that short episodes teach more.
-        longer_every: Steps of training, of single agents, after each of which episodes become twice as long, up to 1024
-            steps; 0 is never.
+        shortest: Steps of the first episodes of a training; 0 makes all of them whole. Boids that do not know yet how to
+            fly end in the corners within a few hundred steps and learn little there, so that short episodes teach more.
+            Evaluations have whole episodes.
+        longer_every: Steps of training, of single agents, after each of which its episodes become twice as long, until
+            they are whole; 0 is never.
     """
 
     num_boids: int = 64
     see_self: bool = False
     nearest: int = 0
-    max_steps: int = LONGEST
+    shortest: int = 0
     longer_every: int = 0
 
     costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
-        for field, least in (("num_boids", 2), ("max_steps", 1)):
+        for field, least in (("num_boids", 2), ("shortest", 0), ("longer_every", 0)):
             if getattr(self, field) < least:
                 raise ValueError(f"`{field}` must be at least {least}; got {getattr(self, field)}.")
-        if self.longer_every < 0:
-            raise ValueError(f"`longer_every` must be at least 0; got {self.longer_every}.")
         if not 0 <= self.nearest < self.num_boids:
             raise ValueError(f"`nearest` must be from 0 to `num_boids` - 1; got {self.nearest}.")
 
@@ -103,15 +102,17 @@ class Boids(Environment):
 
     @property
     def default_params(self) -> EnvParams:
-        return EnvParams(max_steps_in_episode=self.max_steps)
+        return EnvParams()
 
     def params_at(self, params: EnvParams, num_updates: Int[Array, ""], steps_per_update: int) -> EnvParams:
         """Return the parameters after some updates of a training: longer episodes every so often."""
-        if not self.longer_every:
+        if not self.shortest:
             return params
-        times = num_updates // -(-self.longer_every // steps_per_update)
-        length = jnp.asarray(params.max_steps_in_episode, jnp.int32) << jnp.minimum(times, LONGEST.bit_length())
-        return params.replace(max_steps_in_episode=jnp.minimum(length, LONGEST).astype(jnp.int32))
+        length = jnp.asarray(min(self.shortest, LONGEST), jnp.int32)
+        if self.longer_every:
+            times = num_updates // -(-self.longer_every // steps_per_update)
+            length <<= jnp.minimum(times, LONGEST.bit_length())
+        return params.replace(max_steps_in_episode=jnp.minimum(length, params.max_steps_in_episode).astype(jnp.int32))
 
     def action_space(self, params: EnvParams | None = None) -> Box:
         return Box(-1.0, 1.0, (2,))

@@ -121,12 +121,13 @@ class Chambers(Environment):
     def _kept_up(
         self, state: EnvState, action: Float[Array, " 2"], params: EnvParams
     ) -> tuple[EnvState, Bool[Array, ""]]:
-        """Keep an action up for `repeat` steps, or until the goal is reached."""
+        """Keep an action up for `repeat` steps, or until the goal is reached or the time is over."""
 
         def again(_: Any, carry: tuple[EnvState, Bool[Array, ""]]) -> tuple[EnvState, Bool[Array, ""]]:
             state, reached = carry
+            over = reached | self.is_truncated(state, params)
             after, now = self.transition(state, action, params)
-            return environment.select(reached, state, after), reached | now
+            return environment.select(over, state, after), reached | (now & ~over)
 
         return jax.lax.fori_loop(0, self.repeat, again, (state, jnp.zeros((), bool)))
 

@@ -84,9 +84,9 @@ class Drive(Environment):
     seed: int = 0
     subset: int = 0
     resample_every: int = 0
-    reward_collision: float = -0.5
-    reward_off_road: float = -0.5
-    reward_progress: float = 0.02
+    reward_collision: float = EnvParams.reward_collision
+    reward_off_road: float = EnvParams.reward_off_road
+    reward_progress: float = EnvParams.reward_progress
 
     metrics: ClassVar[tuple[str, ...]] = ("goal", "collision", "off_road")
     costly_reset: ClassVar[bool] = False

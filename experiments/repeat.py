@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from experiments import saved
 from experiments.environments import full_name, with_arguments
-from experiments.settings import NAMES, arguments_of, assignments, flat, replace
+from experiments.settings import BEFORE, NAMES, arguments_of, assignments, flat, replace
 from neocarbs_jax.report.lookup import find_study
 from p3o_jax.settings import Config, Params
 
@@ -54,7 +54,7 @@ def find_trial(storage: str, name: str | None, number: int | None, say: Callable
         raise ValueError(f"`trial` must be one that ended and kept its settings; got {number}, {trial.status}.")
     infinite = {name: float(value) for name, value in settings.items() if value in ("inf", "-inf")}  # text in JSON
     scores = trial.attrs.get("scores") or [trial.score]
-    return Repeated(study.name, number, settings | infinite, scores[0])
+    return Repeated(study.name, number, BEFORE | settings | infinite, scores[0])
 
 
 def wanted(

@@ -16,7 +16,7 @@ import numpy as np
 
 from experiments import curves
 from experiments.environments import make_env
-from experiments.settings import as_arrays, flat, replace
+from experiments.settings import BEFORE, as_arrays, flat, replace
 from p3o_jax import checkpoint
 from p3o_jax.learner import State, init, steps_per_update
 from p3o_jax.settings import Config, Params
@@ -111,7 +111,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         settings["env"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"`checkpoint` must be a folder that `p3o train` wrote; got {str(folder)!r}.") from error
-    return settings
+    return BEFORE | settings
 
 
 def load(folder: Path) -> Saved:
@@ -179,7 +179,7 @@ def unpack(file: Path) -> Saved:
     try:
         with file.open("rb") as data, np.load(data) as arrays:
             stored = {name: arrays[name] for name in arrays.files if name != "settings"}
-            settings = json.loads(str(arrays["settings"]))
+            settings = BEFORE | json.loads(str(arrays["settings"]))
         origin = {name: settings.pop(name, None) for name in ("env", "seed", "key")}
         config, params = replace(Config(), Params(), settings)
         env = make_env(origin["env"])

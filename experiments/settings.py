@@ -27,6 +27,9 @@ CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config) if field
 NETWORK_NAMES = tuple(f"network.{field.name}" for field in dataclasses.fields(NetworkConfig))
 NAMES = (*PARAM_NAMES, *CONFIG_NAMES, *NETWORK_NAMES)
 
+BEFORE = {"kl_limit": math.inf}
+"""What a setting was before it had a name, for folders and studies that are older than it."""
+
 ENV = "env."
 """Before the names of constructor arguments of the environment, which knows by itself which ones it takes."""
 

@@ -7,7 +7,7 @@ import optuna
 
 from experiments.axes import with_range
 from experiments.objective import Training
-from experiments.settings import differences, flat, pairs
+from experiments.settings import BEFORE, differences, flat, pairs
 from neocarbs_jax.space import Bounded, Choice, SearchSpace
 from neocarbs_jax.study import Study
 from neocarbs_jax.study.storages import open_storage
@@ -52,7 +52,8 @@ def keep_settings(study: Study, env: str, training: Training, strategy: str | No
 
 def _check(study: optuna.Study, space: SearchSpace, env: str, training: Training, strategy: str | None) -> None:
     shared, attrs = _shared(space, env, training), study.user_attrs
-    stored = {"seeds": 1} | attrs.get("settings", {})  # before it was kept, there was one
+    stored = attrs.get("settings", {})
+    stored = {"seeds": 1} | (BEFORE | stored if stored else {})  # before these were kept
     kept = {key: value for key, value in stored.items() if not _is_close(value, shared.get(key))}
     kept = {key: value for key, value in kept.items() if key not in space.names}  # fixed before, searched now
     made = {"seed": attrs.get("seed", training.seed), "strategy": attrs.get("strategy", strategy)}

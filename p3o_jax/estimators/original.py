@@ -64,9 +64,8 @@ class Original:
         done = outcome.terminated | outcome.truncated
         segment = make_segment(values, outcome.rewards, jnp.zeros_like(done), done)
         spread = segment_spread(state, values, segment, params.spread_decay, self.implementation, outcome.valid)
-        reward_std = jnp.maximum(
-            jnp.sqrt(variance_of_valid(outcome.rewards, outcome.valid)), 1e-4
-        )  # equal rewards have no precision to subtract
+        # Equal rewards have no precision to subtract.
+        reward_std = jnp.maximum(jnp.sqrt(variance_of_valid(outcome.rewards, outcome.valid)), 1e-4)
         advantages = segment_original_advantage(values, log_std, segment, reward_std, params.puf)
         return Estimate(advantages, segment, (), spread, spread.explained_variance)
 

@@ -41,6 +41,8 @@ def test_an_action_is_kept_for_as_many_steps_as_asked_or_to_the_goal():
     near = start.replace(position=jnp.array([GOAL_X - 0.1, 0.5]), velocity=jnp.array([0.04, 0.0]))
     _, state, reward, terminated, info = thrice.step_env(key, near, push, params)
     assert (state.time, reward, terminated, info["score"]) == (1, 1, True, 1)
+    late = start.replace(time=jnp.int32(params.max_steps_in_episode - 1))
+    assert thrice.step_env(key, late, push, params)[1].time == params.max_steps_in_episode
     with pytest.raises(ValueError, match="`repeat` must be at least 1; got 0"):
         make("chambers", repeat=0)
 

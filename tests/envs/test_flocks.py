@@ -78,11 +78,13 @@ def test_boids_may_see_their_nearest_alone_nearest_first():
         Boids(num_boids=5, nearest=5)
 
 
-def test_boids_fly_for_as_many_steps_as_asked():
-    assert Boids(max_steps=128).default_params.max_steps_in_episode == 128
-    with pytest.raises(ValueError, match="`max_steps` must be at least 1; got 0"):
-        Boids(max_steps=0)
-    growing = Boids(max_steps=300, longer_every=1000)
+def test_the_episodes_of_a_training_of_boids_grow_as_asked():
+    assert Boids(shortest=128).default_params.max_steps_in_episode == 1024  # an evaluation has whole ones
+    with pytest.raises(ValueError, match="`shortest` must be at least 0; got -1"):
+        Boids(shortest=-1)
+    constant = Boids(shortest=128)
+    assert int(constant.params_at(constant.default_params, jnp.int32(9), 400).max_steps_in_episode) == 128
+    growing = Boids(shortest=300, longer_every=1000)
     lengths = [
         int(growing.params_at(growing.default_params, jnp.int32(updates), 400).max_steps_in_episode)
         for updates in (0, 2, 3, 5, 6, 1000)

@@ -24,6 +24,7 @@ def test_a_checkpoint_of_version_0_1_0_is_read(run):
     assert run.env_name == "pong"
     assert (run.config.num_envs, run.config.horizon, run.config.network.width) == (4, 4, 8)
     assert float(run.params.total_steps) == 512
+    assert np.isinf(run.params.kl_limit)  # that version had none
     assert int(run.state.num_updates) == 16
 
 

@@ -135,7 +135,7 @@ def collect_batch(
         actor, state.trainable, state.obs_moments, position, key, env_params, config.segment_length
     )
     done = segment.terminated | segment.truncated
-    rewards, _ = scale_rewards(state.reward_scaler, segment.reward, done, config.scale, 1.0)
+    rewards, _ = scale_rewards(state.reward_scaler, segment.reward, done, config.scale, Params().gamma, segment.valid)
     outcome = Outcome(rewards, segment.terminated, segment.truncated, segment.valid)
     obs, memories = observe(state.obs_moments, segment.obs), Memories(position.policy_memory, state.value_memory)
     predictions, _ = predict(config, actor, state.trainable, state.obs_moments, segment, obs, end, memories)
