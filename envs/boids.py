@@ -74,9 +74,9 @@ class Boids(Environment):
         see_self: Whether a boid also observes its own place and velocity. Without them, as in the original, boids that
             drift together see nothing of it.
         nearest: If positive, a boid observes so many others and not all of them.
-        shortest: Steps of the first episodes of a training; 0 makes all of them whole. Boids that do not know yet how to
-            fly end in the corners within a few hundred steps and learn little there, so that short episodes teach more.
-            Evaluations have whole episodes.
+        shortest: Steps of the first episodes of a training; 0 makes all of them whole. Boids that do not know yet how
+            to fly end in the corners within a few hundred steps and learn little there, so that short episodes teach
+            more. Evaluations have whole episodes.
         longer_every: Steps of training, of single agents, after each of which its episodes become twice as long, until
             they are whole; 0 is never.
     """
