@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 import warnings
 from pathlib import Path
 
@@ -101,7 +102,11 @@ def test_a_csv_file_follows_the_study_and_can_be_imported(tmp_path):
         ("completed", ""),
     ]
     assert seen == [0, 1, 2]
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["trials.csv"]
+    for name, age in (("left", 60), ("now", 0)):  # drafts of a process that was killed, and of one that writes
+        (tmp_path / "out" / f".trials.csv.{name}").mkdir()
+        os.utime(tmp_path / "out" / f".trials.csv.{name}", times=(time.time() - age,) * 2)
+    tracker.sync()
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [".trials.csv.now", "trials.csv"]
     other = Study.create(SPACE, f"sqlite:///{tmp_path}/other.db")
     assert import_csv(other, tracker.file).added == 3
     with pytest.raises(ValueError, match=r"`file` must end in \.csv"):
