@@ -1,5 +1,6 @@
 """Checkpoints of a sweep's trainings from before their final decay, from which longer trainings go on."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -8,13 +9,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from neocarbs_jax.study import Study, Trial
-from neocarbs_jax.study.trials import merit
+from neocarbs_jax.study import Study, Trial, lineage
+from neocarbs_jax.study.trials import merit, pareto_front
 from p3o_jax import checkpoint
 from p3o_jax.learner import State, empty_log, init
 from p3o_jax.settings import Config, Params
 
 FOLDER = "checkpoints"
+REMOVED = "removed-"
 MOST = 16
 """Checkpoints that a sweep keeps: of the trials that are the least short of the front."""
 
@@ -69,22 +71,30 @@ class Checkpoints:
         return Begun(dataclasses.replace(state, log=empty_log(config, env)), key)
 
     def tidy(self, study: Study) -> None:
-        """Remove the checkpoints of failed trials, and of those that are furthest below the front, beyond the most."""
+        """Remove checkpoints that no trial goes on from, and those furthest below the front, beyond the most."""
+        trials = study.trials
         held = {int(path.name) for path in self.folder.glob("*") if path.name.isdigit()}
-        ended = [trial for trial in study.trials if trial.number in held and trial.status != "running"]
-        kept = [trial for trial in ended if trial.status == "completed"]
-        front = study.front
+        ended = [trial for trial in trials if trial.number in held and trial.status != "running"]
+        cost_until = lineage.checkpoints(trials)
+        usable = [trial for trial in ended if cost_until[trial.number] > 0]
+        front = pareto_front(trials)
 
         def shortfall(trial: Trial) -> float:
             reached = [merit(point) for point in front if (point.cost or 0.0) <= (trial.cost or 0.0)]
             return max(reached) - merit(trial)
 
-        kept = sorted(kept, key=lambda trial: (shortfall(trial), -trial.number))[: self.most]
+        usable.sort(key=lambda trial: (shortfall(trial), -trial.number))
+        for trial in usable[self.most :]:
+            study.drop_checkpoint(trial)  # before it is gone
+        kept = {trial.number for trial in usable[: self.most]}
         for trial in ended:
-            if trial not in kept:
-                if trial.status == "completed":
-                    study.drop_checkpoint(trial)  # before it is gone
-                shutil.rmtree(self._of(trial.number), ignore_errors=True)
+            if trial.number not in kept:
+                with contextlib.suppress(OSError):  # another worker was first
+                    self._of(trial.number).rename(
+                        self.folder / f"{REMOVED}{trial.number}"
+                    )  # whole, while it has its name
+        for path in self.folder.glob(f"{REMOVED}*"):  # those of a worker that was killed meanwhile, too
+            shutil.rmtree(path, ignore_errors=True)
 
     def _of(self, number: int | None) -> Path:
         return self.folder / str(number)

@@ -73,15 +73,13 @@ def run_one(args: Sweep) -> tuple[Study, Path]:
     name, storage, env = args.name or args.env[0], storage_url(args.storage), objective.env_name
     out = args.out or Path("runs") / folder_name(name)
     check_folder("out", out)
-    check_settings(storage, name, space, env, objective, args.strategy)
+    check_settings(storage, name, space, env, objective, args.strategy, args.continues)
     options = {"warp": args.warp, "resample_every": args.resample, "trial_cap": args.trial_cap}
     defaults = {field.name: field.default for field in dataclasses.fields(core.Config)}
     options = {option: value for option, value in options.items() if value != defaults[option]}
     options |= {"budget": "total_steps"} if args.curves or args.continues else {}
     options |= {"continues": True} if args.continues else {}
     study = Study.create(space, storage, name=name, seed=args.seed, strategy=args.strategy, **options)
-    if study.continues and not args.continues:
-        raise ValueError(f"`continues` must be given for study {name!r}, which was made with it; got none.")
     keep_settings(study, env, objective, args.strategy)
     sweep(study, objective, progress, args, out)
     return study, out

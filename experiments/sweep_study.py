@@ -32,11 +32,16 @@ def search_space(
     return SearchSpace(**left)
 
 
-def check_settings(storage: str, name: str, space: SearchSpace, env: str, training: Training, strategy: str) -> None:
+def check_settings(
+    storage: str, name: str, space: SearchSpace, env: str, training: Training, strategy: str, continues: bool
+) -> None:
     """Raise a ValueError if the storage holds a study of this name that was made with other settings."""
     opened = open_storage(storage)
     if name in optuna.get_all_study_names(opened):
-        _check(optuna.load_study(study_name=name, storage=opened), space, env, training, strategy)
+        study = optuna.load_study(study_name=name, storage=opened)
+        _check(study, space, env, training, strategy)
+        if study.user_attrs.get("options", {}).get("continues") and not continues:
+            raise ValueError(f"`continues` must be given for study {name!r}, which was made with it; got none.")
 
 
 def keep_settings(study: Study, env: str, training: Training, strategy: str | None = None) -> None:

@@ -14,7 +14,11 @@ from neocarbs_jax.observations import Observations
 from neocarbs_jax.space import SearchSpace
 
 LEAST_SHARE = 0.3
-"""Share of the cost of a whole training that a continuation pays at least; a shorter one would teach little."""
+"""Predicted share of the cost of a whole training that a continuation pays at least; a shorter one would teach little.
+"""
+
+LEAST_PAID = 0.3
+"""Share of a predicted cost that is reckoned with at least: a cost that is predicted too low would leave nothing."""
 
 
 class Parents(NamedTuple):
@@ -60,8 +64,8 @@ def draw(
     logits = jnp.where(possible, jnp.log(weight), 0)
     row = jax.random.categorical(row_key, logits, shape=(num,))
     base = jnp.where(possible, data.unit[row], jnp.asarray(space.center, data.unit.dtype)[None, :])
-    share = jax.random.uniform(budget_key, (num,), jnp.float32).astype(base.dtype)
-    longer = base.at[:, column].add(share * jnp.maximum(1 - base[:, column], 0))
+    part = jax.random.uniform(budget_key, (num,), jnp.float32).astype(base.dtype)
+    longer = base.at[:, column].add(part * jnp.maximum(1 - base[:, column], 0))
     # Of the snapped point the budget alone: the others must stay those of the row to the last bit.
     return base.at[:, column].set(space.snap(longer)[:, column])
 
@@ -77,5 +81,5 @@ def share(log_cost: Float[Array, " m"], saved: Float[Array, " m"]) -> Float[Arra
 
 
 def paid(cost: Float[Array, "*m"], saved: Float[Array, "*m"]) -> Float[Array, "*m"]:
-    """Return what a training of a predicted cost pays itself, at least `LEAST_SHARE` of it."""
-    return jnp.maximum(cost - saved, jnp.where(saved > 0, LEAST_SHARE, 1) * cost)
+    """Return what a training of a predicted cost pays itself, at least `LEAST_PAID` of it."""
+    return jnp.maximum(cost - saved, jnp.where(saved > 0, LEAST_PAID, 1) * cost)

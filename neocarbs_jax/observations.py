@@ -31,6 +31,8 @@ class Observations(NamedTuple):
         turn: number of the row among all that were ever entered; -1 of an empty one.
         run: number of the training that gave the row; rows of one training share its luck.
         checkpoint: cost of the training until its checkpoint, from which a longer one may go on; 0 where it has none.
+        inherited: the part of the cost that another row has paid: the parent of one that goes on from a checkpoint, or
+            the training that an earlier point of a curve belongs to; 0 where the row has paid all of it.
     """
 
     unit: Float[Array, "n d"]
@@ -40,6 +42,7 @@ class Observations(NamedTuple):
     turn: Int[Array, " n"]
     run: Int[Array, " n"]
     checkpoint: Float[Array, " n"]
+    inherited: Float[Array, " n"]
 
     @property
     def capacity(self) -> int:
@@ -94,6 +97,7 @@ def empty(capacity: int, num_axes: int) -> Observations:
         turn=jnp.full(capacity, -1, jnp.int32),
         run=jnp.full(capacity, -1, jnp.int32),
         checkpoint=jnp.zeros(capacity),
+        inherited=jnp.zeros(capacity),
     )
 
 
@@ -105,6 +109,7 @@ def enter(
     status: Int[Array, ""],
     wanted: Bool[Array, ""] | bool = True,
     run: Int[Array, ""] | None = None,
+    inherited: Float[Array, ""] | float = 0.0,
 ) -> Observations:
     """Append a row, if it is wanted; a full buffer forgets its oldest row that is neither pending nor on the front.
 
@@ -119,7 +124,7 @@ def enter(
     is_full = occupied >= capacity
     source = jnp.where(is_full & (row >= forgotten), jnp.minimum(row + 1, capacity - 1), row)
     at = jnp.where(is_full, capacity - 1, occupied)
-    new = (unit, score, cost, status, turn, turn if run is None else run, 0)
+    new = (unit, score, cost, status, turn, turn if run is None else run, 0, inherited)
     columns = [
         old[source].at[at].set(jnp.asarray(value, old.dtype)) for old, value in zip(observations, new, strict=True)
     ]

@@ -96,6 +96,7 @@ def restore(
     count: int | None = None,
     run: Int[ArrayLike, " n"] | None = None,
     checkpoint: Float[ArrayLike, " n"] | None = None,
+    inherited: Float[ArrayLike, " n"] | None = None,
 ) -> State:
     """Return the state of a sweep that made these suggestions in this order; `suggest` or `refit` fits its surrogates.
 
@@ -110,6 +111,7 @@ def restore(
         count: number of suggestions, where the rows hold earlier points of curves as well; by default one for each row.
         run: number of the training of each row, where one gave several; by default one for each row.
         checkpoint: cost of each row until its checkpoint, 0 where it has none; by default none has.
+        inherited: the part of each cost that another row has paid, as of `Observations`; by default none.
 
     Raises:
         ValueError: when the rows exceed the capacity.
@@ -129,8 +131,8 @@ def restore(
     # By NumPy, so that nothing compiles anew for another number of rows.
     buffer = [np.array(column) for column in state.observations]
     turn = np.arange(num_rows)
-    kept = np.zeros(num_rows, dtype) if checkpoint is None else np.asarray(checkpoint, dtype)
-    rows = unit, score, cost, status, turn, turn if run is None else run, kept
+    kept, others = (np.zeros(num_rows, dtype) if a is None else np.asarray(a, dtype) for a in (checkpoint, inherited))
+    rows = unit, score, cost, status, turn, turn if run is None else run, kept, others
     for column, row in zip(buffer, rows, strict=True):
         column[:num_rows] = row
     observations = Observations(*map(jnp.asarray, buffer))

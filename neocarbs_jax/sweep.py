@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
-from neocarbs_jax import beliefs, continuations
+from neocarbs_jax import beliefs, candidates, continuations
 from neocarbs_jax import observations as buffers
 from neocarbs_jax.config import Config
 from neocarbs_jax.observations import Observations, Status
@@ -94,9 +94,7 @@ def _situation(config: Config, state: State, remaining: Float[ArrayLike, ""] | N
     if remaining is not None and known is not None:
         left = jnp.asarray(remaining, data.cost.dtype)
         expected = jnp.exp(known.at(data.unit).log_cost)  # of trials that run: they are paid for, too
-        if config.continued_column is not None:
-            saved = continuations.parents_of(data, config.continued_column, data.unit).saved
-            expected = continuations.paid(expected, saved)
+        expected = continuations.paid(expected, data.inherited)
         left = jnp.log(jnp.maximum(left - jnp.sum(jnp.where(data.pending, expected, 0)), jnp.finfo(left.dtype).tiny))
         most = left if most is None else jnp.minimum(left, most)
     rules = config.delta, config.resample_every, config.continued_column
@@ -112,7 +110,11 @@ def suggest_batch(
 
 
 def enqueue(config: Config, state: State, unit: Float[Array, " d"]) -> tuple[State, Suggestion]:
-    """Enter a point that somebody else chose as pending, snapped to the space."""
+    """Enter a point that somebody else chose as pending, snapped to the space.
+
+    Where it extends a row with a checkpoint, it goes on from there, as a suggestion does; a study's queued trials never
+    do.
+    """
     return _enter(config, state, config.space.snap(unit), None)
 
 
@@ -194,7 +196,7 @@ def observe_curve(
         unit = config.space.snap(suggestion.unit.at[column].set(axis.to_unit(budget)))
         done = jnp.asarray(int(Status.SUCCESS), jnp.int32)
         known = state.observations
-        observations = buffers.enter(known, unit, config.signed(score), cost, done, valid, run)
+        observations = buffers.enter(known, unit, config.signed(score), cost, done, valid, run, cost)
         return state._replace(observations=observations), None
 
     earlier = jax.tree.map(lambda a: a[:-1], (budgets, scores, costs, inside))
@@ -247,17 +249,24 @@ def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situati
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     parent, saved = _parent(config, before, unit)
     run = jnp.where(parent < 0, before.num_entered, _run_of(before, parent))
-    observations = buffers.enter(before, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32), run=run)
+    observations = buffers.enter(
+        before, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32), run=run, inherited=saved
+    )
     values = {n: jnp.asarray(v) for n, v in config.space.from_unit(unit).items() if not isinstance(v, str)}
     suggestion = Suggestion(before.num_entered, unit, values, *expected, rating, parent, saved)  # pyright: ignore[reportCallIssue]  # four of them
     return state._replace(observations=observations, count=state.count + 1), suggestion
 
 
 def _parent(config: Config, data: Observations, unit: Float[Array, " d"]) -> tuple[Array, Array]:
-    """Return which row a point goes on from, by its number, -1 for none, and what that row has paid of its cost."""
+    """Return which row a point goes on from, by its number, -1 for none, and what that row has paid of its cost.
+
+    A replicate starts afresh: from the same checkpoint it would not be another draw of the noise.
+    """
     if config.continued_column is None:
         return jnp.int32(-1), jnp.zeros((), unit.dtype)
     [row], [saved] = continuations.parents_of(data, config.continued_column, unit[None, :])
+    [new] = candidates.is_new(unit[None, :], data.unit, data.success | data.failed | data.pending)
+    saved = jnp.where(new, saved, 0)
     return jnp.where(saved > 0, data.turn[row], -1), saved
 
 

@@ -1,5 +1,7 @@
 """Checkpoints of whole states: what is restored goes on exactly as it would have."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ def restore(path: str | Path, template: Any, may_lack: str | tuple[str, ...] = (
         may_lack: Beginnings of the dotted names of arrays that an older checkpoint need not hold; they are NaN then.
 
     Raises:
-        ValueError: There is no such directory, or what it holds is not of the structure and types of `template`.
+        ValueError: There is no such directory, or what it holds is not of the structure and types of `template`, or
+            cannot be read, such as while somebody removes it.
     """
     path = Path(path).absolute()
     if not path.is_dir():
@@ -43,7 +46,8 @@ def restore(path: str | Path, template: Any, may_lack: str | tuple[str, ...] = (
     abstract = jax.eval_shape(_keys_to_data, template)
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract)
     with ocp.StandardCheckpointer() as checkpointer:
-        tree = checkpointer.metadata(path).item_metadata.tree
+        with _readable(path):
+            tree = checkpointer.metadata(path).item_metadata.tree  # no metadata where its file is missing
         stored = _shapes(tree)
         wanted = _shapes(abstract)
         wanted = {name: x for name, x in wanted.items() if name in stored or not name.startswith(may_lack)}
@@ -55,11 +59,20 @@ def restore(path: str | Path, template: Any, may_lack: str | tuple[str, ...] = (
                 )
         # What holds no array, such as a field that was added since, need not be there: arrays are found by name.
         by_name = _arrays(abstract)
-        data = _arrays(
-            checkpointer.restore(path, jax.tree_util.tree_map_with_path(lambda at, _: by_name[_name(at)], tree))
-        )
+        found = jax.tree_util.tree_map_with_path(lambda at, _: by_name[_name(at)], tree)
+        with _readable(path):
+            data = _arrays(checkpointer.restore(path, found))
     data = {name: jnp.full(x.shape, jnp.nan, x.dtype) for name, x in by_name.items() if name not in wanted} | data
     return jax.tree_util.tree_map_with_path(lambda at, leaf: _data_to_key(leaf, data[_name(at)]), template)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise a ValueError for whatever goes wrong: Orbax raises many kinds, bare exceptions among them."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"`path` must be a checkpoint that can be read; got {path}: {error}") from error
 
 
 def _arrays(tree: Any) -> dict[str, Any]:

@@ -69,6 +69,9 @@ class NeoCARBSSampler(optuna.samplers.BaseSampler):
         if "direction" in options:
             rule = "`direction` must be left out: Optuna's study says which way its objectives go"
             raise ValueError(f"{rule}; got {options['direction']!r}.")
+        if options.get("continues"):
+            rule = "`continues` must be left out: a trial of Optuna cannot say where it goes on from"
+            raise ValueError(f"{rule}; got {options['continues']!r}.")
         sweep.Config(space or SearchSpace(any=Linear(0, 1)), capacity=MIN_CAPACITY, **options)  # says now what is wrong
         self._space, self._options = space, options
         self._seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed

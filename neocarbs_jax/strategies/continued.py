@@ -38,7 +38,7 @@ def best_continuation(
     saved = continuations.parents_of(data, column, unit).saved
     at = seen.known.at(unit)
     share = continuations.share(at.log_cost, saved)
-    worth = worth_fn(unit, at) - jnp.log(jnp.maximum(share, continuations.LEAST_SHARE))
+    worth = worth_fn(unit, at) - jnp.log(share)
     possible = (saved > 0) & (share >= continuations.LEAST_SHARE)
     possible &= candidates.is_new(unit, data.unit, data.success | data.pending | data.failed)
     if seen.space.constraints:

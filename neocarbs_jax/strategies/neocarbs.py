@@ -196,7 +196,8 @@ def within_budget(seen: Situation, front: ActiveFront, reachable: Float[Array, "
     if seen.log_remaining is None:
         return reachable
     data = seen.observations
-    spent = jnp.sum(jnp.where(data.success | data.failed, data.cost, 0))
+    own = jnp.maximum(data.cost - data.inherited, 0)  # of a failure whose cost is unknown 0
+    spent = jnp.sum(jnp.where(data.success | data.failed, own, 0))
     early = jnp.maximum(1 - 2 * spent / (spent + jnp.exp(seen.log_remaining)), 0)
     is_limited = (early > 0) & jnp.isfinite(seen.log_remaining)
     return jnp.minimum(reachable, jnp.where(is_limited, front.end - _PATIENCE * early, jnp.inf))

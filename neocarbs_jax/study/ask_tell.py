@@ -113,7 +113,8 @@ class AskTell(View):
                 the study adds what the parent had paid.
             curve: (budget, score, cost) of shorter trainings that this one contains, by ascending budget. Where the
                 option `budget` names the axis, they are data too; a point at the trial's own budget says what it scored
-                before its final decay. See `neocarbs_jax.study.curves`.
+                before its final decay. Its costs are those of this run, as `cost` is: the study adds what the parent
+                had paid. See `neocarbs_jax.study.curves`.
             checkpoint_cost: what this run had cost when it wrote a checkpoint that longer trainings may go on from;
                 None where there is none. Where the study has the option `continues`, later trials may have this one
                 as their `parent`.
@@ -139,10 +140,15 @@ class AskTell(View):
 
         Args:
             trial: that told of it, or its number.
+
+        Raises:
+            ValueError: if it is no trial of the study, or has not ended.
         """
-        number = trial if isinstance(trial, int) else trial.number
-        if number not in range(len(self.trials)):
-            raise ValueError(f"`trial` must be one of the study's {len(self.trials)}; got {number}.")
+        number, trials = trial.number if isinstance(trial, Trial) else int(trial), self.trials
+        if number not in range(len(trials)):
+            raise ValueError(f"`trial` must be one of the study's {len(trials)}; got {number}.")
+        if trials[number].status in ("queued", "running"):
+            raise ValueError(f"`trial` must be one that has ended; got trial {number}, {trials[number].status}.")
         patiently(self._ledger.set_user_attr, dropped_attr(number), True)
 
     def record(self, trial: Trial, result: Result) -> Trial:

@@ -112,7 +112,16 @@ def confirm(
     for point in thin(study.expected_front, most):
         scores, costs = _known_runs(point, known)
         for index in range(len(scores), seeds):
-            fresh = dataclasses.replace(point.trial, values=point.values, status="running", replicate=FRESH + index)
+            fresh = dataclasses.replace(
+                point.trial,
+                values=point.values,
+                status="running",
+                replicate=FRESH + index,
+                parent=None,
+                inherited=0.0,
+                lost_parent=None,
+                checkpoint_cost=None,
+            )
             try:
                 result = read_result(run(fresh))
             except FloatingPointError:

@@ -20,7 +20,7 @@ def study_html(name: str, trials: Sequence[Trial]) -> str:
     """
     statuses = [trial.status for trial in trials]
     counts = [f"{statuses.count(status)} {status}" for status in dict.fromkeys(sorted(statuses))]
-    spent = sum(trial.cost or 0.0 for trial in trials)
+    spent = sum(trial.paid or 0.0 for trial in trials)
     head = f"<b>{markup.cell(name)}</b>: {', '.join(counts) or 'no trials yet'}; cost in all {spent:.4g}"
     front = pareto_front(trials)
     if not front:

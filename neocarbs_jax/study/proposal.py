@@ -80,12 +80,12 @@ def propose(
             suggestion = programs.proposal(config)(state, np.asarray(int(seed)), np.asarray(remaining, float))
             unit = suggestion.unit
     parent = None if suggestion is None or int(suggestion.parent) < 0 else trials[rows.trial[int(suggestion.parent)]]
-    if parent is None:
-        values = _values(config.space, np.asarray(unit), trials, memory, defaults)
-        line: dict[str, Any] = {}
-    else:
-        values = _longer(config, np.asarray(unit), parent, defaults)
+    values = None if parent is None else _longer(config, np.asarray(unit), parent, defaults)
+    line: dict[str, Any] = {}
+    if parent is not None and values is not None:
         line = {"parent": parent.number, "inherited": parent.checkpoint_cost}
+    if values is None:
+        values = _values(config.space, np.asarray(unit), trials, memory, defaults)
     fewest = max(_FEWEST_COMPLETED, config.strategy.num_initial)
     if suggestion is None or sum(t.status == "completed" for t in trials) < fewest:
         return Trial(number=n, values=values, status="running", direction=config.direction, **line)
@@ -94,11 +94,22 @@ def propose(
     return Trial(number=n, values=values, status="running", direction=config.direction, **line, **known)
 
 
-def _longer(config: sweep.Config, unit: np.ndarray, parent: Trial, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a longer training of a trial: its own to the last digit, but for the budget."""
+def _longer(
+    config: sweep.Config, unit: np.ndarray, parent: Trial, defaults: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the values of a longer training of a trial: its own to the last digit, but for the budget.
+
+    None where the study would not train so any more: the trial has values of names that are gone, fixed values that
+    are others now, or values that are not active or not allowed at this budget.
+    """
     assert config.budget is not None
-    budget = config.space.from_unit(exact(config.space, unit))[config.budget]
-    return {**defaults, **parent.values, config.budget: budget}
+    space = config.space
+    budget = space.from_unit(exact(space, unit))[config.budget]
+    kept = _kept(space, {**defaults, **parent.values, config.budget: budget})
+    if kept is None or space.missing(kept):
+        return None
+    now = {**kept, **dict(space.fixed), config.budget: parent.values[config.budget]}
+    return kept if all(name in now and now[name] == value for name, value in parent.values.items()) else None
 
 
 def _values(
@@ -108,11 +119,16 @@ def _values(
     for trial in trials:
         place = memory.place(space, trial, defaults) if trial.status == "completed" else None
         if place is not None and np.array_equal(place, unit):
-            known = {**defaults, **trial.values}
-            kept = {name: known[name] for name in (*space.names, *dict(space.fixed)) if name in known}
-            if not space.broken(kept):
-                return space.active(kept)
+            kept = _kept(space, {**defaults, **trial.values})
+            if kept is not None:
+                return kept
     return space.from_unit(exact(space, unit))
+
+
+def _kept(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return those of the values that are of the space and active; None where they break a constraint."""
+    kept = {name: values[name] for name in (*space.names, *dict(space.fixed)) if name in values}
+    return None if space.broken(kept) else space.active(kept)
 
 
 def _is_initial(config: sweep.Config, trials: Sequence[Trial]) -> bool:

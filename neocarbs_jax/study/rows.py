@@ -36,6 +36,7 @@ class Rows(NamedTuple):
         budget: value of the budget axis of an earlier point of a curve; NaN for a trial's own row.
         run: position of the trial that began the training; that of the row's trial where it goes on from none.
         checkpoint: cost until the trial's checkpoint; 0 where it has none.
+        inherited: the part of the cost that another row has paid, as of `Observations`.
     """
 
     unit: Float[np.ndarray, "n d"]
@@ -46,6 +47,7 @@ class Rows(NamedTuple):
     budget: Float[np.ndarray, " n"]
     run: Int[np.ndarray, " n"]
     checkpoint: Float[np.ndarray, " n"]
+    inherited: Float[np.ndarray, " n"]
 
     def values(self, config: sweep.Config, row: int, trial: Trial) -> dict[str, Any]:
         """Return the values of a row of the trial."""
@@ -100,20 +102,22 @@ def collect(config: sweep.Config, trials: Sequence[Trial], memory: Memory, defau
         if place is not None:
             for budget, score, cost in points:
                 unit = curves.at_budget(config, place, budget)
-                rows.append((unit, score, cost, sweep.Status.SUCCESS, position, budget, runs[position], 0.0))
+                rows.append((unit, score, cost, sweep.Status.SUCCESS, position, budget, runs[position], 0.0, cost))
         score = math.nan if trial.score is None else trial.score
         cost = math.nan if trial.cost is None else trial.cost
         unit = space.center if place is None else place
-        rows.append((unit, score, cost, status, position, math.nan, runs[position], checkpoints[position]))
+        line = runs[position], checkpoints[position], trial.inherited
+        rows.append((unit, score, cost, status, position, math.nan, *line))
     unit, *columns = zip(*rows, strict=True) if rows else ((),) * len(Rows._fields)
-    kinds = (float, float, np.int32, np.int32, float, np.int32, float)
+    kinds = (float, float, np.int32, np.int32, float, np.int32, float, float)
     return Rows(np.array(unit, float).reshape(-1, space.size), *map(np.array, columns, kinds))
 
 
 def restore(config: sweep.Config, rows: Rows, num_trials: int) -> sweep.State:
     """Return the sweep of these rows, its surrogates not fitted."""
     known = rows.unit, rows.score, rows.cost, rows.status
-    return sweep.restore(config, *known, count=num_trials, run=rows.run, checkpoint=rows.checkpoint)
+    line = {"run": rows.run, "checkpoint": rows.checkpoint, "inherited": rows.inherited}
+    return sweep.restore(config, *known, count=num_trials, **line)
 
 
 def fitted(config: sweep.Config, rows: Rows, num_trials: int, memory: Memory) -> sweep.State:

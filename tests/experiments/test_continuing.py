@@ -47,10 +47,22 @@ def test_the_checkpoints_that_are_the_least_short_of_the_front_are_kept(tmp_path
     checkpoints = Checkpoints(tmp_path, most=3)
     for trial in (*told, failed, running):
         (checkpoints.folder / str(trial.number)).mkdir(parents=True)
+    (checkpoints.folder / "removed-7").mkdir()  # by a worker that was killed meanwhile
     checkpoints.tidy(study)
     kept = {int(path.name) for path in checkpoints.folder.iterdir()}
     assert kept == {told[0].number, told[2].number, told[3].number, running.number}
     assert [trial.checkpoint_cost is None for trial in study.trials[:4]] == [False, True, False, False]
+
+
+def test_a_checkpoint_that_nobody_goes_on_from_takes_no_place(tmp_path):
+    study = Study.create(SPACE, f"sqlite:///{tmp_path}/sweep.db", budget="total_steps", continues=True)
+    told = [completed(study, steps, score) for steps, score in ((1e3, 1.0), (2e3, 0.5), (4e3, 3.0))]
+    study.drop_checkpoint(told[2])
+    checkpoints = Checkpoints(tmp_path, most=2)
+    for trial in told:
+        (checkpoints.folder / str(trial.number)).mkdir(parents=True)
+    checkpoints.tidy(study)
+    assert {path.name for path in checkpoints.folder.iterdir()} == {"0", "1"}
 
 
 def test_a_checkpoint_that_is_not_there_starts_the_trial_afresh(tmp_path):
@@ -79,10 +91,11 @@ def test_a_study_that_continues_is_gone_on_with_so(monkeypatch, tmp_path, capsys
     Study.create(space, "sqlite:///sweep.db", name="breakout", budget="total_steps", continues=True)
     with pytest.raises(SystemExit) as refusal:
         sweep.main(
-            ["--env", "breakout", "--curves", "--storage", "sqlite:///sweep.db", "--bounds", "total_steps=1e3,1e5"]
+            ["--env", "breakout", "--curves", "--storage", "sqlite:///sweep.db", "--bounds", "total_steps=1e3,2e5"]
         )
     assert refusal.value.code == 2
     assert "`continues` must be given for study 'breakout', which was made with it" in capsys.readouterr().err
+    assert Study.load("sqlite:///sweep.db", name="breakout").space == space  # nothing is written before
 
 
 @pytest.mark.slow

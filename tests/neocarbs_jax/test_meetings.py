@@ -41,6 +41,11 @@ def test_a_sampler_leaves_the_direction_to_optunas_study():
         NeoCARBSSampler(direction="minimize")
 
 
+def test_a_sampler_refuses_to_continue_trials():
+    with pytest.raises(ValueError, match="`continues` must be left out"):
+        NeoCARBSSampler(SearchSpace(x=Linear(0, 1)), budget="x", continues=True)
+
+
 def test_trials_from_before_a_condition_went_are_kept_with_the_default(tmp_path):
     study = create(tmp_path, BRANCHES)
     study.add({"o": "a", "x": 0.5}, score=1.0, cost=1.0)

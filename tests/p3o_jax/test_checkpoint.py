@@ -1,5 +1,7 @@
 """Checkpoints: exact resume, and refusal to overwrite or to guess."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,3 +49,12 @@ def test_what_an_older_checkpoint_may_lack_is_nan(tmp_path):
     checkpoint.save(tmp_path / "none", {"log": {"score": jnp.ones(2)}})
     with pytest.raises(ValueError, match=r"got float32\[3\] for x, which is nothing there"):
         checkpoint.restore(tmp_path / "none", template, may_lack="log.measures.")
+
+
+@pytest.mark.parametrize("gone", ["_METADATA", "manifest.ocdbt", "d"])
+def test_a_checkpoint_that_is_being_removed_is_no_checkpoint(tmp_path, gone):
+    checkpoint.save(tmp_path / "one", {"x": jnp.zeros(2)})
+    path = tmp_path / "one" / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ValueError, match="`path` must be a checkpoint that can be read"):
+        checkpoint.restore(tmp_path / "one", {"x": jnp.zeros(2)})

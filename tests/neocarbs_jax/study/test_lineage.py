@@ -11,7 +11,8 @@ import pytest
 from neocarbs_jax import cli, sweep
 from neocarbs_jax.report import report
 from neocarbs_jax.space import Choice, Linear, Log, SearchSpace
-from neocarbs_jax.study import Study, lineage, rows
+from neocarbs_jax.study import Study, lineage, proposal, rows
+from neocarbs_jax.study.confirm import confirm
 from neocarbs_jax.study.stopping import fits, remaining
 from neocarbs_jax.study.trials import Trial
 
@@ -136,7 +137,7 @@ def test_a_dropped_checkpoint_is_no_parent(url):
     study = Study.create(SPACE, url, seed=1, **OPTIONS)
     trial = asked_to_go_on(study)
     study.interrupt(trial)
-    for number in range(len(study.trials)):
+    for number in np.arange(len(study.trials)):  # its whole numbers are no int
         study.drop_checkpoint(number)
     assert lineage.checkpoints(study.trials) == [0.0] * len(study.trials)
     assert lineage.checkpoints(Study.load(url).trials) == [0.0] * len(study.trials)
@@ -192,10 +193,44 @@ def test_rows_of_a_line_are_one_run():
     def trial(number, steps, **more):
         return Trial(number, {"steps": steps, "x": 0.5, "kind": "sgd"}, "completed", 1.0, steps, **more)
 
-    trials = [trial(0, 10.0, checkpoint_cost=9.0), trial(1, 20.0), trial(2, 30.0, parent=0), trial(3, 50.0, parent=2)]
+    curve = {"curve": [(25.0, 0.5, 24.0)]}
+    trials = [trial(0, 10.0, checkpoint_cost=9.0), trial(1, 20.0), trial(2, 30.0, parent=0, inherited=9.0)]
+    trials += [trial(3, 50.0, parent=2, attrs=curve)]
     found = rows.collect(sweep.Config(SPACE, **OPTIONS), trials, rows.Memory(), {})
-    assert found.run.tolist() == [0, 1, 0, 0]
-    np.testing.assert_array_equal(found.checkpoint, [9.0, 0.0, 0.0, 0.0])
+    assert found.run.tolist() == [0, 1, 0, 0, 0]
+    np.testing.assert_array_equal(found.checkpoint, [9.0, 0.0, 0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(found.inherited, [0.0, 0.0, 9.0, 24.0, 0.0])  # a point of a curve pays nothing itself
+    state = rows.restore(sweep.Config(SPACE, capacity=8, **OPTIONS), found, 4)
+    np.testing.assert_array_equal(state.observations.inherited[:5], found.inherited)
+
+
+def test_what_is_confirmed_starts_afresh(swept):
+    study, _ = swept
+    assert any(point.trial.parent is not None for point in study.expected_front)
+    ran = []
+    confirm(study, lambda values, trial: (ran.append(trial), (1.0, 2.0))[1], seeds=1)
+    assert {(t.parent, t.inherited, t.lost_parent, t.checkpoint_cost) for t in ran} == {(None, 0.0, None, None)}
+
+
+@pytest.mark.parametrize(
+    ("space", "goes_on"),
+    [
+        (SPACE, True),
+        (SearchSpace(steps=Log(1, 1000), x=Linear(0, 1)), False),  # `kind` is gone
+        (SearchSpace(steps=Log(1, 1000), x=Linear(0, 1), kind="sgd"), True),
+        (SearchSpace(steps=Log(1, 1000), x=Linear(0, 1), kind="adam"), False),
+        (SearchSpace(steps=Log(1, 1000), x=Linear(0, 1), kind=SPACE.axis_of["kind"], depth=Linear(0, 1)), False),
+    ],
+)
+def test_a_trial_goes_on_only_as_the_study_would_train_now(space, goes_on):
+    parent = Trial(0, {"steps": 10.0, "x": 0.5, "kind": "sgd"}, "completed", 1.0, 10.0, checkpoint_cost=9.0)
+    unit = np.array(space.center)
+    unit[space.slices["steps"]] = 0.9
+    longer = proposal._longer(sweep.Config(space, **OPTIONS), unit, parent, {})
+    assert (longer is not None) == goes_on
+    if longer is not None:
+        assert {**longer, "steps": 10.0} == parent.values
+        assert longer["steps"] > 50
 
 
 def test_an_objective_that_tells_nonsense_of_its_checkpoint_keeps_its_result(url):
@@ -223,6 +258,8 @@ def test_bad_use_is_refused(url):
         trial.start_afresh()
     with pytest.raises(ValueError, match=r"`trial` must be one of the study's 1; got 7."):
         study.drop_checkpoint(7)
+    with pytest.raises(ValueError, match=r"`trial` must be one that has ended; got trial 0, running."):
+        study.drop_checkpoint(trial)
     with pytest.raises(ValueError, match=r"`budget` must name an axis where `continues` is given; got None."):
         Study.create(SPACE, url, name="other", continues=True)
 

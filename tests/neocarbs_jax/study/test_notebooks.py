@@ -9,6 +9,7 @@ import pytest
 
 from neocarbs_jax.space import Choice, Integer, Linear, Log, SearchSpace
 from neocarbs_jax.study import Study, Trial
+from neocarbs_jax.study.display import study_html
 
 SPACE = SearchSpace(
     rate=Log(1e-4, 1e-1, center=1e-3, width=0.2), net={"<layers>": Integer(2, 8, step=2)}, cost=Linear(0, 1),
@@ -59,6 +60,11 @@ def test_a_trial_shows_what_was_measured_beside_what_was_predicted():
     assert len(rows[6][1]) < 300
     failed = cells(Trial(0, {}, "failed", reason="<diverged>")._repr_html_())
     assert ["reason", "<diverged>", ""] in failed
+
+
+def test_what_a_parent_has_paid_is_not_spent_again():
+    trials = [Trial(0, {}, "completed", 1.0, 4.0), Trial(1, {}, "completed", 2.0, 9.0, parent=0, inherited=3.0)]
+    assert "cost in all 10<" in study_html("lines", trials)
 
 
 def test_a_study_without_a_front_says_so(study):
