@@ -116,8 +116,8 @@ def collect(config: sweep.Config, trials: Sequence[Trial], memory: Memory, defau
 def restore(config: sweep.Config, rows: Rows, num_trials: int) -> sweep.State:
     """Return the sweep of these rows, its surrogates not fitted."""
     known = rows.unit, rows.score, rows.cost, rows.status
-    line = {"run": rows.run, "checkpoint": rows.checkpoint, "inherited": rows.inherited}
-    return sweep.restore(config, *known, count=num_trials, **line)
+    line = rows.run, rows.checkpoint, rows.inherited
+    return sweep.restore(config, *known, None, num_trials, *line)
 
 
 def fitted(config: sweep.Config, rows: Rows, num_trials: int, memory: Memory) -> sweep.State:
