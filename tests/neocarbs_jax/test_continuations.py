@@ -224,7 +224,8 @@ def test_a_cap_on_trials_is_on_what_is_paid(jit):
     capped = dataclasses.replace(CONFIG, trial_cap=300.0)
     _, (suggestion, cost) = jit(lambda key: sweep_of(capped, key, 24))(jax.random.key(0))
     paid = np.asarray(cost) - np.asarray(suggestion.inherited)
-    assert paid[6:].max() < 400
+    assert (np.asarray(suggestion.parent) >= 0).any()
+    assert paid[CONFIG.strategy.num_initial :].max() <= 300  # the first ones are chosen before any cost is known
     assert (np.asarray(cost) > 300).sum() >= 1  # longer than a single trial may be
 
 
