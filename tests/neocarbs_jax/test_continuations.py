@@ -220,13 +220,27 @@ def test_what_running_trials_still_pay_is_without_what_their_own_parents_paid(ji
     assert sweep._situation(CONFIG, afresh, 100.0).log_remaining < left
 
 
-def test_a_cap_on_trials_is_on_what_is_paid(jit):
-    capped = dataclasses.replace(CONFIG, trial_cap=300.0)
-    _, (suggestion, cost) = jit(lambda key: sweep_of(capped, key, 24))(jax.random.key(0))
+@pytest.mark.parametrize(("cap", "holds"), [(30.0, True), (None, False)])
+def test_a_cap_on_trials_is_on_what_continuations_pay(jit, cap, holds):
+    """Twelve known trials teach what steps cost; without the cap, the twelve that follow pay more."""
+    config = dataclasses.replace(CONFIG, trial_cap=cap)
+    units = [SPACE.snap(unit) for unit in np.random.default_rng(0).random((12, SPACE.size))]
+    found = [objective({k: jnp.asarray(x) for k, x in SPACE.from_unit(unit).items()}, None) for unit in units]
+    known = [
+        (unit, float(score), float(cost), 0.85 * float(cost)) for unit, (score, cost) in zip(units, found, strict=True)
+    ]
+    start = seen(*known, config=config)._replace(count=jnp.int32(12))
+
+    def step(state, key):
+        state, suggestion = sweep.suggest(config, state, key)
+        score, cost = objective(suggestion.values, key)
+        return sweep.observe(config, state, suggestion, score, cost, checkpoint=0.85 * cost), (suggestion, cost)
+
+    run = jit(lambda state: jax.lax.scan(step, state, jax.random.split(jax.random.key(0), 12))[1])
+    suggestion, cost = run(start)
     paid = np.asarray(cost) - np.asarray(suggestion.inherited)
-    assert (np.asarray(suggestion.parent) >= 0).any()
-    assert paid[CONFIG.strategy.num_initial :].max() <= 300  # the first ones are chosen before any cost is known
-    assert (np.asarray(cost) > 300).sum() >= 1  # longer than a single trial may be
+    assert (suggestion.parent >= 0).any()
+    assert (paid.max() <= 30.0) == holds
 
 
 @pytest.mark.parametrize(
