@@ -17,6 +17,7 @@ from p3o_jax.settings import Config, Params
 
 FOLDER = "checkpoints"
 REMOVED = "removed-"
+"""Before the number of a folder that is being removed, so that nobody reads a part of it."""
 MOST = 16
 """Checkpoints that a sweep keeps: of the trials that are the least short of the front."""
 
@@ -90,9 +91,7 @@ class Checkpoints:
         for trial in ended:
             if trial.number not in kept:
                 with contextlib.suppress(OSError):  # another worker was first
-                    self._of(trial.number).rename(
-                        self.folder / f"{REMOVED}{trial.number}"
-                    )  # whole, while it has its name
+                    self._of(trial.number).rename(self.folder / f"{REMOVED}{trial.number}")
         for path in self.folder.glob(f"{REMOVED}*"):  # those of a worker that was killed meanwhile, too
             shutil.rmtree(path, ignore_errors=True)
 

@@ -1,6 +1,6 @@
 """What a sweep believes: surrogates of score, log cost and success, conditioned on its observations.
 
-How they are fitted is in `fitting`, whose names are here too: `beliefs.refit`, then `beliefs.condition`.
+How they are fitted is in `fitting`.
 """
 
 import functools
@@ -15,30 +15,10 @@ from jaxtyping import Array, Bool, Float
 
 from neocarbs_jax import gp
 from neocarbs_jax.batching import anywhere
-from neocarbs_jax.fitting import (
-    BUCKETS,
-    LUCK,
-    Fit,
-    Form,
-    Target,
-    asked,
-    bucket_sizes,
-    fit,
-    labels,
-    last_checkpoint,
-    noise_correlation,
-    refit,
-    rows_to_fit,
-    unfitted,
-)
+from neocarbs_jax.fitting import Fit, Form, Target, computed_targets, noise_correlation, success_labels
 from neocarbs_jax.gp import warping
 from neocarbs_jax.gp.warping import Standardizer, Warp
 from neocarbs_jax.observations import Observations
-
-__all__ = [
-    "BUCKETS", "LUCK", "Beliefs", "Fit", "Form", "Surrogates", "Target", "bucket_sizes", "condition", "cost_bound",
-    "fit", "last_checkpoint", "noise_correlation", "refit", "rows_to_fit", "unfitted",
-]  # fmt: skip
 
 
 class Beliefs(NamedTuple):
@@ -91,7 +71,7 @@ class Surrogates(NamedTuple):
             zeros = jnp.zeros_like(unit[:, 0])
             return jax.lax.cond(wanted, lambda: posterior.predict(unit), lambda: (zeros, zeros))
 
-        means, stds = jax.lax.map(predict, (asked(self.failed_anywhere), self.posteriors))
+        means, stds = jax.lax.map(predict, (computed_targets(self.failed_anywhere), self.posteriors))
         return self._beliefs(means, stds)
 
     def at_observed(self) -> Beliefs:
@@ -140,7 +120,7 @@ def condition(form: Form, observations: Observations, fitted: Fit) -> Surrogates
     warp = jax.tree.map(lambda a: a[fitted.warp], warps)
     log_cost = jnp.log(observations.cost)
     cost_scale = warping.standardizer(log_cost, success)
-    label, labelled, label_scale = labels(observations)
+    label, labelled, label_scale = success_labels(observations)
     any_failed, nothing = jnp.any(observations.failed), jnp.zeros_like(pending)
     failed_anywhere = anywhere(any_failed)
 
@@ -157,6 +137,6 @@ def condition(form: Form, observations: Observations, fitted: Fit) -> Surrogates
     targets = jnp.stack([warp.forward(observations.score), cost_scale.forward(log_cost), label])
     observed = jnp.stack([success, success, labelled])
     waiting = jnp.stack([pending, pending, nothing])
-    tasks = asked(failed_anywhere), fitted.hyperparameters, targets, observed, waiting
+    tasks = computed_targets(failed_anywhere), fitted.hyperparameters, targets, observed, waiting
     posteriors = jax.lax.map(condition_one, tasks)
     return Surrogates(posteriors, warp, cost_scale, label_scale, any_failed, failed_anywhere)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from neocarbs_jax.beliefs import LUCK, Form
+from neocarbs_jax.fitting import LUCK, Form
 from neocarbs_jax.gp import MATERN_LINEAR, KernelBuilder, Normal, prior_mode
 from neocarbs_jax.gp.warping import WARPS
 from neocarbs_jax.space import Options, SearchSpace

@@ -14,9 +14,10 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Bool, Float
 
-from neocarbs_jax import beliefs, pareto
-from neocarbs_jax.beliefs import Surrogates, Target
+from neocarbs_jax import beliefs, fitting, pareto
+from neocarbs_jax.beliefs import Surrogates
 from neocarbs_jax.config import Config
+from neocarbs_jax.fitting import Target
 from neocarbs_jax.precision import matmul
 from neocarbs_jax.sweep import State
 
@@ -55,7 +56,7 @@ def expected_scores(config: Config, state: State) -> Expected:
         config: of the sweep.
         state: of the sweep.
     """
-    fitted = beliefs.refit(config.form, state.observations, state.fit)
+    fitted = fitting.refit(config.form, state.observations, state.fit)
     return expect(config, state._replace(fit=fitted))
 
 

@@ -85,7 +85,7 @@ def last_checkpoint(count: Any) -> Any:
     return (count // period) * period
 
 
-def labels(observations: Observations) -> tuple[Float[Array, " n"], Bool[Array, " n"], Standardizer]:
+def success_labels(observations: Observations) -> tuple[Float[Array, " n"], Bool[Array, " n"], Standardizer]:
     """Return the standardised labels of success, the rows that have one, and what standardised them."""
     known = observations.success | observations.failed
     label = jnp.where(observations.success, 1.0, -1.0).astype(observations.score.dtype)
@@ -93,7 +93,7 @@ def labels(observations: Observations) -> tuple[Float[Array, " n"], Bool[Array, 
     return scale.forward(label), known, scale
 
 
-def asked(failed_anywhere: Bool[Array, ""], num_scores: int = 1) -> Bool[Array, " t"]:
+def computed_targets(failed_anywhere: Bool[Array, ""], num_scores: int = 1) -> Bool[Array, " t"]:
     """Return which surrogates are computed: success only where something has failed."""
     yes = jnp.bool_(True)
     return jnp.stack([*(yes for _ in range(num_scores + 1)), failed_anywhere])
@@ -105,14 +105,14 @@ def fit(form: Form, rows: Observations, count: Int[Array, ""]) -> Fit:
     Args:
         form: of the surrogates.
         rows: from `rows_to_fit`.
-        count: number of suggestions made.
+        count: number of rows entered, as `Fit.count`.
     """
     warps = warping.fit_warps(form.warps, rows.score, rows.success, form.aggression)
     warped = jax.vmap(lambda warp: warp.forward(rows.score))(warps)
     num_warps = warped.shape[0]
     log_cost = jnp.log(rows.cost)
     cost = warping.standardizer(log_cost, rows.success).forward(log_cost)
-    label, labelled, _ = labels(rows)
+    label, labelled, _ = success_labels(rows)
     noises = (*(SCORE_NOISE for _ in range(num_warps)), COST_NOISE, LABEL_NOISE)
     noise = jax.tree.map(lambda *values: jnp.asarray(values, cost.dtype), *noises)
     masks = jnp.stack([*(rows.success for _ in range(num_warps + 1)), labelled])
@@ -129,7 +129,8 @@ def fit(form: Form, rows: Observations, count: Int[Array, ""]) -> Fit:
         return jax.lax.cond(wanted, fitted, lambda: prior)
 
     # One after the other: on a CPU a batch of matrices leaves the cache, and takes longer.
-    tasks = asked(anywhere(any_failed), num_warps), jnp.concatenate([warped, cost[None], label[None]]), masks, noise
+    targets = jnp.concatenate([warped, cost[None], label[None]])
+    tasks = computed_targets(anywhere(any_failed), num_warps), targets, masks, noise
     fitted, log_density = jax.lax.map(fit_one, tasks)
     slopes = jax.vmap(lambda warp: warp.slope(rows.score))(warps)
     # Densities of the scores in their own units: that of the warped ones plus log dz/dy.

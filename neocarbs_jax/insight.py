@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from neocarbs_jax import beliefs, candidates, pareto, sweep
+from neocarbs_jax import beliefs, candidates, fitting, pareto, sweep
 from neocarbs_jax.beliefs import Surrogates
 from neocarbs_jax.config import Config
 from neocarbs_jax.space import Choice, Logit, Options
@@ -70,7 +70,7 @@ class ScalingLaw(NamedTuple):
 
 
 def _surrogates(config: Config, state: State) -> Surrogates:
-    fit = beliefs.refit(config.form, state.observations, state.fit)
+    fit = fitting.refit(config.form, state.observations, state.fit)
     return beliefs.condition(config.form, state.observations, fit)
 
 

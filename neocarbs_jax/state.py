@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from neocarbs_jax import beliefs
+from neocarbs_jax import fitting
 from neocarbs_jax import observations as buffers
-from neocarbs_jax.beliefs import Fit
 from neocarbs_jax.config import Config
+from neocarbs_jax.fitting import Fit
 from neocarbs_jax.observations import Observations, Status
 
 
@@ -70,7 +70,7 @@ class StepInfo(NamedTuple):
 
 def init(config: Config) -> State:
     """A sweep that has seen nothing."""
-    fit = beliefs.unfitted(config.form, config.space.size)
+    fit = fitting.unfitted(config.form, config.space.size)
     return State(buffers.empty(config.capacity, config.space.size), jnp.zeros((), jnp.int32), fit)
 
 

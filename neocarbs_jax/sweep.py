@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
-from neocarbs_jax import beliefs, candidates, continuations
+from neocarbs_jax import beliefs, candidates, continuations, fitting
 from neocarbs_jax import observations as buffers
 from neocarbs_jax.config import Config
 from neocarbs_jax.observations import Observations, Status
@@ -64,7 +64,7 @@ def refit(config: Config, state: State) -> State:
     """Return the state with surrogates refitted, where a checkpoint was passed since the last fit."""
     if not config.strategy.uses_surrogates:
         return state
-    return state._replace(fit=beliefs.refit(config.form, state.observations, state.fit))
+    return state._replace(fit=fitting.refit(config.form, state.observations, state.fit))
 
 
 def propose(

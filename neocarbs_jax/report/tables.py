@@ -38,15 +38,8 @@ def expected_table(trials: Sequence[Trial], expected: Sequence[ExpectedPoint]) -
     names, line = _names([point.values for point in expected], varying), line_of(trials)[:1]
     rows = [
         (
-            *(
-                point.trial.number,
-                *(getattr(point.trial, name) for name in line),
-                point.cost,
-                point.score,
-                point.low,
-                point.high,
-                point.trial.score,
-            ),
+            *(point.trial.number, *(getattr(point.trial, name) for name in line), point.cost),
+            *(point.score, point.low, point.high, point.trial.score),
             *((settings_of(point.trial) | point.values).get(name, "") for name in names),
         )
         for point in expected

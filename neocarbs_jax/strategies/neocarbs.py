@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from neocarbs_jax import acquisition, candidates, pareto
-from neocarbs_jax.beliefs import Beliefs, Target, cost_bound
+from neocarbs_jax.beliefs import Beliefs, cost_bound
+from neocarbs_jax.fitting import Target
 from neocarbs_jax.observations import Observations, merge
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.strategies.active import ActiveFront, ActiveRange, active_front, rate

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neocarbs_jax import beliefs, observations, sweep
-from neocarbs_jax.beliefs import Form
+from neocarbs_jax import fitting, observations, sweep
 from neocarbs_jax.expected import chance_of_front, expect
+from neocarbs_jax.fitting import Form
 from neocarbs_jax.insight import signed_importances
 from neocarbs_jax.precision import double_precision
 
@@ -140,7 +140,7 @@ def initial(config: sweep.Config) -> Callable[..., Any]:
 
 
 def fit(form: Form, num_axes: int, num_rows: int) -> Callable[..., Any]:
-    """Return (rows, count) -> `beliefs.Fit` for `num_rows` rows."""
+    """Return (rows, count) -> `fitting.Fit` for `num_rows` rows."""
     return _PROGRAMS.get(*_fit(form, num_axes, num_rows))
 
 
@@ -198,7 +198,7 @@ def _fit(form: Form, num_axes: int, num_rows: int) -> tuple[Hashable, Callable[[
     def make() -> Any:
         with double_precision():
             rows = jax.eval_shape(lambda: observations.empty(num_rows, num_axes))
-            return _compile(functools.partial(beliefs.fit, form), rows, jax.ShapeDtypeStruct((), np.int32))
+            return _compile(functools.partial(fitting.fit, form), rows, jax.ShapeDtypeStruct((), np.int32))
 
     return ("fit", form, num_axes, num_rows), make
 

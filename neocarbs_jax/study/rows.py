@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from neocarbs_jax import beliefs, sweep
-from neocarbs_jax.beliefs import Fit
+from neocarbs_jax import fitting, sweep
+from neocarbs_jax.fitting import Fit
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.study import curves, lineage, programs
 from neocarbs_jax.study.trials import Trial
@@ -127,12 +127,12 @@ def fitted(config: sweep.Config, rows: Rows, num_trials: int, memory: Memory) ->
     state = restore(config, rows, num_trials)
     recalled = memory.recall(known)
     state = state if recalled is None else state._replace(fit=recalled)
-    checkpoint = beliefs.last_checkpoint(np.asarray(len(rows.score), np.int32))
+    checkpoint = fitting.last_checkpoint(np.asarray(len(rows.score), np.int32))
     if checkpoint <= state.fit.count:
         return state
     size = bucket(config, int(checkpoint))
     program = programs.fit(config.form, config.space.size, size)
-    fit = program(beliefs.rows_to_fit(jax.device_get(state.observations), checkpoint, size), checkpoint)
+    fit = program(fitting.rows_to_fit(jax.device_get(state.observations), checkpoint, size), checkpoint)
     memory.keep(fit, known)
     return state._replace(fit=jax.device_get(fit))
 
@@ -144,7 +144,7 @@ def with_room(config: sweep.Config, num_rows: int) -> sweep.Config:
 
 def bucket(config: sweep.Config, num_rows: int) -> int:
     """Return the number of rows that surrogates are fitted on."""
-    sizes = beliefs.bucket_sizes(config.capacity)
+    sizes = fitting.bucket_sizes(config.capacity)
     return next((size for size in sizes if num_rows <= size), sizes[-1])
 
 
@@ -153,8 +153,8 @@ def compile_ahead(config: sweep.Config, num_rows: int) -> None:
     if not config.strategy.uses_surrogates:
         return
     programs.proposal_ahead(config)
-    sizes = beliefs.bucket_sizes(config.capacity)
-    soon = bucket(config, int(beliefs.last_checkpoint(np.asarray(num_rows))))
+    sizes = fitting.bucket_sizes(config.capacity)
+    soon = bucket(config, int(fitting.last_checkpoint(np.asarray(num_rows))))
     programs.fit_ahead(config.form, config.space.size, soon)
     for size, larger in itertools.pairwise(sizes):
         if num_rows >= size // 2:

@@ -156,7 +156,7 @@ def segment_spread(
 ) -> Spread:
     """Return what `update_spread` does, for a segment that was checked; the arguments are described there.
 
-    With `valid`, only the steps that it marks count.
+    With `valid`, only the steps that it marks count, and "xla" too holds all windows at once, as the definition does.
     """
     # On a GPU the windows of the definition fuse into its sums, so there it needs no other form.
     by_step = resolve_implementation(implementation) == "xla" and valid is None

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neocarbs_jax import batching, beliefs, sweep
+from neocarbs_jax import batching, fitting, sweep
 from neocarbs_jax.space import Linear, Log, SearchSpace
 from neocarbs_jax.strategies import NeoCARBS
 
@@ -62,7 +62,7 @@ def test_surrogates_fitted_beside_failures_are_those_fitted_alone(jit):
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
         def refit(state):
-            return beliefs.refit(config.form, state.observations, state.fit)
+            return fitting.refit(config.form, state.observations, state.fit)
 
         together = jit(jax.vmap(refit))(stacked)
         single = jit(refit)
@@ -71,6 +71,6 @@ def test_surrogates_fitted_beside_failures_are_those_fitted_alone(jit):
             assert int(alone.count) == 32
             jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, atol=1e-6), together, alone)
         # The failure taught one of them something, and left the other's success surrogate at its prior.
-        prior = beliefs.unfitted(config.form, space.size).hyperparameters.log_noise[beliefs.Target.SUCCESS]
-        assert float(together.hyperparameters.log_noise[0, beliefs.Target.SUCCESS]) == float(prior)
-        assert float(together.hyperparameters.log_noise[1, beliefs.Target.SUCCESS]) != float(prior)
+        prior = fitting.unfitted(config.form, space.size).hyperparameters.log_noise[fitting.Target.SUCCESS]
+        assert float(together.hyperparameters.log_noise[0, fitting.Target.SUCCESS]) == float(prior)
+        assert float(together.hyperparameters.log_noise[1, fitting.Target.SUCCESS]) != float(prior)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neocarbs_jax import beliefs, gp, sweep
-from neocarbs_jax.beliefs import Beliefs, Target
+from neocarbs_jax import beliefs, fitting, gp, sweep
+from neocarbs_jax.beliefs import Beliefs
+from neocarbs_jax.fitting import Target
 from neocarbs_jax.space import Linear, Log, SearchSpace
 from neocarbs_jax.sweep import Status
 
@@ -19,7 +20,7 @@ CONFIG = sweep.Config(SPACE, capacity=24, warp=("linear", "log"))
 
 @pytest.fixture(scope="module")
 def fit(jit):
-    return jit(lambda rows, count: beliefs.fit(CONFIG.form, rows, count))
+    return jit(lambda rows, count: fitting.fit(CONFIG.form, rows, count))
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +47,14 @@ def history(num_failed=0, num_pending=0, num=20):
 
 def test_checkpoints_grow_apart_and_depend_on_the_count_alone():
     counts = np.arange(200, dtype=np.int32)
-    checkpoints = np.array([int(beliefs.last_checkpoint(count)) for count in counts])
+    checkpoints = np.array([int(fitting.last_checkpoint(count)) for count in counts])
     assert checkpoints[:32].tolist() == list(range(32))
     assert sorted({*checkpoints[32:64]}) == list(range(32, 64, 4))
     assert sorted({*checkpoints[64:128]}) == list(range(64, 128, 8))
     assert sorted({*checkpoints[128:]}) == list(range(128, 200, 16))
     assert np.all(checkpoints <= counts)
-    assert isinstance(beliefs.last_checkpoint(np.asarray(7, np.int32)), np.ndarray | np.integer)
-    np.testing.assert_array_equal(jax.vmap(beliefs.last_checkpoint)(jnp.asarray(counts)), checkpoints)
+    assert isinstance(fitting.last_checkpoint(np.asarray(7, np.int32)), np.ndarray | np.integer)
+    np.testing.assert_array_equal(jax.vmap(fitting.last_checkpoint)(jnp.asarray(counts)), checkpoints)
 
 
 @pytest.mark.parametrize(
@@ -61,38 +62,38 @@ def test_checkpoints_grow_apart_and_depend_on_the_count_alone():
     [(1, [1]), (24, [24]), (64, [64]), (65, [64, 65]), (128, [64, 128]), (129, [64, 128]), (1024, [64, 128])],
 )
 def test_buckets_hold_a_young_sweep_or_a_spread_of_an_old_one(capacity, sizes):
-    assert list(beliefs.bucket_sizes(capacity)) == sizes
+    assert list(fitting.bucket_sizes(capacity)) == sizes
 
 
 @pytest.mark.parametrize("xp", [np, jnp])
 def test_rows_to_fit_are_the_first_ones_or_evenly_spread(xp):
     observations = sweep.buffers.empty(24, 2)._replace(score=jnp.arange(24.0), status=jnp.full(24, 2, jnp.int32))
     observations = jax.tree.map(xp.asarray, observations)
-    few = beliefs.rows_to_fit(observations, xp.asarray(5, xp.int32), 8)
+    few = fitting.rows_to_fit(observations, xp.asarray(5, xp.int32), 8)
     assert isinstance(few.score, np.ndarray if xp is np else jax.Array)
     assert few.score[:5].tolist() == [0, 1, 2, 3, 4]
     assert few.status.tolist() == [2] * 5 + [0] * 3
     # 20 rows on 8 places: 0, 2.5, 5, ... rounded down.
-    many = beliefs.rows_to_fit(observations, xp.asarray(20, xp.int32), 8)
+    many = fitting.rows_to_fit(observations, xp.asarray(20, xp.int32), 8)
     assert many.score.tolist() == [0, 2, 5, 7, 10, 12, 15, 17]
     assert many.status.tolist() == [2] * 8
-    exactly = beliefs.rows_to_fit(observations, xp.asarray(8, xp.int32), 8)
+    exactly = fitting.rows_to_fit(observations, xp.asarray(8, xp.int32), 8)
     assert exactly.score.tolist() == list(range(8))
 
 
 def test_a_refit_is_a_fit_to_the_rows_of_the_last_checkpoint(fit, jit):
     with jax.enable_x64(True):
         state = history()
-        refit = jit(lambda state: beliefs.refit(CONFIG.form, state.observations, state.fit))
-        rows = beliefs.rows_to_fit(state.observations, np.asarray(20, np.int32), 24)
+        refit = jit(lambda state: fitting.refit(CONFIG.form, state.observations, state.fit))
+        rows = fitting.rows_to_fit(state.observations, np.asarray(20, np.int32), 24)
         # Two programs.
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), refit(state), fit(rows, np.int32(20)))
-        done = state._replace(fit=beliefs.unfitted(CONFIG.form, 2)._replace(count=jnp.int32(20)))
+        done = state._replace(fit=fitting.unfitted(CONFIG.form, 2)._replace(count=jnp.int32(20)))
         jax.tree.map(np.testing.assert_array_equal, refit(done), done.fit)
 
 
 def test_an_unfitted_sweep_believes_in_the_prior():
-    unfitted = beliefs.unfitted(CONFIG.form, 2)
+    unfitted = fitting.unfitted(CONFIG.form, 2)
     assert (int(unfitted.count), int(unfitted.warp)) == (0, 0)
     assert unfitted.hyperparameters.kernel["log_lengthscale"].shape == (3, 2)
     np.testing.assert_array_equal(unfitted.hyperparameters.log_noise, [-2.0, -6.0, -2.0])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neocarbs_jax import beliefs, insight, sweep
+from neocarbs_jax import fitting, insight, sweep
 from neocarbs_jax.space import Linear, Log, SearchSpace
 from neocarbs_jax.sweep import Status
 
@@ -49,7 +49,7 @@ def test_signed_importances_are_the_same_with_the_direction_of_the_score(learnt,
     state, front = learnt
     with jax.enable_x64(True):
         plain = np.asarray(jit(insight.importances, static_argnums=0)(CONFIG, state, front))
-        fit = beliefs.refit(CONFIG.form, state.observations, state.fit)
+        fit = fitting.refit(CONFIG.form, state.observations, state.fit)
         fitted = state._replace(fit=fit)
         signed = np.asarray(jit(insight.signed_importances, static_argnums=0)(CONFIG, fitted, front.unit))
     np.testing.assert_allclose(np.abs(signed), plain, atol=1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tinygp
 
-from neocarbs_jax import beliefs, gp, sweep
+from neocarbs_jax import beliefs, fitting, gp, sweep
 from neocarbs_jax.space import Integer, Linear, Log, Logit, SearchSpace
 from neocarbs_jax.strategies import NeoCARBS
 from neocarbs_jax.sweep import Status
@@ -252,8 +252,8 @@ def test_a_sweep_runs_on_a_users_own_kernel_and_the_fit_finds_the_axis_that_matt
         scales = np.asarray(state.fit.hyperparameters.kernel["log_scale"])
         assert set(state.fit.hyperparameters.kernel) == {"log_scale", "log_variance"}
         assert scales.shape == (3, space.size)
-        assert scales[beliefs.Target.SCORE].argmin() == 1
-        assert scales[beliefs.Target.COST].argmin() == 2
+        assert scales[fitting.Target.SCORE].argmin() == 1
+        assert scales[fitting.Target.COST].argmin() == 2
         # And it tunes: the maximum lies at x = pi / 12.
         assert float(trace.score.max()) > 0.99
         assert np.isfinite(np.asarray(trace.suggestion.predicted_score)[1:]).all()

@@ -21,16 +21,13 @@ from rich.console import Console
 
 from experiments.bench import harness
 from experiments.bench.learner.report import DEFAULT_PPO, ablation_table, check_comparable, comparison_table, pictures
-from experiments.bench.learner.runs import TASKS, Record, Setting, check_tasks, config_of, make_records
+from experiments.bench.learner.runs import TASKS, USUAL, Record, Setting, check_tasks, config_of, make_records
 from experiments.common import user_errors
 from experiments.objective import CONFIG_NAMES, assignments
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import PARAM_NAMES, Params
 
 Estimator = Literal["p3o", "original", "gae"]
-USUAL = {"value": 0.5, "entropy": 0.01, "kl_limit": float("inf")}
-"""Coefficients of the losses of PPO and the original P3O, which have no limit; P3O has its defaults."""
-
 OUT = harness.RESULTS / "learning"
 SHORT_TASKS = ("cartpole", "catch")
 GRID = tuple(itertools.product((0.9, 0.97, 0.99, 0.997), (0.8, 0.95, 1.0)))

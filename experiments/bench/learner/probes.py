@@ -23,7 +23,7 @@ from envs import registry
 from experiments.bench import harness
 from experiments.bench.learner.probe_tasks import Bandit, Delay
 from experiments.bench.learner.report import interquartile_mean, with_interval
-from experiments.bench.learner.runs import config_of, train_all
+from experiments.bench.learner.runs import USUAL, config_of, train_all
 from experiments.common import user_errors
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Params
@@ -50,11 +50,8 @@ PROBES: dict[str, Probe] = {
     "two_scale": Probe(registry.make("foraging"), 5e5, {"near_rate": 0.0, "far_rate": 0.0}),
 }
 GAMMAS = (0.0, 0.9, 0.99)
-USUAL = {"value": 0.5, "entropy": 0.01, "gae_lambda": 0.95, "kl_limit": float("inf")}
-"""Of PPO."""
-
 LEARNERS: dict[str, tuple[dict[str, Any], list[dict[str, float]]]] = {
-    "ppo": ({"estimator": "gae"}, [USUAL | {"gamma": gamma} for gamma in GAMMAS]),
+    "ppo": ({"estimator": "gae"}, [USUAL | {"gae_lambda": 0.95, "gamma": gamma} for gamma in GAMMAS]),
     "lags": ({"estimator": "p3o"}, [{}]),
     "lags, evidence": ({"estimator": "p3o", "evidence": True}, [{}]),
     "bands": ({"estimator": "p3o", "bands": 9}, [{}]),

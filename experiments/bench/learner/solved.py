@@ -18,6 +18,7 @@ from rich.console import Console
 from experiments.bench import harness
 from experiments.bench.learner.probe_tasks import Room
 from experiments.bench.learner.runs import train_all
+from experiments.common import user_errors
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Config, Params
 
@@ -41,6 +42,12 @@ class Args:
     out: Path = harness.RESULTS / "learning" / "solved.md"
     """File of the table."""
 
+    def __post_init__(self) -> None:
+        if unknown := {*self.learners} - {*LEARNERS}:
+            raise ValueError(f"`learners` must be among {', '.join(LEARNERS)}; got {', '.join(sorted(unknown))}.")
+        if self.seeds < 1:
+            raise ValueError(f"`seeds` must be at least 1; got {self.seeds}.")
+
 
 def row_of(name: str, limit: float, scores: np.ndarray) -> tuple[str, ...]:
     """Return the cells of one learner and limit, of scores with one row per seed."""
@@ -51,7 +58,8 @@ def row_of(name: str, limit: float, scores: np.ndarray) -> tuple[str, ...]:
 
 def main() -> None:
     """Entry point."""
-    args = tyro.cli(Args, description=__doc__)
+    with user_errors():
+        args = tyro.cli(Args, description=__doc__)
     keep_on_disk()
     measured, cells, text = harness.stamp(), [], ""
     for name in args.learners:

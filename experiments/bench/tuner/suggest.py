@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from experiments.bench import harness
 from experiments.bench.tuner.peers import PEERS, BotorchPeer, OptunaPeer, Peer
 from neocarbs_jax import sweep, synthetic
-from neocarbs_jax.beliefs import last_checkpoint
+from neocarbs_jax.fitting import last_checkpoint
 from neocarbs_jax.observations import Status
 from neocarbs_jax.space import Linear, SearchSpace
 from neocarbs_jax.study import Study
