@@ -1,5 +1,6 @@
 """Settings of a training: `Config` holds all that shapes its program, `Params` every number that does not."""
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
@@ -24,12 +25,22 @@ MAX_PREDICTIONS = 2**31 - 1
 """Predictions of a segment; beyond this, indices overflow and the array alone takes 8 GiB."""
 
 
+SEGMENT_SAMPLES, SHORTEST, LONGEST = 8192, 8, 128
+"""Samples of a segment in all environments together, and bounds of its steps, where `segment_length` is not given."""
+
+MOST_MINIBATCHES = 8
+"""Of a segment, where `num_minibatches` is not given."""
+
 OF_ESTIMATOR = ("horizon", "bands", "evidence", "tau_rule", "implementation")
 """Fields that an estimator made by its name takes, where it has them."""
 
 
 class _OwnInt(int):
-    """A number that a configuration has from its estimator, which another estimator may replace."""
+    """A number that a configuration has from another field, and has anew when that field is replaced."""
+
+
+_FITTED = _OwnInt(0)
+"""Stands for a number that fits `num_envs`, until that is known."""
 
 
 class _OwnStr(str):
@@ -44,13 +55,15 @@ class Config:
 
     Attributes:
         num_envs: Environments stepped side by side.
-        segment_length: Steps T of each between two updates.
+        segment_length: Steps T of each between two updates. By default as many as make 8192 steps of all environments
+            together, but no fewer than 8 and no more than 128.
         horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall.
         bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 9
             of them reach over 256 steps. 0 is one prediction for each lag.
         evidence: Whether "p3o" leaves out the lags, or bands, beyond the last one that the actions are seen to change.
         network: Shape of the network.
-        num_minibatches: Parts of a segment that an epoch takes one gradient step each on.
+        num_minibatches: Parts of a segment that an epoch takes one gradient step each on. By default 8, or the
+            largest divisor of 8 that divides `num_envs` as well.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
             each epoch. Samples are for "gae" and for "p3o" with `bands`, without recurrence: other losses look
             along the steps.
@@ -76,12 +89,12 @@ class Config:
     """
 
     num_envs: int = 64
-    segment_length: int = 128
+    segment_length: int = _FITTED
     horizon: int = 128
     bands: int = 0
     evidence: bool = False
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    num_minibatches: int = 4
+    num_minibatches: int = _FITTED
     minibatches_of: MinibatchesOf = "environments"
     estimator: EstimatorName | Estimator = "p3o"
     optimizer: Optimizer = "adam"
@@ -98,7 +111,9 @@ class Config:
     def __post_init__(self) -> None:
         if not isinstance(self.estimator, str):
             self._take_settings_of_estimator()
-        check_positive_integers(self, ("num_envs", "segment_length", "horizon", "num_minibatches", "num_buckets"))
+        check_positive_integers(self, ("num_envs",))
+        self._take_settings_of_num_envs()
+        check_positive_integers(self, ("segment_length", "horizon", "num_minibatches", "num_buckets"))
         if self.bands != 0:
             check_positive_integers(self, ("bands",))
         if self.bands and self.estimator == "p3o" and self.tau_rule not in BAND_TAU_RULES:
@@ -143,6 +158,17 @@ class Config:
                 raise ValueError(f"`{name}` must be set on the estimator; got {given!r} beside {own!r}.")
             marked = {int: _OwnInt, str: _OwnStr}.get(type(own), lambda x: x)
             object.__setattr__(self, name, marked(own))
+
+    def _take_settings_of_num_envs(self) -> None:
+        """Fit the segment and its minibatches to the number of environments where they are not given."""
+        steps = SEGMENT_SAMPLES // self.num_envs // SHORTEST * SHORTEST
+        fitting = {
+            "segment_length": min(max(steps, SHORTEST), LONGEST),
+            "num_minibatches": math.gcd(MOST_MINIBATCHES, self.num_envs),
+        }
+        for name, value in fitting.items():
+            if isinstance(getattr(self, name), _OwnInt):
+                object.__setattr__(self, name, _OwnInt(value))
 
     def _check_minibatches(self) -> None:
         of_samples = self.minibatches_of == "samples"

@@ -24,8 +24,12 @@ from neocarbs_jax.report.lookup import find_study, storage_url
 from neocarbs_jax.study.trials import completed
 
 PRESETS = Path("experiments/presets")
-STEPS = {"connect4": "5e5,8e6", "drive": "1e6,1e7", "breakout": "2e6,2e7"}
-"""Range of the environment steps of a training: what leaves some twenty trainings in ten minutes."""
+AXES = {
+    "connect4": "total_steps=5e5,8e6",
+    "drive": "total_steps=5e5,5e6 update_epochs=1,2",
+    "breakout": "total_steps=2e6,2e7",
+}
+"""Ranges in place of the preset's: what leaves some twenty trainings in ten minutes."""
 
 LEARNERS = {"p3o": "", "ppo": "estimator=gae value=.5 kl_limit=inf"}
 """What is set beside the preset. The limit of the divergence is P3O's own."""
@@ -42,10 +46,14 @@ FLOORS = {"connect4": -1.0, "drive": 0.0, "breakout": 0.0}
 class Settings:
     """What to sweep."""
 
-    env: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = tuple(STEPS)
+    env: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = tuple(AXES)
     """Environments that have a preset."""
     budget: float = 600.0
     """Seconds of training of each sweep."""
+    fresh: int = 3
+    """Fresh trainings of each point of a front that is confirmed."""
+    points: int = 6
+    """Points of a front that are confirmed, spread over the costs."""
     runs: Path = Path("runs/effort")
     """Folder of the studies and the agents."""
     page_only: bool = False
@@ -59,7 +67,8 @@ def arguments_of(env: str, learner: str, settings: Settings) -> list[str]:
     return [
         *("--file", str(PRESETS / f"{env}.toml"), "--storage", str(settings.runs / "studies.db"), "--name", name),
         *("--out", str(settings.runs / name), "--trials", "1000", "--max-cost", f"{settings.budget:g}"),
-        *("--axes", f"total_steps={STEPS[env]}", *OWN_AXES[learner].split()),
+        *("--confirm", str(settings.fresh), "--confirm-points", str(settings.points)),
+        *("--axes", *AXES[env].split(), *OWN_AXES[learner].split()),
         *(["--set", *fixed] if fixed else []),
     ]
 
@@ -127,12 +136,12 @@ def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
         "P3O and PPO with the same effort",
         measured,
         "Each learner was swept by `p3o sweep` with the environment's preset and the same budget of training seconds "
-        "on one core. Points of its front were then trained again with three fresh seeds. The share is the area under "
+        "on one core. Points of its front were then trained again with fresh seeds. The share is the area under "
         "the confirmed points of a learner, over log cost, divided by that under the points of both. What the presets "
         "fix was found with P3O.",
         harness.table(columns, worth),
         "![Two fronts](effort.png)",
-        "Each point that was trained again (means of three fresh trainings, with standard errors):",
+        "Each point that was trained again (means of the fresh trainings, with standard errors):",
         harness.table(["environment", "learner", "trial", "cost, s", "claimed", "expected", "confirmed"], points),
         "The sweeps:",
         "\n".join(f"* `p3o sweep {' '.join(row['arguments'])}`" for row in rows),
@@ -175,7 +184,7 @@ def main() -> None:
         for learner in LEARNERS:
             sweep.main(arguments_of(env, learner, settings))
             store.merge([record(env, learner, settings)])
-    rows = sorted(store.rows, key=lambda row: (list(STEPS).index(row["env"]), row["learner"]))
+    rows = sorted(store.rows, key=lambda row: (list(AXES).index(row["env"]), row["learner"]))
     text = page(rows, harness.stamp("flax", "optuna"))
     harness.write_text(harness.RESULTS / "effort.md", text)
     picture(rows, harness.RESULTS / "effort.png")

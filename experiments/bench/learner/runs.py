@@ -117,9 +117,7 @@ class Record:
 
 def config_of(estimator: str, **overrides: Any) -> Config:
     """The one setting."""
-    network = NetworkConfig(width=64, depth=2)
-    shape: dict[str, Any] = {"num_envs": 64, "segment_length": 128, "horizon": 128, "num_minibatches": 8}
-    return Config(**(shape | {"network": network, "estimator": estimator} | overrides))
+    return Config(**({"network": NetworkConfig(width=64, depth=2), "estimator": estimator} | overrides))
 
 
 def train_all(env: Any, config: Config, settings: Sequence[Params], num_seeds: int, seed: int = 0) -> Metrics:

@@ -18,7 +18,7 @@ def _row(learner: str, points: list[tuple[float, float]]) -> harness.Row:
     return {"env": "drive", "learner": learner, "budget": 1.0, "arguments": [], "trials": trials, "points": confirmed}
 
 
-@pytest.mark.parametrize("env", effort.STEPS)
+@pytest.mark.parametrize("env", effort.AXES)
 @pytest.mark.parametrize("learner", effort.LEARNERS)
 def test_both_learners_are_swept_by_valid_commands(env: str, learner: str) -> None:
     args = sweep_options.parse(effort.arguments_of(env, learner, effort.Settings()))
