@@ -104,3 +104,25 @@ def test_bands_are_a_setting_of_p3o_whose_minibatches_may_be_of_samples():
     config = Config(estimator=Banded(bands=7))
     assert (config.bands, config.num_values) == (7, 7)
     assert (replace(config, estimator=P3O(32)).bands, replace(config, estimator=P3O(32)).num_values) == (0, 32)
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "segment_length", "num_minibatches"),
+    [(1, 128, 1), (12, 128, 4), (64, 128, 8), (100, 80, 4), (512, 16, 8), (1024, 8, 8), (8192, 8, 8)],
+)
+def test_segments_and_minibatches_fit_the_number_of_environments(num_envs, segment_length, num_minibatches):
+    config = Config(num_envs=num_envs)
+    assert (config.segment_length, config.num_minibatches) == (segment_length, num_minibatches)
+    explicit = Config(num_envs=num_envs, segment_length=segment_length, num_minibatches=num_minibatches)
+    assert config == explicit and hash(config) == hash(explicit)
+
+
+def test_what_fits_the_number_of_environments_follows_it_and_what_was_given_stays():
+    fitted, given = Config(num_envs=64), Config(num_envs=64, segment_length=128, num_minibatches=8)
+    assert (replace(fitted, num_envs=1024).segment_length, replace(fitted, num_envs=4).num_minibatches) == (8, 4)
+    assert replace(given, num_envs=1024).segment_length == 128
+
+
+def test_a_number_of_environments_that_cannot_be_is_refused_before_anything_is_fitted_to_it():
+    with pytest.raises(ValueError, match="`num_envs` must be at least 1; got 0"):
+        Config(num_envs=0)
