@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help install sweep sweep-short test test-slow test-all test-scale test-faults lint check docs clean gpu-compile \
-  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-probes bench-train bench-members bench-honesty bench-real bench-curves bench-stops bench-dashboard bench-masters bench-gpu
+  bench-sweep bench-suggest bench-envs bench-advantages bench-learning bench-signal bench-probes bench-train bench-members bench-honesty bench-real bench-curves bench-stops bench-dashboard bench-masters bench-effort bench-gpu
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -81,6 +81,9 @@ bench-dashboard: install  ## how fast the dashboard is with 2000 trials, in Chro
 
 bench-masters: install  ## train every environment by its preset with five seeds, hours; one: ARGS="--env pong"
 	$(BIN)/python -m experiments.bench.masters $(ARGS)
+
+bench-effort: install  ## P3O and PPO swept with the same budget, their fronts trained afresh, two hours on a core
+	$(BIN)/python -m experiments.bench.effort $(ARGS)
 
 bench-train: install  ## training throughput; the full form: ARGS=
 	$(BIN)/python -m experiments.bench.learner.throughput $(ARGS)
