@@ -57,7 +57,8 @@ class Config:
         num_envs: Environments stepped side by side.
         segment_length: Steps T of each between two updates. By default as many as make 8192 steps of all environments
             together, but no fewer than 8 and no more than 128.
-        horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall.
+        horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall;
+            a band that begins later has none.
         bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 9
             of them reach over 256 steps. 0 is one prediction for each lag.
         evidence: Whether "p3o" leaves out the lags, or bands, beyond the last one that the actions are seen to change.

@@ -62,6 +62,7 @@ def test_bands_are_their_operations_one_after_the_other():
     scale = jnp.asarray(np.sqrt(widths), jnp.float32)
     mean, last = MEAN * scale[None, None, :], LAST * scale[None, :]
     weights = jnp.maximum(jnp.asarray(band_means(widths, 1 - np.arange(5) / 5), jnp.float32), 0.2)
+    weights = jnp.where(np.cumsum(widths) - widths < 5, weights, 0.0)
     expected = band_advantage(mean, jnp.asarray(widths, jnp.float32), weights, *OUTCOME[:3], last, tau=PARAMS.tau)
     np.testing.assert_allclose(out.advantages, expected.advantages, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(out.targets, expected.targets, rtol=1e-5, atol=1e-5)
@@ -72,6 +73,14 @@ def test_bands_are_their_operations_one_after_the_other():
     aggregate = PARAMS.aggregate / np.var(expected.returns)
     by_hand = band_value_loss(mean, expected.targets, weights, jnp.asarray(1 / (H * residual), jnp.float32), aggregate)
     np.testing.assert_allclose(loss, 0.7 * by_hand, rtol=1e-4)
+
+
+def test_a_band_that_begins_beyond_the_horizon_has_no_weight():
+    """Bands begin at lags 0, 1, 2, 4, 8, 16; the smallest weight keeps the others alive."""
+    estimator = Banded(horizon=16, bands=7)
+    weights = np.asarray(estimator.weights(PARAMS, estimator.init()))
+    assert (weights[:5] >= 0.2).all()
+    np.testing.assert_array_equal(weights[5:], 0.0)
 
 
 def test_predicted_bands_lower_tau():
@@ -173,7 +182,7 @@ def test_impossible_estimators_are_refused():
 
 
 @pytest.mark.parametrize("implementation", ["reference", "xla"])
-@pytest.mark.parametrize("make", [P3O, Original, partial(Banded, 128), GAE], ids=[*ESTIMATORS, "bands"])
+@pytest.mark.parametrize("make", [P3O, Original, partial(Banded, 128), GAE], ids=["p3o", "original", "bands", "gae"])
 def test_statistics_are_of_valid_steps_alone(make, implementation):
     """A masked environment might as well not be there."""
     estimator = make() if make is GAE else make(H, implementation=implementation)
