@@ -114,7 +114,8 @@ def test_segments_and_minibatches_fit_the_number_of_environments(num_envs, segme
     config = Config(num_envs=num_envs)
     assert (config.segment_length, config.num_minibatches) == (segment_length, num_minibatches)
     explicit = Config(num_envs=num_envs, segment_length=segment_length, num_minibatches=num_minibatches)
-    assert config == explicit and hash(config) == hash(explicit)
+    assert config == explicit
+    assert hash(config) == hash(explicit)
 
 
 def test_what_fits_the_number_of_environments_follows_it_and_what_was_given_stays():
