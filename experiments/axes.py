@@ -111,14 +111,21 @@ PRESETS = {
             *("total_steps", "num_envs", "learning_rate", "update_epochs", "entropy", "clip", "value"),
             *("max_grad_norm", "tau", "floor"),
         ),
-        {"segment_length": 64, "horizon": 32},
+        {"segment_length": 64, "num_minibatches": 4, "horizon": 32},
     ),
     "ppo": Preset(
         (
             *("total_steps", "num_envs", "learning_rate", "update_epochs", "entropy", "clip", "value"),
             *("max_grad_norm", "gamma", "gae_lambda"),
         ),
-        {"segment_length": 64, "estimator": "gae", "value": 0.5, "entropy": 0.01, "kl_limit": math.inf},
+        {
+            "segment_length": 64,
+            "num_minibatches": 4,
+            "estimator": "gae",
+            "value": 0.5,
+            "entropy": 0.01,
+            "kl_limit": math.inf,
+        },
     ),
 }
 """Only `num_envs` changes a shape, so that a sweep compiles three trainings."""
