@@ -71,3 +71,11 @@ def gaps(log_cost: Float[Array, " n"], front: Bool[Array, " n"]) -> Float[Array,
     distance = jnp.abs(log_cost[:, None] - log_cost[None, :])
     others = front[None, :] & ~jnp.eye(log_cost.shape[0], dtype=bool)
     return jnp.where(front, jnp.min(jnp.where(others, distance, jnp.inf), axis=1), 0)
+
+
+def tabulate_front(
+    attainment_fn: Callable[[Array], Array], low: Float[Array, ""], high: Float[Array, ""], num: int = 1024
+) -> Front:
+    """The front between two costs, sampled evenly in log cost."""
+    cost = jnp.geomspace(low, high, num)
+    return Front(cost, attainment_fn(cost))
