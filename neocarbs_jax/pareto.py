@@ -1,8 +1,9 @@
 """Fronts of score (higher is better) against log cost (lower is better): dominance, staircase, hypervolume, gaps.
 
-All functions take masked arrays of fixed length; masked rows have no effect.
+The functions of observations take masked arrays of fixed length, in which masked rows have no effect.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -76,6 +77,13 @@ def gaps(log_cost: Float[Array, " n"], front: Bool[Array, " n"]) -> Float[Array,
 def tabulate_front(
     attainment_fn: Callable[[Array], Array], low: Float[Array, ""], high: Float[Array, ""], num: int = 1024
 ) -> Front:
-    """The front between two costs, sampled evenly in log cost."""
+    """Return the front between two costs, sampled evenly in log cost.
+
+    Args:
+        attainment_fn: costs -> best score at each of them.
+        low: the first cost.
+        high: the last cost.
+        num: number of samples.
+    """
     cost = jnp.geomspace(low, high, num)
     return Front(cost, attainment_fn(cost))
