@@ -215,18 +215,7 @@ class SearchSpace:
 
     def coordinates(self, name: str, value: Any) -> np.ndarray:
         """Unit coordinates of a value on its axis, within [0, 1] or beyond; not finite where it has no place."""
-        axis = self.axis_of[name]
-        if isinstance(axis, Options):
-            index = axis.index(value)
-            return np.atleast_1d(np.full(axis.size, np.nan) if index is None else axis.to_unit(np.asarray(index)))
-        if not isinstance(value, int | float | np.number):
-            return np.full(1, np.nan)
-        coordinate = axis.to_unit if axis.contains(value) else axis.position
-        try:
-            with np.errstate(all="ignore"):
-                return np.atleast_1d(coordinate(np.asarray(value, np.float64)))
-        except OverflowError:  # a whole number beyond the largest float
-            return np.full(1, np.nan)
+        return self.axis_of[name].coordinates(value)
 
     def _coordinates(self, name: str, active: Mapping[str, Any]) -> np.ndarray:
         """Return the coordinates of an axis among active values; NaN where its value is missing."""
