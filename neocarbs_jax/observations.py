@@ -149,6 +149,12 @@ def write(
     return observations._replace(**written)
 
 
+def run_of(observations: Observations, turn: Int[Array, ""]) -> Int[Array, ""]:
+    """Return the run of the row of this turn; the turn itself where the row is forgotten."""
+    found = observations.turn == turn
+    return jnp.where(jnp.any(found), observations.run[jnp.argmax(found)], turn)
+
+
 def grow(observations: Observations, capacity: int) -> Observations:
     """The same rows in a larger buffer."""
     more = empty(capacity - observations.capacity, observations.unit.shape[1])

@@ -26,12 +26,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
-from neocarbs_jax import beliefs, candidates, continuations, fitting
+from neocarbs_jax import beliefs, continuations, fitting
 from neocarbs_jax import observations as buffers
 from neocarbs_jax.config import Config
-from neocarbs_jax.observations import Observations, Status
+from neocarbs_jax.observations import Status
 from neocarbs_jax.space import Options
 from neocarbs_jax.space.feasibility import settle
 from neocarbs_jax.state import State, StepInfo, Suggestion, grow, init, is_failure, restore
@@ -188,8 +188,7 @@ def observe_curve(
     dtype = state.observations.score.dtype
     budgets, scores, costs = (jnp.asarray(a, dtype) for a in (budgets, scores, costs))
     inside = (budgets >= axis.low) & (budgets <= axis.high) & ~is_failure(scores, costs)
-
-    run = _run_of(state.observations, suggestion.index)
+    run = buffers.run_of(state.observations, suggestion.index)
 
     def enter(state: State, point: tuple[Array, ...]) -> tuple[State, None]:
         budget, score, cost, valid = point
@@ -247,30 +246,11 @@ def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situati
         expected = (config.signed(score), *others)
         rating = config.strategy.rate(seen, at)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
-    parent, saved = _parent(config, before, unit)
-    run = jnp.where(parent < 0, before.num_entered, _run_of(before, parent))
+    parent, saved = continuations.parent_of(before, config.continued_column, unit)
+    run = jnp.where(parent < 0, before.num_entered, buffers.run_of(before, parent))
     observations = buffers.enter(
         before, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32), run=run, inherited=saved
     )
     values = {n: jnp.asarray(v) for n, v in config.space.from_unit(unit).items() if not isinstance(v, str)}
     suggestion = Suggestion(before.num_entered, unit, values, *expected, rating, parent, saved)  # pyright: ignore[reportCallIssue]  # four of them
     return state._replace(observations=observations, count=state.count + 1), suggestion
-
-
-def _parent(config: Config, data: Observations, unit: Float[Array, " d"]) -> tuple[Array, Array]:
-    """Return which row a point goes on from, by its number, -1 for none, and what that row has paid of its cost.
-
-    A replicate starts afresh: from the same checkpoint it would not be another draw of the noise.
-    """
-    if config.continued_column is None:
-        return jnp.int32(-1), jnp.zeros((), unit.dtype)
-    [row], [saved] = continuations.parents_of(data, config.continued_column, unit[None, :])
-    [new] = candidates.is_new(unit[None, :], data.unit, data.success | data.failed | data.pending)
-    saved = jnp.where(new, saved, 0)
-    return jnp.where(saved > 0, data.turn[row], -1), saved
-
-
-def _run_of(data: Observations, turn: Int[Array, ""]) -> Int[Array, ""]:
-    """Return the run of the row of this number; the number itself where the row is forgotten."""
-    found = data.turn == turn
-    return jnp.where(jnp.any(found), data.run[jnp.argmax(found)], turn)
