@@ -32,7 +32,7 @@ FLOORS = [
     {"beliefs"},
     {"strategies.active"},
     {"strategies.base"},
-    {"strategies.continued"},
+    {"strategies.continued", "strategies.replicated", "strategies.targets"},
     {"strategies.neocarbs", "strategies.protein", "strategies.carbs", "strategies.pareto_genetic", "strategies.random"},
     {"strategies"},
     {"config"},
