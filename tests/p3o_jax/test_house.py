@@ -16,7 +16,7 @@ FLOORS = [
     {"ops.triton_bands"},
     {"ops.spread"},
     {"ops.band_errors"},
-    {"ops.bands"},
+    {"ops.bands", "ops.squared_error"},
     {"ops.advantages", "ops.value_loss"},
     {"ops.sharding", "losses"},
     {"ops"},
