@@ -39,7 +39,7 @@ FLOORS = [
     {"state"},
     {"sweep"},
     {"insight", "expected"},
-    {"study.limits", "study.liveness", "study.programs", "study.results"},
+    {"study.changes", "study.limits", "study.liveness", "study.programs", "study.results"},
     {"study.storages"},
     {"study.trials", "study.header"},
     {"study.lineage"},
