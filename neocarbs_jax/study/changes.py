@@ -16,7 +16,7 @@ def earlier_values(
 ) -> dict[str, Any]:
     """Return the values that trials over the old space have on axes that they had no value of.
 
-    It is the given one, or else the one that was fixed in the old space, the one that is known, or the axis's centre.
+    Each is the given one, or else the one that was fixed in the old space, or the known one, or the axis's centre.
 
     Args:
         name: of the study.
