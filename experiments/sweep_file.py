@@ -75,7 +75,8 @@ def read_best(file: Path, known: Iterable[str]) -> tuple[str, list[str]]:
         env = env[0]
     if not isinstance(env, str):
         raise ValueError(f'`file` must name one environment, as in env = "pong"; got {env!r}.')
-    return env, merge(tables.get("set", []), [_entries(BEST, content.get(BEST, {}))])
+    best = _entries(BEST, content.get(BEST, {}))
+    return env, [*_without(_names(best), tables.get("set", ())), *best]
 
 
 def _content(file: Path) -> dict[str, Any]:
@@ -97,11 +98,29 @@ def arguments(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def merge(from_file: Iterable[str], given: Iterable[str | Iterable[str]]) -> list[str]:
-    """Return the entries of a table, those of the command line in place of a file's of the same name."""
-    own = [word for group in given for word in ([group] if isinstance(group, str) else group)]
-    names = {word.partition("=")[0] for word in own}
-    return [word for word in from_file if word.partition("=")[0] not in names] + own
+def merge(
+    from_file: Mapping[str, Iterable[str]], given: Mapping[str, Iterable[str | Iterable[str]]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the entries of all tables, those of the command line in place of a file's of the same name.
+
+    What the command line sets is no axis of the file any more, and what it searches is not set by the file.
+    """
+    own = {table: _flattened(given[table]) for table in TABLES}
+    axes, fixed, bounds = (_names(own[table]) for table in TABLES)
+    replaced = {"axes": axes | fixed, "set": fixed | axes, "bounds": bounds | fixed}
+    return {table: (*_without(replaced[table], from_file.get(table, ())), *own[table]) for table in TABLES}
+
+
+def _flattened(groups: Iterable[str | Iterable[str]]) -> list[str]:
+    return [word for group in groups for word in ([group] if isinstance(group, str) else group)]
+
+
+def _names(words: Iterable[str]) -> set[str]:
+    return {word.partition("=")[0] for word in words}
+
+
+def _without(names: set[str], words: Iterable[str]) -> list[str]:
+    return [word for word in words if word.partition("=")[0] not in names]
 
 
 def write(file: Path, options: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> str:

@@ -91,10 +91,8 @@ def parse(arguments: Sequence[str], help_text: str | None = None) -> Sweep:
         given = {word.partition("=")[0] for word in arguments if word.startswith("--")}
         kept = {name: value for name, value in options.items() if f"--{name.replace('_', '-')}" not in given}
         args = read(Sweep, "p3o sweep", help_text, [*sweep_file.arguments(kept), *arguments])
-        merged = {
-            name: tuple(sweep_file.merge(tables.get(name, ()), getattr(args, name))) for name in sweep_file.TABLES
-        }
-        return dataclasses.replace(args, **merged)
+        given_tables = {name: getattr(args, name) for name in sweep_file.TABLES}
+        return dataclasses.replace(args, **sweep_file.merge(tables, given_tables))
 
 
 def check(args: Sweep) -> None:

@@ -1,0 +1,186 @@
+"""P3O and PPO with the same effort: both are swept with the same budget, and their fronts are trained afresh.
+
+    python -m experiments.bench.effort                    # all that is missing, an hour and a half on a core
+    python -m experiments.bench.effort --env connect4     # one of them, and the page with what is there
+
+Each sweep is the command `p3o sweep` with the preset of the environment. PPO's has two axes more, its gamma and its
+lambda. A sweep that was cut short goes on where it stopped.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import matplotlib.pyplot as plt
+import tyro
+from rich.console import Console
+
+from experiments import confirmation, sweep
+from experiments.bench import harness
+from experiments.bench.tuner.real_report import area
+from neocarbs_jax.report.lookup import find_study, storage_url
+from neocarbs_jax.study.trials import completed
+
+PRESETS = Path("experiments/presets")
+STEPS = {"connect4": "5e5,8e6", "drive": "1e6,1e7", "breakout": "2e6,2e7"}
+"""Range of the environment steps of a training: what leaves some twenty trainings in ten minutes."""
+
+LEARNERS = {"p3o": "", "ppo": "estimator=gae value=.5 kl_limit=inf"}
+"""What is set beside the preset. The limit of the divergence is P3O's own."""
+OWN_AXES = {"p3o": "", "ppo": "gamma gae_lambda"}
+WITHOUT_EFFECT = {("breakout", "ppo"): "tau=.2"}
+"""Axes of a preset that the learner does not have."""
+
+LABELS = {"p3o": "P3O", "ppo": "PPO"}
+FLOORS = {"connect4": -1.0, "drive": 0.0, "breakout": 0.0}
+"""Scores that areas count from: what an agent has that always loses, or does nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to sweep."""
+
+    env: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = tuple(STEPS)
+    """Environments that have a preset."""
+    budget: float = 600.0
+    """Seconds of training of each sweep."""
+    runs: Path = Path("runs/effort")
+    """Folder of the studies and the agents."""
+    page_only: bool = False
+    """Sweep nothing; write the page again."""
+
+
+def arguments_of(env: str, learner: str, settings: Settings) -> list[str]:
+    """Return the arguments of `p3o sweep` for one learner on one environment."""
+    name = f"{env}-{learner}"
+    fixed = f"{LEARNERS[learner]} {WITHOUT_EFFECT.get((env, learner), '')}".split()
+    return [
+        *("--file", str(PRESETS / f"{env}.toml"), "--storage", str(settings.runs / "studies.db"), "--name", name),
+        *("--out", str(settings.runs / name), "--trials", "1000", "--max-cost", f"{settings.budget:g}"),
+        *("--axes", f"total_steps={STEPS[env]}", *OWN_AXES[learner].split()),
+        *(["--set", *fixed] if fixed else []),
+    ]
+
+
+def record(env: str, learner: str, settings: Settings) -> harness.Row:
+    """Return what a finished sweep found: its trials, and the confirmed points of its front."""
+    study = find_study(storage_url(str(settings.runs / "studies.db")), f"{env}-{learner}")
+    return {
+        "env": env,
+        "learner": learner,
+        "budget": settings.budget,
+        "arguments": arguments_of(env, learner, settings),
+        "trials": [[trial.cost, trial.score] for trial in completed(study.trials)],
+        "points": confirmation.read(settings.runs / f"{env}-{learner}" / confirmation.FILE),
+    }
+
+
+def means_of(row: harness.Row) -> list[tuple[float, float]]:
+    """Return mean cost and mean score of the fresh trainings of each point."""
+    return [(point["cost"], point["confirmed"]) for point in row["points"] if math.isfinite(point["confirmed"])]
+
+
+def shares(rows: Sequence[harness.Row]) -> list[float]:
+    """Return the area under each confirmed front of one environment, as a share of that under the best of all.
+
+    Areas are over log cost, from the cheapest point of all to the dearest, above the environment's floor.
+    """
+    pool = [point for row in rows for point in means_of(row)]
+    if not pool:
+        return [math.nan for _ in rows]
+    low, high = min(pool)[0], max(max(pool)[0], min(pool)[0] * 1.001)
+    floor = FLOORS[rows[0]["env"]]
+    whole = area(sorted(pool), low, high, floor)
+    return [area(sorted(means_of(row)), low, high, floor) / whole for row in rows]
+
+
+def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
+    """Return the page: what each front is worth, its points, and the settings of its best one."""
+    by_env = {env: [row for row in rows if row["env"] == env] for env in dict.fromkeys(row["env"] for row in rows)}
+    worth, points = [], []
+    for env, own in by_env.items():
+        for row, share in zip(own, shares(own), strict=True):
+            best = max(row["points"], key=lambda point: point["confirmed"], default=None)
+            values = {} if best is None else best["values"]
+            worth.append([
+                env, LABELS[row["learner"]], len(row["trials"]), f"{sum(cost for cost, _ in row['trials']):.0f}",
+                f"{share:.3f}", "" if best is None else _with_error(best),
+                " ".join(f"`{name}={_short(value)}`" for name, value in values.items()),
+            ])  # fmt: skip
+            points += [
+                [env, LABELS[row["learner"]], p["trial"], f"{p['cost']:.3g}", f"{p['claimed']:.4g}",
+                 f"{p['expected']:.4g}", _with_error(p)]
+                for p in row["points"]
+            ]  # fmt: skip
+    columns = [
+        "environment",
+        "learner",
+        "trials",
+        "seconds",
+        "share of the area",
+        "best point, confirmed",
+        "its settings",
+    ]
+    return harness.page(
+        "P3O and PPO with the same effort",
+        measured,
+        "Each learner was swept by `p3o sweep` with the environment's preset and the same budget of training seconds "
+        "on one core. Points of its front were then trained again with three fresh seeds. The share is the area under "
+        "the confirmed points of a learner, over log cost, divided by that under the points of both. What the presets "
+        "fix was found with P3O.",
+        harness.table(columns, worth),
+        "![Two fronts](effort.png)",
+        "Each point that was trained again (means of three fresh trainings, with standard errors):",
+        harness.table(["environment", "learner", "trial", "cost, s", "claimed", "expected", "confirmed"], points),
+        "The sweeps:",
+        "\n".join(f"* `p3o sweep {' '.join(row['arguments'])}`" for row in rows),
+    )
+
+
+def _with_error(point: dict[str, Any]) -> str:
+    error = point["standard_error"]
+    return f"{point['confirmed']:.4g}" + (f" ± {error:.2g}" if error is not None and math.isfinite(error) else "")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def picture(rows: Sequence[harness.Row], file: Path) -> None:
+    """Draw the trials and the confirmed points of both learners, an environment a panel."""
+    envs = list(dict.fromkeys(row["env"] for row in rows))
+    figure, panels = plt.subplots(1, len(envs), figsize=(4.4 * len(envs), 3.8), squeeze=False)
+    for panel, env in zip(panels[0], envs, strict=True):
+        for row in (row for row in rows if row["env"] == env):
+            color = {"p3o": "C0", "ppo": "C1"}[row["learner"]]
+            panel.scatter(*zip(*row["trials"], strict=True), s=8, color=color, alpha=0.4)
+            points = sorted((p["cost"], p["confirmed"], p["standard_error"] or 0.0) for p in row["points"])
+            costs, scores, errors = zip(*points, strict=True)
+            panel.errorbar(costs, scores, errors, fmt="o-", color=color, capsize=3, label=LABELS[row["learner"]])
+        panel.set(xscale="log", title=env, xlabel="seconds of training")
+    panels[0][0].set_ylabel("score; lines join fresh trainings")
+    panels[0][0].legend()
+    figure.tight_layout()
+    harness.save_figure(figure, file)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Entry point."""
+    settings = tyro.cli(Settings, description=__doc__)
+    store = harness.Store(harness.RESULTS / "effort.json.gz", key_fn=lambda row: (row["env"], row["learner"]))
+    for env in () if settings.page_only else settings.env:
+        for learner in LEARNERS:
+            sweep.main(arguments_of(env, learner, settings))
+            store.merge([record(env, learner, settings)])
+    rows = sorted(store.rows, key=lambda row: (list(STEPS).index(row["env"]), row["learner"]))
+    text = page(rows, harness.stamp("flax", "optuna"))
+    harness.write_text(harness.RESULTS / "effort.md", text)
+    picture(rows, harness.RESULTS / "effort.png")
+    Console().print(text, soft_wrap=True, markup=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""P3O and PPO with the same effort: the commands, and what is made of their results."""
+
+import math
+
+import pytest
+
+from experiments import sweep_options
+from experiments.bench import effort, harness
+
+
+def _row(learner: str, points: list[tuple[float, float]]) -> harness.Row:
+    confirmed = [
+        {"trial": i, "cost": cost, "claimed": score, "expected": score, "confirmed": score, "standard_error": None,
+         "values": {"learning_rate": 0.01}}
+        for i, (cost, score) in enumerate(points)
+    ]  # fmt: skip
+    trials = [list(point) for point in points]
+    return {"env": "drive", "learner": learner, "budget": 1.0, "arguments": [], "trials": trials, "points": confirmed}
+
+
+@pytest.mark.parametrize("env", effort.STEPS)
+@pytest.mark.parametrize("learner", effort.LEARNERS)
+def test_both_learners_are_swept_by_valid_commands(env: str, learner: str) -> None:
+    args = sweep_options.parse(effort.arguments_of(env, learner, effort.Settings()))
+    names = set(sweep_options.space_of(args).names)
+    assert {"total_steps", "learning_rate", "entropy"} <= names
+    assert ({"gamma", "gae_lambda"} <= names) == (learner == "ppo")
+    assert ("tau" in names) == (env == "breakout" and learner == "p3o")
+
+
+def test_a_front_below_another_has_its_share_of_the_area() -> None:
+    above, below = _row("p3o", [(1.0, 1.0), (math.e, 1.0)]), _row("ppo", [(1.0, 0.5), (math.e, 0.5)])
+    assert effort.shares([above, below]) == pytest.approx([1.0, 0.5])
+
+
+def test_fronts_that_cross_have_less_than_the_whole_each() -> None:
+    cheap, good = _row("p3o", [(1.0, 0.5)]), _row("ppo", [(math.e, 1.0), (math.e**2, 1.0)])
+    assert effort.shares([cheap, good]) == pytest.approx([1.0 / 1.5, 1.0 / 1.5])
+
+
+def test_the_page_names_each_point(tmp_path) -> None:
+    rows = [_row("p3o", [(1.0, 0.9)]), _row("ppo", [(2.0, 0.8)])]
+    text = effort.page(rows, harness.stamp())
+    assert "| drive | P3O | 1 |" in text
+    assert "0.8" in text
+    effort.picture(rows, tmp_path / "fronts.png")
+    assert (tmp_path / "fronts.png").stat().st_size > 1000
