@@ -45,21 +45,21 @@ def test_the_command_line_counts(file):
 
 
 def test_what_the_command_line_sets_is_no_axis_of_the_file(file):
-    args = of_sweep.parse(["--file", str(file), "--set", "gamma=.9"])
-    assert "gamma" not in of_sweep.space_of(args).names
-    assert of_sweep.fixed_settings(args)["gamma"] == 0.9
+    args = sweep_options.parse(["--file", str(file), "--set", "gamma=.9"])
+    assert "gamma" not in sweep_setup.space_of(args).names
+    assert sweep_setup.fixed_settings(args)["gamma"] == 0.9
 
 
 def test_what_the_command_line_searches_is_not_set_by_the_file(file):
-    args = of_sweep.parse(["--file", str(file), "--axes", "num_envs=16,32,64"])
-    assert "num_envs" in of_sweep.space_of(args).names
-    assert "num_envs" not in of_sweep.fixed_settings(args)
+    args = sweep_options.parse(["--file", str(file), "--axes", "num_envs=16,32,64"])
+    assert "num_envs" in sweep_setup.space_of(args).names
+    assert "num_envs" not in sweep_setup.fixed_settings(args)
 
 
 def test_what_the_command_line_both_sets_and_searches_is_refused(file):
-    args = of_sweep.parse(["--file", str(file), "--set", "gamma=.9", "--axes", "gamma"])
+    args = sweep_options.parse(["--file", str(file), "--set", "gamma=.9", "--axes", "gamma"])
     with pytest.raises(ValueError, match=r"`axes` must name settings that `set` does not fix; got gamma in both\."):
-        of_sweep.space_of(args)
+        sweep_setup.space_of(args)
 
 
 def test_a_written_sweep_reads_back_as_itself(file, tmp_path):
