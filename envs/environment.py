@@ -173,7 +173,7 @@ class Environment:
 class Wrapper(Environment):
     """Base class of wrappers: an environment that behaves like another except for what a subclass changes.
 
-    The other may be anybody's, such as gymnax's: what it does not have is as `Environment` has it.
+    The wrapped environment may be another library's, such as gymnax's. What it does not define is as in `Environment`.
     """
 
     env: Environment
@@ -226,5 +226,5 @@ class Wrapper(Environment):
         return self.env.is_truncated(state, params)
 
     def as_action(self, action: Any, params: Any = None) -> Any:
-        """Return the action as the other environment takes it, whose own `step_env` looks at it."""
+        """Return the action unchanged: the wrapped environment's own `step_env` looks at it."""
         return action

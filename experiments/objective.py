@@ -36,7 +36,7 @@ class Compiled(NamedTuple):
 
 
 class Stopwatch:
-    """Adds up the seconds that some calls take, to the end of what they compute."""
+    """Add up the seconds that calls take until their results are computed."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -60,13 +60,13 @@ class Training:
         config: Static settings that `values` do not name.
         params: Traced settings that `values` do not name.
         env_name: Name of the environment, kept with each trial.
-        seed: Of network, environments and evaluation, together with the values themselves.
+        seed: Seed of network, environments and evaluation; the values of a trial are part of its key, too.
         num_episodes: Episodes of the evaluation.
         progress: Display that is told of each phase.
-        num_seeds: Trainings of a trial, each from another key: the score is their mean, the cost that of one.
-        on_agent: Told of each agent of a trial, before the trial ends.
-        checkpoints: Where trainings leave their states before their final decay, and longer ones go on from.
-        curves: Hand the study what each training was before its final decay, as data on shorter ones.
+        num_seeds: Trainings of a trial, each from another key. Score and cost are their means.
+        on_agent: Called with trial, agent and score of a trial's first training, before the trial ends.
+        checkpoints: Where trainings leave their states before their final decay, for longer ones to go on from.
+        curves: Whether to give the study what each training was before its final decay, as data on shorter ones.
     """
 
     def __init__(
@@ -166,10 +166,10 @@ class Training:
             metrics: Of the training, or of its part after the parent's checkpoint.
             evaluation: Of its agent.
             params: Traced settings.
-            seconds: That the training took, or that part.
+            seconds: Seconds that the training took, or that part of it.
             settings: Every setting by name.
             done: Steps of the parent until its checkpoint.
-            inherited: Seconds that those took.
+            inherited: Seconds that those steps took.
         """
         curve = learning_curve(metrics, seconds, done)
         attrs = {

@@ -24,7 +24,7 @@ class Sweep:
     env: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ("pong",)
     """Environment, as listed above; several for one sweep of each."""
     file: Annotated[Path | None, tyro.conf.arg(metavar="TOML")] = None
-    """File that holds options by name, and tables [axes] and [set]; what the command line gives counts."""
+    """File that holds options by name, and tables [axes] and [set]; the command line has precedence."""
     storage: str = "sqlite:///runs/sweep.db"
     """Database that holds the trials: a URL, or the path of a SQLite file."""
     trials: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
@@ -66,7 +66,7 @@ class Sweep:
     confirm_points: int = 6
     """Points of the front that are trained again, spread over the costs."""
     curves: bool = False
-    """Take what each training was before its final decay as data on shorter ones; anneals as `anneal=stable` does."""
+    """Use what each training was before its final decay as data on shorter ones; anneals as `anneal=stable` does."""
     continues: bool = False
     """Let longer trainings go on from checkpoints of shorter ones, and pay the difference; anneals as
     `anneal=stable` does."""

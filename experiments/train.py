@@ -38,7 +38,7 @@ class Train:
     """Train an agent and keep it."""
 
     env: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Environment; by default pong, or that of the folder or trial that is gone on with."""
+    """Environment; by default pong, or that of the folder or trial to go on from."""
     set: Assignments = ()
     """Settings, as listed above: total_steps=2e6 num_envs=64 estimator=gae network.width=128."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None

@@ -113,8 +113,8 @@ def enter(
 ) -> Observations:
     """Append a row, if it is wanted; a full buffer forgets its oldest row that is neither pending nor on the front.
 
-    The row is a run of its own, unless another one is given.
-    Where all of them are, the oldest on the front goes, and where all are pending, the oldest.
+    Where every row is one or the other, the oldest on the front goes, and where all are pending, the oldest. The new
+    row is a run of its own, unless another one is given.
     """
     capacity, occupied, turn = observations.capacity, observations.num_rows, observations.num_entered
     front = pareto.non_dominated(observations.score, jnp.log(observations.cost), observations.success)

@@ -21,10 +21,10 @@ class Front(NamedTuple):
 
 
 def non_dominated(score: Float[AnyArray, " n"], log_cost: Float[AnyArray, " n"], mask: Bool[AnyArray, " n"]) -> Any:
-    """Rows that no other row equals or beats in score and cost; of equal rows the first.
+    """Return which rows are on the front: those that no other row dominates. NumPy in, NumPy out.
 
-    Row j dominates i when score_j >= score_i and log_cost_j <= log_cost_i, one of them strictly, or j comes first.
-    NumPy in, NumPy out.
+    Row j dominates i when score_j >= score_i and log_cost_j <= log_cost_i, one of them strictly, or j comes first. Of
+    equal rows, the first is therefore on the front.
     """
     xp: Any = score.__array_namespace__()
     score_j, score_i = score[None, :], score[:, None]

@@ -16,8 +16,9 @@
     state = restore(config, unit, score, cost, status)                   # rows in the order of their suggestion
 
 `config`, `q`, `num_trials`, `capacity` and `objective` are static: jax.jit(suggest, static_argnums=0). Nothing
-recompiles while observations accumulate. Surrogates are refitted when the number of rows passes a checkpoint,
-which depends on that number alone, from a start that depends on nothing: a restored sweep suggests what it would have.
+recompiles while observations accumulate. Surrogates are refitted when the number of rows passes a checkpoint.
+Checkpoints depend on that number alone, and every fit starts from the same values, so that a restored sweep suggests
+what it would have suggested.
 """
 
 import math
@@ -55,7 +56,7 @@ def suggest(
         config: of the sweep.
         state: of the sweep.
         key: consumed.
-        remaining: what is left of a budget of cost, that of ended trials subtracted; None for no budget.
+        remaining: what the ended trials have left of a budget, in units of cost; None for no budget.
     """
     return propose(config, refit(config, state), key, remaining)
 
@@ -104,16 +105,16 @@ def _situation(config: Config, state: State, remaining: Float[ArrayLike, ""] | N
 def suggest_batch(
     config: Config, state: State, key: PRNGKeyArray, q: int, remaining: Float[ArrayLike, ""] | None = None
 ) -> tuple[State, Suggestion]:
-    """`q` suggestions along a leading axis, each aware of those before it and of all running trials."""
+    """Return `q` suggestions along a leading axis, each aware of those before it and of all running trials."""
     keys = jax.random.split(key, q)
     return jax.lax.scan(lambda carry, key: suggest(config, carry, key, remaining), state, keys)
 
 
 def enqueue(config: Config, state: State, unit: Float[Array, " d"]) -> tuple[State, Suggestion]:
-    """Enter a point that somebody else chose as pending, snapped to the space.
+    """Enter a point of the caller's choice as a pending suggestion, snapped to the space.
 
-    Where it extends a row with a checkpoint, it goes on from there, as a suggestion does; a study's queued trials never
-    do.
+    If it extends a row with a checkpoint, it goes on from there, as a suggestion does. Trials that are queued in a
+    study never do.
     """
     return _enter(config, state, config.space.snap(unit), None)
 
@@ -127,7 +128,7 @@ def observe(
     failed: Bool[Array, ""] | bool = False,
     checkpoint: Float[Array, ""] | float = 0.0,
 ) -> State:
-    """Enter a measurement. A failed trial is data of its own kind, and so is one that `is_failure` tells from it.
+    """Enter a measurement. A trial that failed is kept as a failure, and so is one whose numbers `is_failure` rejects.
 
     A suggestion whose row a full buffer has forgotten changes nothing.
 
@@ -164,9 +165,9 @@ def observe_curve(
     costs: Float[Array, " p"],
     checkpoint: Float[Array, ""] | float = 0.0,
 ) -> State:
-    """Enter one training as observations at several budgets: a run that anneals nothing is also a shorter run.
+    """Enter one training as observations at several budgets, for each shorter training that it was on its way.
 
-    It stays one suggestion: the initial design, and all that counts suggestions, goes on after it.
+    It counts as one suggestion, in the initial design and wherever else suggestions are counted.
 
     Args:
         config: of the sweep; `config.budget` names the axis that the budgets belong to.
@@ -228,7 +229,7 @@ def step(config: Config, state: State, key: PRNGKeyArray, objective: Objective) 
 
 
 def run(config: Config, objective: Objective, key: PRNGKeyArray, num_trials: int) -> tuple[State, StepInfo]:
-    """A whole sweep; the returned trace has a leading axis of trials."""
+    """Run a whole sweep; the returned trace has a leading axis of trials."""
     keys = jax.random.split(key, num_trials)
     return jax.lax.scan(lambda state, key: step(config, state, key, objective), init(config), keys)
 

@@ -1,7 +1,7 @@
 """Traceable benchmark objectives whose Pareto fronts are known in closed form.
 
 Each `Task` maps the values of a search space to a score (higher is better) and a cost. `task(values, key)` is the
-noisy objective that a tuner sees, `task.noiseless(values)` is what it is judged by, `task.front()` is the truth.
+noisy objective that a tuner sees, `task.noiseless(values)` is what it is judged by, `task.front()` is the true front.
 The fronts need no search: in every task all axes but the budget (and, in the `rl` family, three discrete axes of
 throughput) have one optimum that is independent of the cost, so the best score at a cost is a maximum over at
 most 336 closed forms.

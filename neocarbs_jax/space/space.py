@@ -156,7 +156,7 @@ class SearchSpace:
         return feasibility.feasible(self, unit)
 
     def broken(self, values: Mapping[str, Any]) -> list[str]:
-        """Return the constraints that settings break, as text."""
+        """Return the constraints that the values break, as text."""
         return feasibility.broken(self, values)
 
     def from_unit(self, unit: Any) -> dict[str, Any]:
@@ -204,10 +204,11 @@ class SearchSpace:
         return cube.project(self, jnp.concatenate(columns, axis=-1))
 
     def place(self, values: Mapping[str, Any]) -> np.ndarray | None:
-        """Unit point of values that may lie beyond the bounds, and outside the unit cube then.
+        """Return the unit point of values; where some lie beyond the bounds, it lies outside the unit cube.
 
         Returns:
-            None where a value is missing or has no place: an option that is none, a number <= 0 on a Log axis.
+            The point; None where a value is missing or has no place, as an unknown option or a number <= 0 on a Log
+            axis has none.
         """
         active = self.active(values)
         point = np.concatenate([self._coordinates(name, active) for name in self.names])
@@ -225,7 +226,10 @@ class SearchSpace:
         return np.full(axis.size, np.nan if name in self.missing(active) else conditions.DEAD)
 
     def can_be(self, name: str, value: Any) -> bool:
-        """Whether a value has a place on the axis of that name, within its bounds or beyond; whole where it counts."""
+        """Return whether a value has a place on the axis of that name, within its bounds or beyond them.
+
+        On an axis of whole numbers it must be whole.
+        """
         counts = isinstance(self.axis_of[name], Integer | Pow2)
         if counts and isinstance(value, float | np.floating) and not float(value).is_integer():
             return False
@@ -247,9 +251,10 @@ class SearchSpace:
                 raise ValueError(f"`{name}` must be {fixed[name]!r}, its fixed value; got {values[name]!r}.")
 
     def snap(self, unit: Float[Array, "*m d"]) -> Float[Array, "*m d"]:
-        """The nearest canonical unit points: those that equal values share.
+        """Return the nearest canonical unit points: equal values have one such point.
 
-        They have grid levels, one-hot options, and the middle of each axis that is not active.
+        It has the middle of the cell of each grid level, one-hot options, and the middle of each axis that is not
+        active.
         """
         return cube.snap(self, unit)
 

@@ -25,7 +25,7 @@ class Situation(NamedTuple):
         count: number of earlier suggestions.
         log_max_cost: logarithm of the largest cost that a trial may have; None for no limit.
         log_remaining: logarithm of what is left of the sweep's budget; None for no budget.
-        delta: largest accepted probability that a suggestion exceeds it.
+        delta: largest accepted probability that a suggestion costs more than `log_max_cost`.
         resample_every: every so many suggestions, a front point is run again; 0 for never.
         continued_column: column of the budget along which trials may go on from others; None where none does.
     """

@@ -24,13 +24,13 @@ _SURE = 2.0  # power of the probability of success: one alone would go on trying
 class NeoCARBS(Strategy):
     """Maximise log EHVI - (g - t)^2 / (2 (w R)^2) + 2 log P(success) + caution, subject to P(cost > trial_cap) < delta.
 
-    g is the predicted log cost and t a target in the active range R: it spreads the *trials* evenly over log cost,
+    g is the predicted log cost and t a target in the active range R. Targets spread the *trials* evenly over log cost,
     while EHVI is largest in the front's gaps. The best of a set of candidates then climb by the gradient.
 
     Attributes:
         acquisition: "ehvi"; "improvement" of the mean over the nearest cheaper front point; or "conservative", the
             same with mean - kappa std.
-        kappa: of the conservative acquisition.
+        kappa: factor of the standard deviation in the conservative acquisition.
         num_initial: suggestions from the prior before the surrogates decide; the first is the search centre.
         num_candidates: points among which the acquisition chooses.
         num_refined: the best of them, which climb by the acquisition's gradient.

@@ -13,9 +13,10 @@ _PATIENCE = 2.0  # nats
 
 
 def within_budget(seen: Situation, front: ActiveFront, reachable: Float[Array, ""]) -> Float[Array, ""]:
-    """Return the highest target log cost: of a budget, the dearest trials wait until half of it is spent.
+    """Return the highest log cost that a target may have: with a budget, dear trials wait until half of it is spent.
 
-    What cheap trials teach holds for dear ones, which there are few of. The limit rises with what is spent.
+    What cheap trials teach holds for the dear ones, and a budget pays for few of these. The limit rises with what is
+    spent.
     """
     if seen.log_remaining is None:
         return reachable

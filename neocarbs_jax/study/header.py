@@ -1,4 +1,4 @@
-"""What a study says of itself, in its storage: the space that it searches, its seed, its options; and their changes."""
+"""What a study says of itself in its storage: the space that it searches, its seed and its options."""
 
 import dataclasses
 import time
@@ -23,10 +23,10 @@ from neocarbs_jax.study.liveness import quiet_optuna
 from neocarbs_jax.study.storages import patiently
 
 FORMAT = 2
-"""Of the attributes of a study and its rows; studies without a `format` are of version 0.1.0."""
+"""Version of the attributes of a study and its rows; studies without a `format` are of library version 0.1.0."""
 
 _DIRECTIONS = {name: [StudyDirection[name.upper()], StudyDirection.MINIMIZE] for name in DIRECTIONS}
-"""Of score and cost, by that of the score."""
+"""Directions of score and cost, by that of the score."""
 
 _PLAIN = ("warp", "aggression", "resample_every", "budget", "continues", "trial_cap", "delta")
 _WRITING_SECONDS = 2.0
@@ -126,7 +126,7 @@ def load(storage: BaseStorage, name: str) -> Header:
 
 
 def read(study: optuna.Study) -> Header:
-    """What the study says of itself."""
+    """Return what the study says of itself."""
     attrs = study.user_attrs
     options = dict(attrs.get("options", {}))
     strategy = options.pop("strategy", attrs.get("strategy", "neocarbs"))
@@ -146,7 +146,7 @@ def direction_of(study: optuna.Study) -> str:
 
 
 def missing_options(header: Header, options: Mapping[str, Any]) -> list[str]:
-    """Options and constraints that the study was made with, that no storage can keep, and that were not given."""
+    """Return the options and constraints of a study that no storage can keep, and that are not given now."""
     attrs = header.study.user_attrs
     given = _functions(header.space).get(_FUNCTIONS, [])
     lost = [f"the constraint {name}" for name in attrs.get(_FUNCTIONS, []) if name not in given]

@@ -50,9 +50,9 @@ def p3o_value_loss(
     the baseline of the advantage, as a sum, since the errors of many lags are correlated.
 
     That sum runs over all lags, the bootstrapped ones included, because the advantage inside R counts the errors of
-    all. Were it to stop at the known lags, the means beyond the segment's end would be free, and what they add to R
-    would be laid upon the short lags: the predictions tilt along j, which adds more, without bound once T is not much
-    larger than H.
+    all. If it stopped at the known lags, nothing would hold the means beyond the segment's end, and the short lags
+    would have to make up for what those add to R. The predictions would tilt along j, the tilt would add more, and so
+    on without bound once T is not much larger than H.
 
     Only `mean` has a gradient. Minibatches are made of whole environments, [T, b, H].
 

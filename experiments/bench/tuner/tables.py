@@ -70,11 +70,11 @@ Curve = tuple[Float[Array, " p"], Float[Array, " p"], Float[Array, " p"]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CurveTask(Task):
-    """A task whose trainings are also shorter ones.
+    """A task each of whose trainings also shows what shorter ones would have given.
 
     Attributes:
-        curve_fn: (values, key) -> budgets, scores and costs of earlier points of the training that the task itself
-            returns the end of, by the same seed. The axis is "budget".
+        curve_fn: (values, key) -> budgets, scores and costs of earlier points of a training, whose end the task itself
+            returns, by the same seed. Budgets are values of the axis "budget".
     """
 
     curve_fn: Callable[[Values, PRNGKeyArray], Curve] | None = None
