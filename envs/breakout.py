@@ -27,6 +27,7 @@ from envs.breakout_contacts import (
 )
 from envs.environment import Box, Discrete, Environment
 from envs.floats import divided, rounded, scaled, scaled_sin_cos
+from p3o_jax.checks import check_at_least
 
 FRAMES_PER_SECOND = 60.0
 HALF_SCORE, MAX_SCORE = 432, 864
@@ -102,8 +103,7 @@ class Breakout(Environment):
     continuous: bool = False
 
     def __post_init__(self):
-        if self.frameskip < 1:
-            raise ValueError(f"`frameskip` must be at least 1; got {self.frameskip}.")
+        check_at_least(1, frameskip=self.frameskip)
 
     @property
     def default_params(self) -> EnvParams:

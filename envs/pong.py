@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from envs import environment
 from envs.environment import Box, Discrete, Environment
+from p3o_jax.checks import check_at_least
 
 
 class EnvState(environment.EnvState):
@@ -75,8 +76,7 @@ class Pong(Environment):
     score_fractions: bool = False
 
     def __post_init__(self):
-        if self.frameskip < 1:
-            raise ValueError(f"`frameskip` must be at least 1; got {self.frameskip}.")
+        check_at_least(1, frameskip=self.frameskip)
 
     @property
     def default_params(self) -> EnvParams:

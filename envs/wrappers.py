@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from envs.environment import Box, Environment, Wrapper
 from envs.spaces import gymnax_space
+from p3o_jax.checks import check_at_least
 from p3o_jax.vector import VectorEnvironment, VectorState, select
 
 
@@ -76,8 +77,7 @@ class FrameStack(Wrapper):
         return True  # the state carries the frames
 
     def __post_init__(self):
-        if self.num_frames < 1:
-            raise ValueError(f"`num_frames` must be at least 1; got {self.num_frames}.")
+        check_at_least(1, num_frames=self.num_frames)
 
     def observation_space(self, params: Any = None) -> Box:
         space = self.env.observation_space(params)

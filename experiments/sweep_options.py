@@ -11,10 +11,11 @@ import tyro
 from experiments import sweep_file
 from experiments.agents import KEEP
 from experiments.axes import PRESETS
-from experiments.common import Assignments, Repeated, check_at_least, check_seed, read, user_errors
+from experiments.common import Assignments, Repeated, check_seed, read, user_errors
 from neocarbs_jax.adapters import trackers
 from neocarbs_jax.gp.warping import WARPS
 from neocarbs_jax.strategies import STRATEGIES
+from p3o_jax.checks import check_at_least
 
 
 @dataclasses.dataclass

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from experiments import environments, saved, settings, sweep_file
 from experiments.agents import resolve
-from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
+from experiments.common import Assignments, check_seed, read, user_errors
 from experiments.evaluate import describe, score
 from experiments.folder import Request, begin
 from experiments.interrupts import graceful, interruptible, stoppable
@@ -30,6 +30,7 @@ from experiments.sweep_options import Sweep
 from experiments.training import train
 from neocarbs_jax.report.outputs import folder_name
 from neocarbs_jax.study.programs import keep_on_disk
+from p3o_jax.checks import check_at_least
 from p3o_jax.settings import Config, Params
 
 
