@@ -14,7 +14,7 @@ in it that `snap` applies, and constraints are masks that decide which candidate
 import dataclasses
 import functools
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -26,16 +26,7 @@ from neocarbs_jax.space import conditions, cube, feasibility
 from neocarbs_jax.space.axes import Axis, Choice, Integer, Options, Pow2
 from neocarbs_jax.space.constraints import Function, as_constraint, text_of
 from neocarbs_jax.space.display import as_html
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, entry in tree.items():
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"Names of a search space must be non-empty strings; got {name!r}.")
-        if isinstance(entry, Mapping):
-            yield from _flatten(entry, f"{prefix}{name}/")
-        else:
-            yield f"{prefix}{name}", entry
+from neocarbs_jax.space.names import flatten
 
 
 @jax.tree_util.register_static
@@ -62,7 +53,7 @@ class SearchSpace:
         if isinstance(given, str | list | tuple) or callable(given):
             del entries["constraints"]
             constraints = tuple(map(as_constraint, given if isinstance(given, list | tuple) else (given,)))
-        for name, entry in _flatten(entries):
+        for name, entry in flatten(entries):
             if name in axes or name in fixed:
                 raise ValueError(f"Names of a search space must be unique; got {name!r} twice.")
             if isinstance(entry, typing.get_args(Axis)):
@@ -269,15 +260,3 @@ class SearchSpace:
     @staticmethod
     def _option_array(axis: Axis, value: np.ndarray) -> np.ndarray:
         return np.asarray(axis.options, object)[value] if isinstance(axis, Options) else value
-
-
-def nest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Dictionary of dictionaries from names with slashes: {"train/epochs": 3} -> {"train": {"epochs": 3}}."""
-    tree: dict[str, Any] = {}
-    for name, value in values.items():
-        *parents, leaf = name.split("/")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[leaf] = value
-    return tree

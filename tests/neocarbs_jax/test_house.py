@@ -13,7 +13,7 @@ import neocarbs_jax
 HOME = Path(neocarbs_jax.__file__).parent
 
 FLOORS = [
-    {"space.conditions", "pareto", "acquisition", "batching", "precision", "markup"},
+    {"space.conditions", "space.names", "pareto", "acquisition", "batching", "precision", "markup"},
     {"space.bounded"},
     {"space.real", "space.whole", "space.options"},
     {"space.axes", "space.constraints"},
