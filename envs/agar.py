@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from envs import environment
 from envs.environment import Box, Discrete, Environment
+from p3o_jax.checks import check_at_least
 
 
 class EnvState(environment.EnvState):
@@ -90,8 +91,7 @@ class Agar(Environment):
     costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
-        if self.num_players < 1:
-            raise ValueError(f"`num_players` must be at least 1; got {self.num_players}.")
+        check_at_least(1, num_players=self.num_players)
         if not 1 <= self.seen_food <= self.num_food:
             raise ValueError(f"`seen_food` must be from 1 to `num_food`; got {self.seen_food} and {self.num_food}.")
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs import environment
 from envs.environment import Box, Environment
+from p3o_jax.checks import check_at_least
 
 WIDTH, HEIGHT, BOID = 1080.0, 720.0, 32.0
 MAX_SPEED, ACCELERATION, MARGIN = 5.0, 2.0, 50.0
@@ -90,9 +91,8 @@ class Boids(Environment):
     costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
-        for field, least in (("num_boids", 2), ("shortest", 0), ("longer_every", 0)):
-            if getattr(self, field) < least:
-                raise ValueError(f"`{field}` must be at least {least}; got {getattr(self, field)}.")
+        check_at_least(2, num_boids=self.num_boids)
+        check_at_least(0, shortest=self.shortest, longer_every=self.longer_every)
         if not 0 <= self.nearest < self.num_boids:
             raise ValueError(f"`nearest` must be from 0 to `num_boids` - 1; got {self.nearest}.")
 

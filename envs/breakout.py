@@ -27,6 +27,7 @@ from envs.breakout_contacts import (
 )
 from envs.environment import Box, Discrete, Environment
 from envs.floats import divided, rounded, scaled, scaled_sin_cos
+from p3o_jax.checks import check_at_least
 
 FRAMES_PER_SECOND = 60.0
 HALF_SCORE, MAX_SCORE = 432, 864
@@ -102,8 +103,7 @@ class Breakout(Environment):
     continuous: bool = False
 
     def __post_init__(self):
-        if self.frameskip < 1:
-            raise ValueError(f"`frameskip` must be at least 1; got {self.frameskip}.")
+        check_at_least(1, frameskip=self.frameskip)
 
     @property
     def default_params(self) -> EnvParams:
@@ -133,27 +133,20 @@ class Breakout(Environment):
 
     def start(self, params: EnvParams) -> EnvState:
         """Return the first state of an episode."""
-        zero, blank = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32)
-        bricks = (jnp.zeros((), jnp.uint32),) * ROWS
-        fields = dict.fromkeys(("paddle_x", "paddle_width", "ball_x", "ball_y", "ball_vx", "ball_vy"), blank)
-        state = EnvState(
-            time=zero,
-            ball_speed=blank,
-            hits=zero,
-            fired=jnp.zeros((), bool),
+        return EnvState(
+            time=jnp.zeros((), jnp.int32),
             num_balls=jnp.asarray(params.num_balls, jnp.int32),
-            score=zero,
-            bricks=bricks,
-            **fields,
+            score=jnp.zeros((), jnp.int32),
+            bricks=(jnp.zeros((), jnp.uint32),) * ROWS,
+            **_new_round(params),
         )
-        return _new_round(state, params)
 
     def transition(
         self, state: EnvState, action: Shaped[Array, "..."], fire_left: Bool[Array, ""], params: EnvParams
     ) -> tuple[EnvState, Float[Array, ""], Bool[Array, ""]]:
         """Apply the rules to a given random draw and return (state, reward, terminated)."""
         paddle_step = divided(rounded(self._direction(action) * params.paddle_speed), FRAMES_PER_SECOND)
-        speed = _float(params.initial_ball_speed)
+        speed = jnp.float32(params.initial_ball_speed)
         fire_vx = scaled(float(np.sin(_FIRE_ANGLE)) / FRAMES_PER_SECOND, speed)
         fire_vy = scaled(float(np.cos(_FIRE_ANGLE)) / FRAMES_PER_SECOND, speed)
         fire = (jnp.where(fire_left, -fire_vx, fire_vx), fire_vy)
@@ -225,7 +218,7 @@ def _frame(state: EnvState, paddle_step: Float[Array, ""], fire: tuple[Array, Ar
     )
     after = _bounce_off_paddle(after, paddle_hit, params)
     lost = after.ball_y >= PADDLE_Y + PADDLE_HEIGHT
-    return environment.select(lost, _new_round(after.replace(num_balls=after.num_balls - 1), params), after)
+    return environment.select(lost, after.replace(num_balls=after.num_balls - 1, **_new_round(params)), after)
 
 
 def _bounce_off_paddle(state: EnvState, hit: Bool[Array, ""], params: EnvParams) -> EnvState:
@@ -249,25 +242,21 @@ def _bounce_off_paddle(state: EnvState, hit: Bool[Array, ""], params: EnvParams)
     )
 
 
-def _new_round(state: EnvState, params: EnvParams) -> EnvState:
-    """Put the ball above the centred paddle, from where the next frame fires it."""
-    width = _float(params.paddle_width)
-    return state.replace(
-        paddle_x=WIDTH / 2 - width / 2,
-        paddle_width=width,
-        ball_x=jnp.full((), WIDTH / 2 - BALL / 2, jnp.float32),
-        ball_y=jnp.full((), HEIGHT / 2 - 30.0, jnp.float32),
-        ball_vx=jnp.zeros((), jnp.float32),
-        ball_vy=jnp.zeros((), jnp.float32),
-        ball_speed=_float(params.initial_ball_speed),
-        hits=jnp.zeros((), jnp.int32),
-        fired=jnp.zeros((), bool),
-    )
+def _new_round(params: EnvParams) -> dict[str, Array]:
+    """Return where a round begins: the ball above the centred paddle, from where the next frame fires it."""
+    width = jnp.float32(params.paddle_width)
+    return {
+        "paddle_x": WIDTH / 2 - width / 2,
+        "paddle_width": width,
+        "ball_x": jnp.float32(WIDTH / 2 - BALL / 2),
+        "ball_y": jnp.float32(HEIGHT / 2 - 30.0),
+        "ball_vx": jnp.zeros((), jnp.float32),
+        "ball_vy": jnp.zeros((), jnp.float32),
+        "ball_speed": jnp.float32(params.initial_ball_speed),
+        "hits": jnp.zeros((), jnp.int32),
+        "fired": jnp.zeros((), bool),
+    }
 
 
 def _is_over(state: EnvState) -> Bool[Array, ""]:
     return (state.num_balls < 0) | (state.score == MAX_SCORE)
-
-
-def _float(x: float | Float[Array, ""]) -> Float[Array, ""]:
-    return jnp.asarray(x, jnp.float32)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs import environment
 from envs.environment import Box, Environment
+from p3o_jax.checks import check_at_least
 
 MARGIN = 1e-3
 """A point that a wall stops is this far from it."""
@@ -84,8 +85,7 @@ class Chambers(Environment):
     def __post_init__(self):
         if not 1 <= self.num_chambers <= 8:
             raise ValueError(f"`num_chambers` must be from 1 to 8; got {self.num_chambers}.")
-        if self.repeat < 1:
-            raise ValueError(f"`repeat` must be at least 1; got {self.repeat}.")
+        check_at_least(1, repeat=self.repeat)
 
     @property
     def default_params(self) -> EnvParams:

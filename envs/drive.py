@@ -16,6 +16,7 @@ from envs.drive_returns import RESPAWN_AT, RespawnAt
 from envs.drive_state import EnvParams, EnvState, Outcome, bodies_of, goal_distance, goals, is_off_road
 from envs.drive_views import OBS_SIZE, seen_bodies, seen_road, turned
 from envs.environment import Box, Discrete, Environment
+from p3o_jax.checks import check_at_least
 
 STEERS = np.array([-0.6, -0.3, -0.1, 0.0, 0.1, 0.3, 0.6], np.float32)
 ACCELERATIONS = np.array([-5.0, -2.0, 0.0, 3.0], np.float32)
@@ -92,12 +93,10 @@ class Drive(Environment):
     costly_reset: ClassVar[bool] = False
 
     def __post_init__(self):
-        for field, least in (("num_vehicles", 2), ("num_scenes", 1)):
-            if getattr(self, field) < least:
-                raise ValueError(f"`{field}` must be at least {least}; got {getattr(self, field)}.")
-        for field in ("num_parked", "num_pedestrians", "first_scene", "seed", "subset", "resample_every"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"`{field}` must be at least 0; got {getattr(self, field)}.")
+        check_at_least(2, num_vehicles=self.num_vehicles)
+        check_at_least(1, num_scenes=self.num_scenes)
+        check_at_least(0, num_parked=self.num_parked, num_pedestrians=self.num_pedestrians, seed=self.seed)
+        check_at_least(0, first_scene=self.first_scene, subset=self.subset, resample_every=self.resample_every)
         if self.respawn_at not in RESPAWN_AT:
             raise ValueError(f"`respawn_at` must be one of {', '.join(RESPAWN_AT)}; got {self.respawn_at!r}.")
         for field in ("density", "controlled"):

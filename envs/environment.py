@@ -1,4 +1,4 @@
-"""Base class of environments: gymnax 1.0's interface, and several agents.
+"""Base classes of environments, with gymnax 1.0's interface and several agents, and of wrappers around them.
 
 `VectorEnvironment`, `VectorState` and `select` are in `p3o_jax.vector` and can also be imported from here.
 """
@@ -28,6 +28,7 @@ __all__ = [
     "MultiDiscrete",
     "VectorEnvironment",
     "VectorState",
+    "Wrapper",
     "select",
 ]
 
@@ -166,3 +167,64 @@ class Environment:
         obs, state = select(restart, self.reset_env(reset_key, params), (final_obs, state))
         truncated = jnp.broadcast_to(truncated, terminated.shape)
         return obs, state, reward, terminated, truncated, {**info, "final_observation": final_obs}
+
+
+@dataclass(frozen=True)
+class Wrapper(Environment):
+    """Base class of wrappers: an environment that behaves like another except for what a subclass changes.
+
+    The wrapped environment may be another library's, such as gymnax's. What it does not define is as in `Environment`.
+    """
+
+    env: Environment
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "env":
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+    @property
+    def name(self) -> str:
+        return self.env.name
+
+    @property
+    def num_agents(self) -> int:
+        return getattr(self.env, "num_agents", 1)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return getattr(self.env, "metrics", ())
+
+    @property
+    def costly_reset(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return getattr(self.env, "costly_reset", False)
+
+    @property
+    def obs_from_state(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return getattr(self.env, "obs_from_state", False)
+
+    @property
+    def default_params(self) -> Any:
+        return self.env.default_params
+
+    def action_space(self, params: Any = None):
+        return self.env.action_space(params)
+
+    def observation_space(self, params: Any = None) -> Box:
+        return self.env.observation_space(params)
+
+    def reset_env(self, key: PRNGKeyArray, params: Any):
+        return self.env.reset_env(key, params)
+
+    def step_env(self, key: PRNGKeyArray, state: Any, action: Shaped[Array, "..."], params: Any):
+        return self.env.step_env(key, state, action, params)
+
+    def get_obs(self, state: Any, params: Any) -> Shaped[Array, "..."]:
+        return self.env.get_obs(state, params)
+
+    def is_truncated(self, state: Any, params: Any) -> Bool[Array, ""]:
+        return self.env.is_truncated(state, params)
+
+    def as_action(self, action: Any, params: Any = None) -> Any:
+        """Return the action unchanged: the wrapped environment's own `step_env` looks at it."""
+        return action

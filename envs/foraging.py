@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs import environment
 from envs.environment import Box, Discrete, Environment
+from p3o_jax.checks import check_at_least
 
 _MOVES = np.array([[0, 0], [0, 1], [0, -1], [1, 0], [-1, 0]], np.int32)
 
@@ -105,8 +106,7 @@ class Foraging(Environment):
     costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
-        if self.rows < 2:
-            raise ValueError(f"`rows` must be at least 2; got {self.rows}.")
+        check_at_least(2, rows=self.rows)
 
     @property
     def default_params(self) -> EnvParams:

@@ -9,12 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, PRNGKeyArray, Shaped
 
-from envs.environment import Box, Discrete, MultiDiscrete
+from envs.environment import Box, Discrete, MultiDiscrete, Wrapper
 from envs.registry import ENVIRONMENTS, make
 from envs.spaces import gymnax_space
-from envs.wrappers import Wrapper
 from p3o_jax.vector import VectorEnvironment
 
 
@@ -34,18 +32,6 @@ class GymnaxView(Wrapper):
 
     def observation_space(self, params: Any = None) -> Any:
         return gymnax_space(self.env.observation_space(params))
-
-    def reset_env(self, key: PRNGKeyArray, params: Any):
-        return self.env.reset_env(key, params)
-
-    def step_env(self, key: PRNGKeyArray, state: Any, action: Shaped[Array, "..."], params: Any):
-        return self.env.step_env(key, state, action, params)
-
-    def get_obs(self, state: Any, params: Any) -> Shaped[Array, "..."]:
-        return self.env.get_obs(state, params)
-
-    def is_truncated(self, state: Any, params: Any) -> Bool[Array, ""]:
-        return self.env.is_truncated(state, params)
 
 
 def gymnasium_space(space: Discrete | MultiDiscrete | Box) -> Any:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 from envs import environment
 from envs.environment import Box, Discrete, Environment
 from envs.maze_levels import Levels, carve
+from p3o_jax.checks import check_at_least
 
 EMPTY, WALL, KEY, GOAL, DOOR, AGENT = 0, 1, 2, 3, 4, 6
 
@@ -89,9 +90,7 @@ class Maze(Environment):
                 raise ValueError(f"`{field}` must be odd and at least 5; got {getattr(self, field)}.")
         if self.min_size > self.size:
             raise ValueError(f"`min_size` must not exceed `size`; got {self.min_size} and {self.size}.")
-        for field in ("num_maps", "vision"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"`{field}` must be at least 1; got {getattr(self, field)}.")
+        check_at_least(1, num_maps=self.num_maps, vision=self.vision)
 
     @property
     def default_params(self) -> EnvParams:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from envs import environment
 from envs.environment import Box, Discrete, Environment
+from p3o_jax.checks import check_at_least
 
 
 class EnvState(environment.EnvState):
@@ -75,8 +76,7 @@ class Pong(Environment):
     score_fractions: bool = False
 
     def __post_init__(self):
-        if self.frameskip < 1:
-            raise ValueError(f"`frameskip` must be at least 1; got {self.frameskip}.")
+        check_at_least(1, frameskip=self.frameskip)
 
     @property
     def default_params(self) -> EnvParams:
@@ -156,14 +156,14 @@ class Pong(Environment):
 
 def _serve(state: EnvState, horizontal: Bool[Array, ""], params: EnvParams) -> EnvState:
     """Start the next round of the game."""
-    paddle = _float(params.height / 2 - params.paddle_height / 2)
+    paddle = jnp.float32(params.height / 2 - params.paddle_height / 2)
     return state.replace(
         paddle_left=paddle,
         paddle_right=paddle,
-        ball_x=_float(params.width / 5),
-        ball_y=_float(params.height / 2 - params.ball_height / 2),
-        ball_vx=_float(params.ball_initial_speed_x),
-        ball_vy=_float(jnp.where(horizontal, 0.0, -1.0) * params.ball_initial_speed_y),
+        ball_x=jnp.float32(params.width / 5),
+        ball_y=jnp.float32(params.height / 2 - params.ball_height / 2),
+        ball_vx=jnp.float32(params.ball_initial_speed_x),
+        ball_vy=jnp.float32(jnp.where(horizontal, 0.0, -1.0) * params.ball_initial_speed_y),
     )
 
 
@@ -204,8 +204,4 @@ def _frame(
         score_left=state.score_left + lost.astype(jnp.int32),
         score_right=state.score_right + won.astype(jnp.int32),
     )
-    return state, _float(reward), won | lost
-
-
-def _float(x: float | Float[Array, ""]) -> Float[Array, ""]:
-    return jnp.asarray(x, jnp.float32)
+    return state, jnp.float32(reward), won | lost

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt8
 from envs.environment import Box, Discrete, Environment
 from envs.snake_grid import CORPSE, EMPTY, FOOD, SNAKE, TILE_MASK, WALL, Board
 from envs.snake_turns import EnvParams, EnvState, Rules
+from p3o_jax.checks import check_at_least
 
 __all__ = ["CORPSE", "EMPTY", "FOOD", "SNAKE", "WALL", "EnvParams", "EnvState", "Snake"]
 
@@ -57,9 +58,7 @@ class Snake(Environment):
     costly_reset: ClassVar[bool] = True
 
     def __post_init__(self):
-        for field in ("num_snakes", "vision", "max_length"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"`{field}` must be at least 1; got {getattr(self, field)}.")
+        check_at_least(1, num_snakes=self.num_snakes, vision=self.vision, max_length=self.max_length)
         if self.board.num_rows < 1 or self.board.num_columns < 1:
             raise ValueError(f"`width` and `height` must exceed 2 * vision; got {self.width} and {self.height}.")
         if 2 * (self.num_snakes + self.num_food) > self.board.num_inner:

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, Shaped
 
+from p3o_jax.checks import check_at_least
+
 
 @dataclass(frozen=True)
 class Discrete:
@@ -18,8 +20,7 @@ class Discrete:
     n: int
 
     def __post_init__(self):
-        if self.n < 1:
-            raise ValueError(f"`n` must be at least 1; got {self.n}.")
+        check_at_least(1, n=self.n)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -13,58 +13,10 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from envs.environment import Box, Environment
+from envs.environment import Box, Environment, Wrapper
 from envs.spaces import gymnax_space
+from p3o_jax.checks import check_at_least
 from p3o_jax.vector import VectorEnvironment, VectorState, select
-
-
-@dataclass(frozen=True)
-class Wrapper(Environment):
-    """Base class of wrappers: an environment that behaves like another except for what a subclass changes.
-
-    The other may be anybody's, such as gymnax's: what it does not have is as `Environment` has it.
-    """
-
-    env: Environment
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "env":
-            raise AttributeError(name)
-        return getattr(self.env, name)
-
-    @property
-    def name(self) -> str:
-        return self.env.name
-
-    @property
-    def num_agents(self) -> int:
-        return getattr(self.env, "num_agents", 1)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return getattr(self.env, "metrics", ())
-
-    @property
-    def costly_reset(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return getattr(self.env, "costly_reset", False)
-
-    @property
-    def obs_from_state(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return getattr(self.env, "obs_from_state", False)
-
-    @property
-    def default_params(self) -> Any:
-        return self.env.default_params
-
-    def action_space(self, params: Any = None):
-        return self.env.action_space(params)
-
-    def observation_space(self, params: Any = None) -> Box:
-        return self.env.observation_space(params)
-
-    def as_action(self, action: Any, params: Any = None) -> Any:
-        """Return the action as the other environment takes it, whose own `step_env` looks at it."""
-        return action
 
 
 class StatisticsState(struct.PyTreeNode):
@@ -125,8 +77,7 @@ class FrameStack(Wrapper):
         return True  # the state carries the frames
 
     def __post_init__(self):
-        if self.num_frames < 1:
-            raise ValueError(f"`num_frames` must be at least 1; got {self.num_frames}.")
+        check_at_least(1, num_frames=self.num_frames)
 
     def observation_space(self, params: Any = None) -> Box:
         space = self.env.observation_space(params)
@@ -249,18 +200,6 @@ class LegacyView:
         if name.startswith("__") or name == "env":
             raise AttributeError(name)
         return getattr(self.env, name)
-
-    @property
-    def name(self) -> str:
-        return self.env.name
-
-    @property
-    def num_actions(self) -> int:
-        return self.env.num_actions
-
-    @property
-    def default_params(self) -> Any:
-        return self.env.default_params
 
     def action_space(self, params: Any = None) -> Any:
         return _gymnax_space_if_installed(self.env.action_space(params))

@@ -8,7 +8,8 @@ from pathlib import Path
 import plotly.io
 from rich.console import Console
 
-from experiments.sweep_options import Sweep, prepare
+from experiments.sweep_options import Sweep
+from experiments.sweep_setup import prepare
 from neocarbs_jax.report import plots
 from neocarbs_jax.report.outputs import check_folder, folder_name
 from neocarbs_jax.report.progress import Progress

@@ -75,13 +75,6 @@ def _refuse(message: str) -> None:
     sys.exit(2)
 
 
-def check_at_least(low: float, **values: float | None) -> None:
-    """Raise a ValueError unless each value, an option of that name, is a number of at least `low`; None passes."""
-    for name, value in values.items():
-        if value is not None and not value >= low:
-            raise ValueError(f"`{name}` must be at least {low:g}; got {value}.")
-
-
 def check_seed(seed: int | None) -> None:
     """Raise a ValueError unless a seed is one that random keys can be made of; None passes."""
     if seed is not None and not 0 <= seed <= LARGEST_SEED:

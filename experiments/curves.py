@@ -1,8 +1,9 @@
-"""The learning curve of a training as a table, which its folder holds as curves.csv."""
+"""The learning curve of a training: its points, the shorter trainings that they stand for, and the table curves.csv."""
 
 import csv
 import io
 import math
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -10,9 +11,52 @@ import numpy as np
 from experiments.programs import summary
 from p3o_jax.learner import State
 from p3o_jax.metrics import Metrics
+from p3o_jax.settings import Params
 
 FILE = "curves.csv"
 COLUMNS = ("steps", "num_episodes", "score", "episode_return", "episode_length")
+
+
+def learning_curve(metrics: Metrics, seconds: float, done: int = 0) -> list[tuple[float, float, float]]:
+    """Return (steps, score while training, seconds) of each interval of a training in which episodes ended.
+
+    Args:
+        metrics: of the training.
+        seconds: that it took.
+        done: steps before these metrics, of a training that goes on from another.
+    """
+    steps, scores, ended = (np.asarray(a, float) for a in (metrics.steps, metrics.score, metrics.num_episodes))
+    known = (ended > 0) & np.isfinite(scores)
+    return [
+        (done + float(s), float(y), seconds * float(s) / steps[-1])
+        for s, y in zip(steps[known], scores[known], strict=True)
+    ]
+
+
+def shorter_trainings(
+    curve: Sequence[tuple[float, float, float]], params: Params, seconds: float, inherited: float = 0.0
+) -> list[tuple[float, float, float]]:
+    """Return (total steps, score before its decay, seconds) of the trainings that this one was the beginning of.
+
+    A training of B steps decays over their last share d. Until then, for (1 - d) B steps, it is the beginning of every
+    longer one with the same settings; where nothing is annealed, it is so to its end. The last entry is the training
+    itself: by its score before the decay the study learns what a decay adds.
+
+    Args:
+        curve: (steps, score, seconds) of the training.
+        params: of the training.
+        seconds: that it took.
+        inherited: seconds that its parent took until the checkpoint from which it went on.
+    """
+    anneals = float(params.anneal) != 0 or float(params.entropy_anneal) != 0
+    total, constant = float(params.total_steps), 1 - float(params.decay) * anneals
+    if not curve or constant <= 0 or curve[0][0] >= constant * total:
+        return []
+    steps, scores, _ = zip(*curve, strict=True)
+    points = [(s / constant, y) for s, y in zip(steps, scores, strict=True) if s < constant * total * (1 - 1e-3)]
+    points.append((total, float(np.interp(constant * total, steps, scores))))
+    whole = [(budget, y, (seconds + inherited) * budget / total - inherited) for budget, y in points]
+    return [point for point in whole if point[2] > 0]
 
 
 def curves(state: State, steps_per_update: int) -> str:

@@ -23,10 +23,11 @@ from rich.console import Console
 from envs.adapters.gymnasium_env import PREFIX, HostEnvironment
 from experiments import programs, saved
 from experiments.agents import resolve
-from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
+from experiments.common import Assignments, check_seed, read, user_errors
 from experiments.environments import constructor_arguments, make_env, with_arguments
 from experiments.interrupts import interruptible, stoppable
 from neocarbs_jax.study.programs import keep_on_disk
+from p3o_jax.checks import check_at_least
 from p3o_jax.distributions import from_space
 from p3o_jax.evaluate import MAX_STEPS, Evaluation, Which
 from p3o_jax.settings import Config

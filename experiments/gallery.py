@@ -20,13 +20,14 @@ from rich.console import Console
 from envs.registry import ENVIRONMENTS
 from envs.render import save_gif
 from experiments.agents import masters, resolve
-from experiments.common import check_at_least, check_seed, read, user_errors
+from experiments.common import check_seed, read, user_errors
 from experiments.interrupts import interruptible, stoppable
 from experiments.pictures import draw
 from experiments.watch import LARGEST_FPS, play
 from experiments.watching.players import Player, learned_player, master_player, simple_player
 from neocarbs_jax.report.outputs import check_folder
 from neocarbs_jax.study.programs import keep_on_disk
+from p3o_jax.checks import check_at_least
 
 ARGUMENTS = {
     "snake": {"width": 72, "height": 48, "num_snakes": 12, "num_food": 60},

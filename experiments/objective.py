@@ -4,7 +4,7 @@ import contextlib
 import math
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments import programs
 from experiments.continuing import Begun, Checkpoints
+from experiments.curves import learning_curve, shorter_trainings
 from experiments.environments import make_env, with_arguments
 from experiments.saved import Saved, keys, to_text
 from experiments.settings import CONFIG_NAMES, arguments_of, assignments, flat, replace
@@ -35,7 +36,7 @@ class Compiled(NamedTuple):
 
 
 class Stopwatch:
-    """Adds up the seconds that some calls take, to the end of what they compute."""
+    """Add up the seconds that calls take until their results are computed."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -59,13 +60,13 @@ class Training:
         config: Static settings that `values` do not name.
         params: Traced settings that `values` do not name.
         env_name: Name of the environment, kept with each trial.
-        seed: Of network, environments and evaluation, together with the values themselves.
+        seed: Seed of network, environments and evaluation; the values of a trial are part of its key, too.
         num_episodes: Episodes of the evaluation.
         progress: Display that is told of each phase.
-        num_seeds: Trainings of a trial, each from another key: the score is their mean, the cost that of one.
-        on_agent: Told of each agent of a trial, before the trial ends.
-        checkpoints: Where trainings leave their states before their final decay, and longer ones go on from.
-        curves: Hand the study what each training was before its final decay, as data on shorter ones.
+        num_seeds: Trainings of a trial, each from another key. Score and cost are their means.
+        on_agent: Called with trial, agent and score of a trial's first training, before the trial ends.
+        checkpoints: Where trainings leave their states before their final decay, for longer ones to go on from.
+        curves: Whether to give the study what each training was before its final decay, as data on shorter ones.
     """
 
     def __init__(
@@ -165,10 +166,10 @@ class Training:
             metrics: Of the training, or of its part after the parent's checkpoint.
             evaluation: Of its agent.
             params: Traced settings.
-            seconds: That the training took, or that part.
+            seconds: Seconds that the training took, or that part of it.
             settings: Every setting by name.
             done: Steps of the parent until its checkpoint.
-            inherited: Seconds that those took.
+            inherited: Seconds that those steps took.
         """
         curve = learning_curve(metrics, seconds, done)
         attrs = {
@@ -238,44 +239,3 @@ class Training:
     def phase(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Name what the block does, if a display is told."""
         return self.progress.phase(name) if self.progress else contextlib.nullcontext()
-
-
-def shorter_trainings(
-    curve: Sequence[tuple[float, float, float]], params: Params, seconds: float, inherited: float = 0.0
-) -> list[tuple[float, float, float]]:
-    """Return (total steps, score before its decay, seconds) of the trainings that this one was the beginning of.
-
-    A training of B steps that decays over their last share d is, up to (1 - d) B, the beginning of every longer one; so
-    is all of one that anneals nothing. The last entry is the training itself: it tells the study what a decay adds.
-
-    Args:
-        curve: (steps, score, seconds) of the training.
-        params: of the training.
-        seconds: that it took.
-        inherited: seconds that its parent took until the checkpoint from which it went on.
-    """
-    anneals = float(params.anneal) != 0 or float(params.entropy_anneal) != 0
-    total, constant = float(params.total_steps), 1 - float(params.decay) * anneals
-    if not curve or constant <= 0 or curve[0][0] >= constant * total:
-        return []
-    steps, scores, _ = zip(*curve, strict=True)
-    points = [(s / constant, y) for s, y in zip(steps, scores, strict=True) if s < constant * total * (1 - 1e-3)]
-    points.append((total, float(np.interp(constant * total, steps, scores))))
-    whole = [(budget, y, (seconds + inherited) * budget / total - inherited) for budget, y in points]
-    return [point for point in whole if point[2] > 0]
-
-
-def learning_curve(metrics: Metrics, seconds: float, done: int = 0) -> list[tuple[float, float, float]]:
-    """Return (steps, score while training, seconds) of each interval of a training in which episodes ended.
-
-    Args:
-        metrics: of the training.
-        seconds: that it took.
-        done: steps before these metrics, of a training that goes on from another.
-    """
-    steps, scores, ended = (np.asarray(a, float) for a in (metrics.steps, metrics.score, metrics.num_episodes))
-    known = (ended > 0) & np.isfinite(scores)
-    return [
-        (done + float(s), float(y), seconds * float(s) / steps[-1])
-        for s, y in zip(steps[known], scores[known], strict=True)
-    ]

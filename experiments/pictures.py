@@ -6,14 +6,25 @@ from typing import Any
 import jax
 import numpy as np
 
-from envs.registry import ENVIRONMENTS
-from envs.render import Frame, render, write
-
-SIZE, HEADER = 240, 18
-BACKGROUND, INK = (16, 20, 28), (240, 240, 240)
-PALETTE = np.array(
-    [(235, 80, 80), (90, 200, 120), (80, 150, 255), (250, 200, 70), (240, 140, 60), (180, 120, 240), INK], np.uint8
+from envs.drawing import (
+    BACKGROUND,
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    YELLOW,
+    Frame,
+    canvas,
+    cells,
+    with_header,
 )
+from envs.registry import ENVIRONMENTS
+from envs.render import render
+
+SIZE = 240
+PALETTE = np.array([RED, GREEN, BLUE, YELLOW, ORANGE, PURPLE, INK], np.uint8)
 """Colours of the channels of an observation."""
 
 
@@ -73,12 +84,11 @@ def _picture(obs: np.ndarray, scale: np.ndarray) -> np.ndarray:
     brightest = np.abs(channels).argmax(-1)
     level = np.abs(channels).max(-1, keepdims=True)
     colours = PALETTE[brightest % len(PALETTE)] * level + np.array(BACKGROUND) * (1 - level)
-    size = max(1, SIZE // max(grid[:2]))
-    return colours.astype(np.uint8).repeat(size, axis=0).repeat(size, axis=1)
+    return cells(colours.astype(np.uint8), max(1, SIZE // max(grid[:2])))
 
 
 def _bars(values: np.ndarray) -> np.ndarray:
-    picture = np.full((SIZE, SIZE, 3), BACKGROUND, np.uint8)
+    picture = canvas(SIZE, SIZE)
     edges = np.linspace(0, SIZE, len(values) + 1).round().astype(int)
     middle = SIZE // 2
     for i, value in enumerate(values):
@@ -88,7 +98,5 @@ def _bars(values: np.ndarray) -> np.ndarray:
     return picture
 
 
-def _with_header(picture: np.ndarray, step: int, total: float) -> Frame:
-    header = np.full((HEADER, picture.shape[1], 3), (36, 42, 56), np.uint8)
-    write(header, f"STEP {step}  RETURN {total:.1f}", 4, 4)
-    return np.concatenate([header, picture])
+def _with_header(picture: Frame, step: int, total: float) -> Frame:
+    return with_header(picture, f"STEP {step}  RETURN {total:.1f}")

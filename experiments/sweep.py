@@ -27,7 +27,8 @@ from experiments.continuing import Checkpoints
 from experiments.interrupts import Stopped, graceful, interruptible, leave, stoppable
 from experiments.members import Members, run_batches
 from experiments.objective import Training
-from experiments.sweep_options import CONFIG, Sweep, parse, prepare, space_of, write_file
+from experiments.sweep_options import Sweep, parse
+from experiments.sweep_setup import CONFIG, prepare, space_of, write_file
 from experiments.sweep_study import check_settings, keep_settings
 from neocarbs_jax import sweep as core
 from neocarbs_jax.adapters import trackers

@@ -1,35 +1,14 @@
 """What `p3o sweep` keeps with its study, so that a study is gone on with as it was made."""
 
-from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import optuna
 
-from experiments.axes import with_range
 from experiments.objective import Training
-from experiments.settings import BEFORE, differences, flat, pairs
-from neocarbs_jax.space import Bounded, Choice, SearchSpace
+from experiments.settings import BEFORE, differences, flat
+from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.study import Study
 from neocarbs_jax.study.storages import open_storage
-
-
-def search_space(
-    axes: Mapping[str, Bounded | Choice], bounds: Iterable[str | Iterable[str]] = (), fixed: Collection[str] = ()
-) -> SearchSpace:
-    """Return the axes but those that are fixed, with other bounds for some: "AXIS=LOW,HIGH".
-
-    Raises:
-        ValueError: Bounds read otherwise, are out of range, or belong to no axis.
-    """
-    left = {name: axis for name, axis in axes.items() if name not in fixed}
-    for name, text in pairs(bounds, "bounds").items():
-        if name not in left:
-            known = f"must name one of {', '.join(left)}" if left else "must be empty where every axis is set"
-            raise ValueError(f"`bounds` {known}; got '{name}={text}'.")
-        left[name] = with_range(name, left[name], text, "bounds")
-    if not left:
-        raise ValueError("`set` must leave an axis to search; got all of them.")
-    return SearchSpace(**left)
 
 
 def check_settings(

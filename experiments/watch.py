@@ -23,7 +23,7 @@ from rich.console import Console
 from envs.render import save_gif, save_png
 from experiments import environments
 from experiments.agents import masters, resolve
-from experiments.common import Assignments, check_at_least, check_seed, read, user_errors
+from experiments.common import Assignments, check_seed, read, user_errors
 from experiments.environments import constructor_arguments
 from experiments.interrupts import interruptible, stoppable
 from experiments.pictures import draw
@@ -31,6 +31,7 @@ from experiments.watching.game import compile_player
 from experiments.watching.players import NO_HUMAN, Player, learned_player, master_player, simple_player
 from neocarbs_jax.report.outputs import check_file
 from neocarbs_jax.study.programs import keep_on_disk
+from p3o_jax.checks import check_at_least
 
 LARGEST_FPS = 100
 """GIFs count hundredths of a second."""

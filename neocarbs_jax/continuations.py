@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from neocarbs_jax.candidates import is_new
 from neocarbs_jax.observations import Observations
 from neocarbs_jax.space import SearchSpace
 
@@ -46,6 +47,26 @@ def parents_of(data: Observations, column: int, unit: Float[Array, "m d"]) -> Pa
     extends = jnp.all(same, axis=-1) & longer & data.success[None, :]
     saved = jnp.where(extends, data.checkpoint[None, :], 0)
     return Parents(jnp.argmax(saved, axis=1).astype(jnp.int32), jnp.max(saved, axis=1))
+
+
+def parent_of(
+    data: Observations, column: int | None, unit: Float[Array, " d"]
+) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    """Return which row a new point goes on from, by its turn, -1 for none, and what that row has paid of its cost.
+
+    A replicate starts afresh: from the same checkpoint it would not be another draw of the noise.
+
+    Args:
+        data: of the sweep.
+        column: of the budget in unit points; None where nothing goes on from anything.
+        unit: the point.
+    """
+    if column is None:
+        return jnp.int32(-1), jnp.zeros((), unit.dtype)
+    [row], [saved] = parents_of(data, column, unit[None, :])
+    [new] = is_new(unit[None, :], data.unit, data.success | data.failed | data.pending)
+    saved = jnp.where(new, saved, 0)
+    return jnp.where(saved > 0, data.turn[row], -1), saved
 
 
 def draw(

@@ -113,8 +113,8 @@ def enter(
 ) -> Observations:
     """Append a row, if it is wanted; a full buffer forgets its oldest row that is neither pending nor on the front.
 
-    The row is a run of its own, unless another one is given.
-    Where all of them are, the oldest on the front goes, and where all are pending, the oldest.
+    Where every row is one or the other, the oldest on the front goes, and where all are pending, the oldest. The new
+    row is a run of its own, unless another one is given.
     """
     capacity, occupied, turn = observations.capacity, observations.num_rows, observations.num_entered
     front = pareto.non_dominated(observations.score, jnp.log(observations.cost), observations.success)
@@ -147,6 +147,12 @@ def write(
     old = {name: getattr(observations, name) for name in new}
     written = {name: old[name].at[index].set(jnp.asarray(new[name], old[name].dtype), mode="drop") for name in new}
     return observations._replace(**written)
+
+
+def run_of(observations: Observations, turn: Int[Array, ""]) -> Int[Array, ""]:
+    """Return the run of the row of this turn; the turn itself where the row is forgotten."""
+    found = observations.turn == turn
+    return jnp.where(jnp.any(found), observations.run[jnp.argmax(found)], turn)
 
 
 def grow(observations: Observations, capacity: int) -> Observations:

@@ -1,8 +1,9 @@
 """Fronts of score (higher is better) against log cost (lower is better): dominance, staircase, hypervolume, gaps.
 
-All functions take masked arrays of fixed length; masked rows have no effect.
+The functions of observations take masked arrays of fixed length, in which masked rows have no effect.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -20,10 +21,10 @@ class Front(NamedTuple):
 
 
 def non_dominated(score: Float[AnyArray, " n"], log_cost: Float[AnyArray, " n"], mask: Bool[AnyArray, " n"]) -> Any:
-    """Rows that no other row equals or beats in score and cost; of equal rows the first.
+    """Return which rows are on the front: those that no other row dominates. NumPy in, NumPy out.
 
-    Row j dominates i when score_j >= score_i and log_cost_j <= log_cost_i, one of them strictly, or j comes first.
-    NumPy in, NumPy out.
+    Row j dominates i when score_j >= score_i and log_cost_j <= log_cost_i, one of them strictly, or j comes first. Of
+    equal rows, the first is therefore on the front.
     """
     xp: Any = score.__array_namespace__()
     score_j, score_i = score[None, :], score[:, None]
@@ -71,3 +72,18 @@ def gaps(log_cost: Float[Array, " n"], front: Bool[Array, " n"]) -> Float[Array,
     distance = jnp.abs(log_cost[:, None] - log_cost[None, :])
     others = front[None, :] & ~jnp.eye(log_cost.shape[0], dtype=bool)
     return jnp.where(front, jnp.min(jnp.where(others, distance, jnp.inf), axis=1), 0)
+
+
+def tabulate_front(
+    attainment_fn: Callable[[Array], Array], low: Float[Array, ""], high: Float[Array, ""], num: int = 1024
+) -> Front:
+    """Return the front between two costs, sampled evenly in log cost.
+
+    Args:
+        attainment_fn: costs -> best score at each of them.
+        low: the first cost.
+        high: the last cost.
+        num: number of samples.
+    """
+    cost = jnp.geomspace(low, high, num)
+    return Front(cost, attainment_fn(cost))

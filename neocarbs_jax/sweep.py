@@ -16,8 +16,9 @@
     state = restore(config, unit, score, cost, status)                   # rows in the order of their suggestion
 
 `config`, `q`, `num_trials`, `capacity` and `objective` are static: jax.jit(suggest, static_argnums=0). Nothing
-recompiles while observations accumulate. Surrogates are refitted when the number of rows passes a checkpoint,
-which depends on that number alone, from a start that depends on nothing: a restored sweep suggests what it would have.
+recompiles while observations accumulate. Surrogates are refitted when the number of rows passes a checkpoint.
+Checkpoints depend on that number alone, and every fit starts from the same values, so that a restored sweep suggests
+what it would have suggested.
 """
 
 import math
@@ -26,12 +27,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
-from neocarbs_jax import beliefs, candidates, continuations, fitting
+from neocarbs_jax import beliefs, continuations, fitting
 from neocarbs_jax import observations as buffers
 from neocarbs_jax.config import Config
-from neocarbs_jax.observations import Observations, Status
+from neocarbs_jax.observations import Status
 from neocarbs_jax.space import Options
 from neocarbs_jax.space.feasibility import settle
 from neocarbs_jax.state import State, StepInfo, Suggestion, grow, init, is_failure, restore
@@ -55,7 +56,7 @@ def suggest(
         config: of the sweep.
         state: of the sweep.
         key: consumed.
-        remaining: what is left of a budget of cost, that of ended trials subtracted; None for no budget.
+        remaining: what the ended trials have left of a budget, in units of cost; None for no budget.
     """
     return propose(config, refit(config, state), key, remaining)
 
@@ -104,16 +105,16 @@ def _situation(config: Config, state: State, remaining: Float[ArrayLike, ""] | N
 def suggest_batch(
     config: Config, state: State, key: PRNGKeyArray, q: int, remaining: Float[ArrayLike, ""] | None = None
 ) -> tuple[State, Suggestion]:
-    """`q` suggestions along a leading axis, each aware of those before it and of all running trials."""
+    """Return `q` suggestions along a leading axis, each aware of those before it and of all running trials."""
     keys = jax.random.split(key, q)
     return jax.lax.scan(lambda carry, key: suggest(config, carry, key, remaining), state, keys)
 
 
 def enqueue(config: Config, state: State, unit: Float[Array, " d"]) -> tuple[State, Suggestion]:
-    """Enter a point that somebody else chose as pending, snapped to the space.
+    """Enter a point of the caller's choice as a pending suggestion, snapped to the space.
 
-    Where it extends a row with a checkpoint, it goes on from there, as a suggestion does; a study's queued trials never
-    do.
+    If it extends a row with a checkpoint, it goes on from there, as a suggestion does. Trials that are queued in a
+    study never do.
     """
     return _enter(config, state, config.space.snap(unit), None)
 
@@ -127,7 +128,7 @@ def observe(
     failed: Bool[Array, ""] | bool = False,
     checkpoint: Float[Array, ""] | float = 0.0,
 ) -> State:
-    """Enter a measurement. A failed trial is data of its own kind, and so is one that `is_failure` tells from it.
+    """Enter a measurement. A trial that failed is kept as a failure, and so is one whose numbers `is_failure` rejects.
 
     A suggestion whose row a full buffer has forgotten changes nothing.
 
@@ -164,9 +165,9 @@ def observe_curve(
     costs: Float[Array, " p"],
     checkpoint: Float[Array, ""] | float = 0.0,
 ) -> State:
-    """Enter one training as observations at several budgets: a run that anneals nothing is also a shorter run.
+    """Enter one training as observations at several budgets, for each shorter training that it was on its way.
 
-    It stays one suggestion: the initial design, and all that counts suggestions, goes on after it.
+    It counts as one suggestion, in the initial design and wherever else suggestions are counted.
 
     Args:
         config: of the sweep; `config.budget` names the axis that the budgets belong to.
@@ -188,8 +189,7 @@ def observe_curve(
     dtype = state.observations.score.dtype
     budgets, scores, costs = (jnp.asarray(a, dtype) for a in (budgets, scores, costs))
     inside = (budgets >= axis.low) & (budgets <= axis.high) & ~is_failure(scores, costs)
-
-    run = _run_of(state.observations, suggestion.index)
+    run = buffers.run_of(state.observations, suggestion.index)
 
     def enter(state: State, point: tuple[Array, ...]) -> tuple[State, None]:
         budget, score, cost, valid = point
@@ -229,7 +229,7 @@ def step(config: Config, state: State, key: PRNGKeyArray, objective: Objective) 
 
 
 def run(config: Config, objective: Objective, key: PRNGKeyArray, num_trials: int) -> tuple[State, StepInfo]:
-    """A whole sweep; the returned trace has a leading axis of trials."""
+    """Run a whole sweep; the returned trace has a leading axis of trials."""
     keys = jax.random.split(key, num_trials)
     return jax.lax.scan(lambda state, key: step(config, state, key, objective), init(config), keys)
 
@@ -247,30 +247,11 @@ def _enter(config: Config, state: State, unit: Float[Array, " d"], seen: Situati
         expected = (config.signed(score), *others)
         rating = config.strategy.rate(seen, at)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
-    parent, saved = _parent(config, before, unit)
-    run = jnp.where(parent < 0, before.num_entered, _run_of(before, parent))
+    parent, saved = continuations.parent_of(before, config.continued_column, unit)
+    run = jnp.where(parent < 0, before.num_entered, buffers.run_of(before, parent))
     observations = buffers.enter(
         before, unit, zero, one, jnp.asarray(int(Status.PENDING), jnp.int32), run=run, inherited=saved
     )
     values = {n: jnp.asarray(v) for n, v in config.space.from_unit(unit).items() if not isinstance(v, str)}
     suggestion = Suggestion(before.num_entered, unit, values, *expected, rating, parent, saved)  # pyright: ignore[reportCallIssue]  # four of them
     return state._replace(observations=observations, count=state.count + 1), suggestion
-
-
-def _parent(config: Config, data: Observations, unit: Float[Array, " d"]) -> tuple[Array, Array]:
-    """Return which row a point goes on from, by its number, -1 for none, and what that row has paid of its cost.
-
-    A replicate starts afresh: from the same checkpoint it would not be another draw of the noise.
-    """
-    if config.continued_column is None:
-        return jnp.int32(-1), jnp.zeros((), unit.dtype)
-    [row], [saved] = continuations.parents_of(data, config.continued_column, unit[None, :])
-    [new] = candidates.is_new(unit[None, :], data.unit, data.success | data.failed | data.pending)
-    saved = jnp.where(new, saved, 0)
-    return jnp.where(saved > 0, data.turn[row], -1), saved
-
-
-def _run_of(data: Observations, turn: Int[Array, ""]) -> Int[Array, ""]:
-    """Return the run of the row of this number; the number itself where the row is forgotten."""
-    found = data.turn == turn
-    return jnp.where(jnp.any(found), data.run[jnp.argmax(found)], turn)

@@ -1,7 +1,7 @@
 """Traceable benchmark objectives whose Pareto fronts are known in closed form.
 
 Each `Task` maps the values of a search space to a score (higher is better) and a cost. `task(values, key)` is the
-noisy objective that a tuner sees, `task.noiseless(values)` is what it is judged by, `task.front()` is the truth.
+noisy objective that a tuner sees, `task.noiseless(values)` is what it is judged by, `task.front()` is the true front.
 The fronts need no search: in every task all axes but the budget (and, in the `rl` family, three discrete axes of
 throughput) have one optimum that is independent of the cost, so the best score at a cost is a maximum over at
 most 336 closed forms.
@@ -16,8 +16,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from neocarbs_jax.pareto import Front
-from neocarbs_jax.space import Integer, Linear, Log, Logit, Pow2, SearchSpace
+from neocarbs_jax import ppo_model
+from neocarbs_jax.pareto import Front, tabulate_front
+from neocarbs_jax.ppo_model import SPACE, STEPS_RANGE
+from neocarbs_jax.space import Log, SearchSpace
 
 Values = Mapping[str, Array]
 Outcome = tuple[Float[Array, ""], Float[Array, ""]]
@@ -61,20 +63,6 @@ def as_floats(values: Values) -> dict[str, Array]:
     return {name: jnp.asarray(value, float) for name, value in values.items()}
 
 
-SPACE = SearchSpace(
-    learning_rate=Log(1e-5, 1e-1),
-    total_steps=Log(1e7, 1e10),
-    gamma=Logit(0.8, 0.9999),
-    gae_lambda=Logit(0.6, 0.995),
-    entropy=Log(1e-5, 0.2),
-    value_coef=Linear(0.1, 5.0),
-    clip=Linear(0.05, 0.5),
-    max_grad_norm=Linear(0.1, 5.0),
-    epochs=Integer(1, 8),
-    minibatch=Pow2(2**9, 2**15),
-    num_envs=Pow2(2**8, 2**13),
-)
-STEPS_RANGE = (1e7, 1e10)
 STEPS_PER_COST = 5e7  # the tasks without a throughput model: cost = steps / 5e7, hence in [0.2, 200]
 
 
@@ -113,83 +101,12 @@ def _simple_task(
     return Task(name, SPACE, noiseless, noisy, front)
 
 
-def tabulate_front(
-    attainment_fn: Callable[[Array], Array], low: Float[Array, ""], high: Float[Array, ""], num: int = 1024
-) -> Front:
-    """The front between two costs, sampled evenly in log cost."""
-    cost = jnp.geomspace(low, high, num)
-    return Front(cost, attainment_fn(cost))
-
-
 def _noised_log_cost(cost: Array, key: PRNGKeyArray) -> Array:
     return jnp.clip(cost * (1.0 + 0.2 * _normal(key)), 1.0, 200.0)
 
 
 def _noised_percentile_cost(cost: Array, key: PRNGKeyArray) -> Array:
     return jnp.clip(cost * (1.0 - 0.2 * jnp.abs(_normal(key))), 1.0, 200.0)
-
-
-def _rl_throughput(epochs: Array, minibatch: Array, num_envs: Array) -> Array:
-    """Environment steps per unit of cost: epochs slow it down, large minibatches and many environments speed it up."""
-    return 2.5e6 / (0.35 + 0.22 * epochs) * (minibatch / 8192) ** 0.15 * jnp.minimum(1.2, (num_envs / 2048) ** 0.25)
-
-
-def _rl_efficiency(epochs: Array, error: Array) -> Array:
-    return jnp.exp(-error / 2) * epochs**0.45 / (1 + 0.02 * (epochs - 3) ** 2)
-
-
-def _rl_score(steps: Array, epochs: Array, error: Array, hardness: float) -> Array:
-    """Learning curve exp(-.06 e) (1 - exp(-steps * efficiency / hardness)), e the squared distance from the optimum."""
-    return jnp.exp(-0.06 * error) * -jnp.expm1(-steps * _rl_efficiency(epochs, error) / hardness)
-
-
-def _num_envs_error(num_envs: Array) -> Array:
-    return ((jnp.log10(num_envs) - 3.2) / 1.2) ** 2
-
-
-def _learning_rate_gap(values: Values) -> Array:
-    """Decades by which the learning rate exceeds its optimum, which moves with minibatch and epochs."""
-    optimum = -3 + 0.35 * jnp.log10(values["minibatch"] / 4096) - 0.15 * (values["epochs"] - 3)
-    return jnp.log10(values["learning_rate"]) - optimum
-
-
-def _rl_noiseless(values: Values, hardness: float) -> Outcome:
-    gap = _learning_rate_gap(values)
-    error = (
-        (gap / 0.7) ** 2
-        + ((jnp.log10(1 - values["gamma"]) + 2.2) / 0.8) ** 2
-        + ((jnp.log10(1 - values["gae_lambda"]) + 1.1) / 1.2) ** 2
-        + ((jnp.log10(values["entropy"]) + 2.6) / 1.5) ** 2
-        + ((values["value_coef"] - 2) / 4) ** 2
-        + ((values["clip"] - 0.2) / 0.3) ** 2
-        + ((values["max_grad_norm"] - 1.2) / 4) ** 2
-        + _num_envs_error(values["num_envs"])
-    )
-    score = _rl_score(values["total_steps"], values["epochs"], error, hardness)
-    cost = values["total_steps"] / _rl_throughput(values["epochs"], values["minibatch"], values["num_envs"])
-    return jnp.where(gap > 1.3, 0.05 * score, score), cost
-
-
-def _rl_front(hardness: float) -> Front:
-    """Best score at a cost: a maximum over epochs x minibatch x num_envs, everything else at its optimum."""
-    epochs, minibatch, num_envs = (
-        axis.ravel()
-        for axis in jnp.meshgrid(
-            jnp.arange(1.0, 9.0), 2.0 ** jnp.arange(9.0, 16.0), 2.0 ** jnp.arange(8.0, 14.0), indexing="ij"
-        )
-    )
-    throughput = _rl_throughput(epochs, minibatch, num_envs)
-
-    def attainment(cost: Array) -> Array:
-        steps = jnp.atleast_1d(cost)[:, None] * throughput[None, :]
-        score = _rl_score(jnp.minimum(steps, STEPS_RANGE[1]), epochs[None], _num_envs_error(num_envs)[None], hardness)
-        affordable = steps >= STEPS_RANGE[0] * (1 - 1e-6)  # the cheapest cost itself must not round away
-        return jnp.max(jnp.where(affordable, score, 0.0), axis=1).reshape(jnp.shape(cost))
-
-    # The front ends where the most efficient configuration has spent the largest budget.
-    efficiency = _rl_efficiency(epochs, _num_envs_error(num_envs))
-    most_efficient = throughput[efficiency >= efficiency.max()].max()
-    return tabulate_front(attainment, STEPS_RANGE[0] / throughput.max(), STEPS_RANGE[1] / most_efficient)
 
 
 def _rl_task(
@@ -202,7 +119,7 @@ def _rl_task(
     """11 PPO-like hyperparameters with interactions; observed with noise that is largest at middling scores."""
 
     def noiseless(values: Values) -> Outcome:
-        score, cost = _rl_noiseless(values, hardness)
+        score, cost = ppo_model.outcome(values, hardness)
         return score if fails_fn is None else jnp.where(fails_fn(values), jnp.nan, score), cost
 
     def noisy(values: Values, key: PRNGKeyArray) -> Outcome:
@@ -210,7 +127,7 @@ def _rl_task(
         spread = jnp.sqrt(jnp.maximum(score * (1.05 - score), 0.0) + 0.02)
         return score + noise_fn(values, noise) * spread * _normal(key), cost
 
-    return Task(name, SPACE, noiseless, noisy, lambda: _rl_front(hardness))
+    return Task(name, SPACE, noiseless, noisy, lambda: ppo_model.front(hardness))
 
 
 def _louder_above_gradient_norm(values: Values, noise: float) -> Array:
@@ -260,7 +177,7 @@ TASKS: dict[str, Task] = {
         _simple_task("cutoff", lambda cost: jnp.minimum(2.0, jnp.log10(cost))),
         _rl_task("rl", 2e8, 0.02),
         _rl_task("rl_hard", 2e9, 0.05),
-        _rl_task("diverging", 2e8, 0.02, fails_fn=lambda values: _learning_rate_gap(values) > 1.3),
+        _rl_task("diverging", 2e8, 0.02, fails_fn=lambda values: ppo_model.learning_rate_gap(values) > 1.3),
         _rl_task("heteroscedastic", 2e8, 0.02, _louder_above_gradient_norm),
         _ridge(),
     )

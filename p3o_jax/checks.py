@@ -1,8 +1,15 @@
-"""Checks that settings share; their messages name the argument, the rule and the value."""
+"""Checks that settings and arguments share; their messages name the argument, the rule and the value."""
 
 from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
+
+
+def check_at_least(low: float, **values: float | None) -> None:
+    """Raise a ValueError unless each value, an argument of that name, is at least `low`; None passes."""
+    for name, value in values.items():
+        if value is not None and not value >= low:
+            raise ValueError(f"`{name}` must be at least {low:g}; got {value}.")
 
 
 def check_positive_integers(settings: Any, names: Iterable[str]) -> None:

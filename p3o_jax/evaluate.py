@@ -13,7 +13,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from p3o_jax.checks import check_choice
+from p3o_jax.checks import check_at_least, check_choice
 from p3o_jax.learner import State
 from p3o_jax.rollout import (
     Episodes,
@@ -111,10 +111,7 @@ def evaluate(
         ValueError: `num_episodes` or `max_steps` is below 1, or the spaces are none that the learner knows.
     """
     check_choice("which", which, get_args(Which))
-    if num_episodes < 1:
-        raise ValueError(f"`num_episodes` must be at least 1; got {num_episodes}.")
-    if not isinstance(max_steps, Tracer) and max_steps < 1:
-        raise ValueError(f"`max_steps` must be at least 1; got {max_steps}.")
+    check_at_least(1, num_episodes=num_episodes, max_steps=None if isinstance(max_steps, Tracer) else int(max_steps))
     env_params = env.default_params if env_params is None else env_params
     actor = make_actor(config, env, env_params, num_episodes)
     start_key, key = jax.random.split(key)

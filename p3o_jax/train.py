@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+from p3o_jax.checks import check_at_least
 from p3o_jax.learner import State, init, num_total_updates, steps_per_update, update
 from p3o_jax.metrics import Metrics, summarize
 from p3o_jax.rollout import make_actor
@@ -33,8 +34,7 @@ class Callback:
     interval: int = 10
 
     def __post_init__(self) -> None:
-        if self.interval < 1:
-            raise ValueError(f"`interval` must be at least 1; got {self.interval}.")
+        check_at_least(1, interval=self.interval)
 
 
 def make_train(config: Config, env: Any, env_params: Any = None, callback: Callback | None = None) -> Train:

@@ -22,6 +22,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
+from p3o_jax.checks import check_at_least
+
 
 def select(predicate: Bool[Array, "..."], on_true: PyTree, on_false: PyTree) -> PyTree:
     """Return `where` over two equal pytrees, the predicate matching the leading axes of every leaf."""
@@ -79,9 +81,7 @@ class VectorEnvironment:
     final_observation: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("num_envs", "pool_size"):
-            if (size := getattr(self, field)) is not None and size < 1:
-                raise ValueError(f"`{field}` must be at least 1; got {size}.")
+        check_at_least(1, num_envs=self.num_envs, pool_size=self.pool_size)
 
     @property
     def num_agents(self) -> int:

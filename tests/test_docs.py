@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from experiments import environment_list, evaluate, gallery, settings, sweep, sweep_options, train, watch
+from experiments import environment_list, evaluate, gallery, settings, sweep, sweep_setup, train, watch
 from experiments.common import read
 from experiments.environments import constructor_arguments
 from neocarbs_jax import cli
@@ -154,7 +154,7 @@ def test_a_command_line_of_the_pages_parses(words, tmp_path, monkeypatch):
     args = read(COMMANDS[command], "p3o", None, options)
     settings.assignments(getattr(args, "set", ()))
     if command == "sweep":
-        sweep_options.space_of(args)
+        sweep_setup.space_of(args)
     if command == "watch":
         constructor_arguments(args.arguments)
 

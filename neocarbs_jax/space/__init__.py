@@ -11,7 +11,8 @@ from neocarbs_jax.space.formats import (
     to_parameter,
     to_toml,
 )  # fmt: skip
-from neocarbs_jax.space.space import SearchSpace, nest
+from neocarbs_jax.space.names import nest
+from neocarbs_jax.space.space import SearchSpace
 
 __all__ = [
     "Axis", "Bounded", "Choice", "Integer", "Linear", "Log", "Logit", "Options", "Ordinal", "Pow2", "SearchSpace",

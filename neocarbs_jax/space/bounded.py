@@ -99,6 +99,17 @@ class Bounded:
         """Unit coordinate of each value, below 0 or above 1 for values beyond the bounds; not finite where none is."""
         raise NotImplementedError
 
+    def coordinates(self, value: Any) -> np.ndarray:
+        """Unit coordinates of a Python value, within [0, 1] or beyond; not finite where it has no place."""
+        if not isinstance(value, int | float | np.number):
+            return np.full(1, np.nan)
+        coordinate = self.to_unit if self.contains(value) else self.position
+        try:
+            with np.errstate(all="ignore"):
+                return np.atleast_1d(coordinate(np.asarray(value, np.float64)))
+        except OverflowError:  # a whole number beyond the largest float
+            return np.full(1, np.nan)
+
     def from_unit(self, unit: Any) -> Any:
         """Value of each unit coordinate."""
         raise NotImplementedError

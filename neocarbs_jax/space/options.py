@@ -70,6 +70,16 @@ class Options:
         except ValueError:  # not there, or an array, which is equal to nothing
             return None
 
+    def to_unit(self, value: Any) -> Any:
+        """Unit coordinates of each value, which is an option's index on the host and a traced value under JAX."""
+        raise NotImplementedError
+
+    def coordinates(self, value: Any) -> np.ndarray:
+        """Unit coordinates of a Python value; not finite where it is no option."""
+        index = self.index(value)
+        place = np.atleast_1d(self.to_unit(np.asarray(index or 0)))
+        return np.full_like(place, np.nan) if index is None else place
+
     def to_python(self, value: Any) -> Any:
         """The option of an index."""
         return self.options[int(value)]

@@ -14,7 +14,7 @@ in it that `snap` applies, and constraints are masks that decide which candidate
 import dataclasses
 import functools
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -26,16 +26,7 @@ from neocarbs_jax.space import conditions, cube, feasibility
 from neocarbs_jax.space.axes import Axis, Choice, Integer, Options, Pow2
 from neocarbs_jax.space.constraints import Function, as_constraint, text_of
 from neocarbs_jax.space.display import as_html
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, entry in tree.items():
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"Names of a search space must be non-empty strings; got {name!r}.")
-        if isinstance(entry, Mapping):
-            yield from _flatten(entry, f"{prefix}{name}/")
-        else:
-            yield f"{prefix}{name}", entry
+from neocarbs_jax.space.names import flatten
 
 
 @jax.tree_util.register_static
@@ -62,7 +53,7 @@ class SearchSpace:
         if isinstance(given, str | list | tuple) or callable(given):
             del entries["constraints"]
             constraints = tuple(map(as_constraint, given if isinstance(given, list | tuple) else (given,)))
-        for name, entry in _flatten(entries):
+        for name, entry in flatten(entries):
             if name in axes or name in fixed:
                 raise ValueError(f"Names of a search space must be unique; got {name!r} twice.")
             if isinstance(entry, typing.get_args(Axis)):
@@ -156,7 +147,7 @@ class SearchSpace:
         return feasibility.feasible(self, unit)
 
     def broken(self, values: Mapping[str, Any]) -> list[str]:
-        """Return the constraints that settings break, as text."""
+        """Return the constraints that the values break, as text."""
         return feasibility.broken(self, values)
 
     def from_unit(self, unit: Any) -> dict[str, Any]:
@@ -204,10 +195,11 @@ class SearchSpace:
         return cube.project(self, jnp.concatenate(columns, axis=-1))
 
     def place(self, values: Mapping[str, Any]) -> np.ndarray | None:
-        """Unit point of values that may lie beyond the bounds, and outside the unit cube then.
+        """Return the unit point of values; where some lie beyond the bounds, it lies outside the unit cube.
 
         Returns:
-            None where a value is missing or has no place: an option that is none, a number <= 0 on a Log axis.
+            The point; None where a value is missing or has no place, as an unknown option or a number <= 0 on a Log
+            axis has none.
         """
         active = self.active(values)
         point = np.concatenate([self._coordinates(name, active) for name in self.names])
@@ -215,18 +207,7 @@ class SearchSpace:
 
     def coordinates(self, name: str, value: Any) -> np.ndarray:
         """Unit coordinates of a value on its axis, within [0, 1] or beyond; not finite where it has no place."""
-        axis = self.axis_of[name]
-        if isinstance(axis, Options):
-            index = axis.index(value)
-            return np.atleast_1d(np.full(axis.size, np.nan) if index is None else axis.to_unit(np.asarray(index)))
-        if not isinstance(value, int | float | np.number):
-            return np.full(1, np.nan)
-        coordinate = axis.to_unit if axis.contains(value) else axis.position
-        try:
-            with np.errstate(all="ignore"):
-                return np.atleast_1d(coordinate(np.asarray(value, np.float64)))
-        except OverflowError:  # a whole number beyond the largest float
-            return np.full(1, np.nan)
+        return self.axis_of[name].coordinates(value)
 
     def _coordinates(self, name: str, active: Mapping[str, Any]) -> np.ndarray:
         """Return the coordinates of an axis among active values; NaN where its value is missing."""
@@ -236,7 +217,10 @@ class SearchSpace:
         return np.full(axis.size, np.nan if name in self.missing(active) else conditions.DEAD)
 
     def can_be(self, name: str, value: Any) -> bool:
-        """Whether a value has a place on the axis of that name, within its bounds or beyond; whole where it counts."""
+        """Return whether a value has a place on the axis of that name, within its bounds or beyond them.
+
+        On an axis of whole numbers it must be whole.
+        """
         counts = isinstance(self.axis_of[name], Integer | Pow2)
         if counts and isinstance(value, float | np.floating) and not float(value).is_integer():
             return False
@@ -258,9 +242,10 @@ class SearchSpace:
                 raise ValueError(f"`{name}` must be {fixed[name]!r}, its fixed value; got {values[name]!r}.")
 
     def snap(self, unit: Float[Array, "*m d"]) -> Float[Array, "*m d"]:
-        """The nearest canonical unit points: those that equal values share.
+        """Return the nearest canonical unit points: equal values have one such point.
 
-        They have grid levels, one-hot options, and the middle of each axis that is not active.
+        It has the middle of the cell of each grid level, one-hot options, and the middle of each axis that is not
+        active.
         """
         return cube.snap(self, unit)
 
@@ -275,15 +260,3 @@ class SearchSpace:
     @staticmethod
     def _option_array(axis: Axis, value: np.ndarray) -> np.ndarray:
         return np.asarray(axis.options, object)[value] if isinstance(axis, Options) else value
-
-
-def nest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Dictionary of dictionaries from names with slashes: {"train/epochs": 3} -> {"train": {"epochs": 3}}."""
-    tree: dict[str, Any] = {}
-    for name, value in values.items():
-        *parents, leaf = name.split("/")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[leaf] = value
-    return tree

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
 from neocarbs_jax import candidates, pareto
-from neocarbs_jax.beliefs import Beliefs, Surrogates
+from neocarbs_jax.beliefs import Beliefs, Surrogates, cost_bound
 from neocarbs_jax.observations import Observations, merge
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.strategies.active import ActiveRange, rate
@@ -25,7 +25,7 @@ class Situation(NamedTuple):
         count: number of earlier suggestions.
         log_max_cost: logarithm of the largest cost that a trial may have; None for no limit.
         log_remaining: logarithm of what is left of the sweep's budget; None for no budget.
-        delta: largest accepted probability that a suggestion exceeds it.
+        delta: largest accepted probability that a suggestion costs more than `log_max_cost`.
         resample_every: every so many suggestions, a front point is run again; 0 for never.
         continued_column: column of the budget along which trials may go on from others; None where none does.
     """
@@ -51,6 +51,16 @@ class Situation(NamedTuple):
         if self.log_max_cost is None:
             return value
         return jnp.where(at.log_cost < self.log_max_cost, value, -jnp.inf)
+
+    def admissible(self, at: Beliefs, value: Float[Array, " m"]) -> Float[Array, " m"]:
+        """Return the values under the limit on cost: points that may break it rank below all others, the worst last.
+
+        A point may break it where the probability of that is above `delta`.
+        """
+        if self.log_max_cost is None:
+            return value
+        excess = cost_bound(at, self.delta) - jnp.asarray(self.log_max_cost, value.dtype)
+        return jnp.where((excess <= 0) | (value == -jnp.inf), value, -1e6 * (1 + jnp.maximum(excess, 0)))
 
 
 @dataclasses.dataclass(frozen=True)

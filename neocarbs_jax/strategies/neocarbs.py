@@ -1,28 +1,22 @@
 """NeoCARBS, the default: expected hypervolume improvement near a target cost that sweeps over the active range."""
 
 import dataclasses
-import math
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from neocarbs_jax import acquisition, candidates, pareto
-from neocarbs_jax.beliefs import Beliefs, cost_bound
-from neocarbs_jax.fitting import Target
-from neocarbs_jax.observations import Observations, merge
+from neocarbs_jax.beliefs import Beliefs
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.strategies.active import ActiveFront, ActiveRange, active_front, rate
 from neocarbs_jax.strategies.base import Situation, Strategy, check_positive
 from neocarbs_jax.strategies.continued import best_continuation
+from neocarbs_jax.strategies.replicated import may_replicate, replicate_gain, resample_point
+from neocarbs_jax.strategies.targets import calm, draw_target, within_budget
 
 ACQUISITIONS = ("ehvi", "improvement", "conservative")
-_GOLDEN_RATIO = 0.6180339887498949
-_OVERSHOOT = 0.15
-_LAST_TRIALS = 3
-_YOUNG = 16  # successes before a replicate may be worth more than another point
-_PATIENCE = 2.0  # nats
 _SURE = 2.0  # power of the probability of success: one alone would go on trying what has failed all around
 
 
@@ -30,13 +24,13 @@ _SURE = 2.0  # power of the probability of success: one alone would go on trying
 class NeoCARBS(Strategy):
     """Maximise log EHVI - (g - t)^2 / (2 (w R)^2) + 2 log P(success) + caution, subject to P(cost > trial_cap) < delta.
 
-    g is the predicted log cost and t a target in the active range R: it spreads the *trials* evenly over log cost,
+    g is the predicted log cost and t a target in the active range R. Targets spread the *trials* evenly over log cost,
     while EHVI is largest in the front's gaps. The best of a set of candidates then climb by the gradient.
 
     Attributes:
         acquisition: "ehvi"; "improvement" of the mean over the nearest cheaper front point; or "conservative", the
             same with mean - kappa std.
-        kappa: of the conservative acquisition.
+        kappa: factor of the standard deviation in the conservative acquisition.
         num_initial: suggestions from the prior before the surrogates decide; the first is the search centre.
         num_candidates: points among which the acquisition chooses.
         num_refined: the best of them, which climb by the acquisition's gradient.
@@ -108,7 +102,7 @@ class NeoCARBS(Strategy):
             return value + acquisition.target_weight(at.log_cost, target, self.target_width * width)
 
         def utility(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
-            return admissible(seen, at, worth(units, at))
+            return seen.admissible(at, worth(units, at))
 
         def evaluate(units: Float[Array, "m d"], at: Beliefs) -> Float[Array, " m"]:
             value = utility(units, at)
@@ -128,23 +122,18 @@ class NeoCARBS(Strategy):
         if self.replicates:
             gain = replicate_gain(seen, believed, on_front, front) + _SURE * believed.log_success
             gain = gain + acquisition.target_weight(believed.log_cost, target, self.target_width * width)
-            gain = admissible(seen, believed, gain)
-            wanted = (jnp.max(gain) > most_worth) & self._may_replicate(data)
+            gain = seen.admissible(believed, gain)
+            wanted = (jnp.max(gain) > most_worth) & may_replicate(data, self.replicates)
             best = jnp.where(wanted, data.unit[jnp.argmax(gain)], best)
         starting = self.starting(seen.count, jnp.sum(data.success))
         # The first admissible draw from the prior: nothing is known yet but the likely cost.
         order = -jnp.arange(units.shape[0], dtype=units.dtype)
-        first = units[jnp.argmax(admissible(seen, at, order + 100 * at.log_success))]
+        first = units[jnp.argmax(seen.admissible(at, order + 100 * at.log_success))]
         unit = jnp.where(starting, first, best)
         if seen.resample_every:
-            again, possible = _resample_point(seen, believed, on_front, front)
+            again, possible = resample_point(seen, believed, on_front, front)
             unit = jnp.where(possible & ~starting & (seen.count % seen.resample_every == 0), again, unit)
         return unit
-
-    def _may_replicate(self, data: Observations) -> Bool[Array, ""]:
-        """Return whether one more replicate stays within the share of the trials after the first few."""
-        num_replicates, num_successes = jnp.sum(data.success & ~merge(data).first), jnp.sum(data.success)
-        return num_replicates.astype(float) < self.replicates * (num_successes - _YOUNG).astype(float)
 
     def observed(self, seen: Situation) -> Beliefs:
         """Return what is believed of the observed points: posterior means, so that no lucky seed stays on the front."""
@@ -187,86 +176,3 @@ class NeoCARBS(Strategy):
         )  # points of a curve are no trials
         strength = self.caution / jnp.maximum(num, 1).astype(units.dtype)
         return strength * jnp.sum(jnp.log(0.02 + 4 * units * (1 - units)), axis=-1)
-
-
-def within_budget(seen: Situation, front: ActiveFront, reachable: Float[Array, ""]) -> Float[Array, ""]:
-    """Return the highest target log cost: of a budget, the dearest trials wait until half of it is spent.
-
-    What cheap trials teach holds for dear ones, which there are few of. The limit rises with what is spent.
-    """
-    if seen.log_remaining is None:
-        return reachable
-    data = seen.observations
-    own = jnp.maximum(data.cost - data.inherited, 0)  # of a failure whose cost is unknown 0
-    spent = jnp.sum(jnp.where(data.success | data.failed, own, 0))
-    early = jnp.maximum(1 - 2 * spent / (spent + jnp.exp(seen.log_remaining)), 0)
-    is_limited = (early > 0) & jnp.isfinite(seen.log_remaining)
-    return jnp.minimum(reachable, jnp.where(is_limited, front.end - _PATIENCE * early, jnp.inf))
-
-
-def calm(seen: Situation, front: ActiveFront) -> Float[Array, ""] | float:
-    """Return the weight of the target cost: 1 until the rest of the budget pays for three of the dearest trials.
-
-    From then on the gain decides more and more: the last trials go where they pay most.
-    """
-    if seen.log_remaining is None:
-        return 1.0
-    return jnp.clip(jnp.exp(seen.log_remaining - front.end) / _LAST_TRIALS, 1e-3, 1)
-
-
-def draw_target(
-    front: ActiveFront, reachable: Float[Array, ""], count: Int[Array, ""], thrift: float
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Return the target log cost of a suggestion, and the width of the active range that it comes from.
-
-    Targets follow the golden-ratio sequence, the most even one. While the front may still grow, the top of the range is
-    tried more often; once it is all that candidates can reach, the density of targets falls as cost^-thrift.
-    """
-    start = front.edges[0]
-    dtype = start.dtype
-    end = jnp.maximum(jnp.minimum(front.end, reachable), start + 1e-3)
-    growing = front.end < reachable
-    overshoot = jnp.where(growing, _OVERSHOOT, 0.0).astype(dtype)
-    golden = jnp.remainder(count.astype(dtype) * _GOLDEN_RATIO, 1.0) * (1 + overshoot)
-    fall = jnp.where(growing, 1e-3, thrift).astype(dtype) * (end - start)
-    share = -jnp.log1p(jnp.minimum(golden, 1) * jnp.expm1(-fall)) / fall
-    return start + (end - start) * share, end - start
-
-
-def admissible(seen: Situation, at: Beliefs, value: Float[Array, " m"]) -> Float[Array, " m"]:
-    """Return the values under the limit on cost: points that break it rank below all others, the least bad first."""
-    if seen.log_max_cost is None:
-        return value
-    excess = cost_bound(at, seen.delta) - jnp.asarray(seen.log_max_cost, value.dtype)
-    return jnp.where((excess <= 0) | (value == -jnp.inf), value, -1e6 * (1 + jnp.maximum(excess, 0)))
-
-
-def replicate_gain(
-    seen: Situation, believed: Beliefs, on_front: Bool[Array, " n"], front: ActiveFront
-) -> Float[Array, " n"]:
-    """Return log E|dH| of running each front point once more: how far the area under the expected front would move.
-
-    A measurement moves the posterior mean by N(0, v^2 / (v + noise)), v the variance there, and the area by that times
-    the distance in log cost to the next front point. -inf off the front, and where a replicate is under way.
-    """
-    data = seen.observations
-    noise = seen.known.posteriors.noise[Target.SCORE]
-    variance = believed.score_std**2
-    start = jnp.clip(believed.log_cost, front.edges[0], front.edges[-1])
-    later = (believed.log_cost[None, :] > believed.log_cost[:, None]) & on_front[None, :]
-    end = jnp.min(jnp.where(later, believed.log_cost[None, :], front.edges[-1]), axis=1)
-    width = jnp.clip(end, front.edges[0], front.edges[-1]) - start
-    waits = ~candidates.is_new(data.unit, data.unit, data.pending)
-    gain = math.sqrt(2 / math.pi) * variance / jnp.sqrt(variance + noise) * width
-    return jnp.where(on_front & ~waits & (gain > 0), jnp.log(jnp.where(gain > 0, gain, 1)), -jnp.inf)
-
-
-def _resample_point(
-    seen: Situation, believed: Beliefs, on_front: Bool[Array, " n"], front: ActiveFront
-) -> tuple[Float[Array, " d"], Bool[Array, ""]]:
-    """The front point whose uncertainty moves the front most: standard deviation x distance in log cost to the next."""
-    later = believed.log_cost[None, :] > believed.log_cost[:, None]
-    later = jnp.where(later & on_front[None, :], believed.log_cost[None, :], front.edges[-1])
-    width = jnp.maximum(jnp.min(later, axis=1) - believed.log_cost, 1e-3)
-    effect = jnp.where(on_front, believed.score_std * width, -jnp.inf)
-    return seen.observations.unit[jnp.argmax(effect)], jnp.any(on_front)

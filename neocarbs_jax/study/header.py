@@ -1,4 +1,4 @@
-"""What a study says of itself, in its storage: the space that it searches, its seed, its options; and their changes."""
+"""What a study says of itself in its storage: the space that it searches, its seed and its options."""
 
 import dataclasses
 import time
@@ -15,18 +15,18 @@ from neocarbs_jax import space as spaces
 from neocarbs_jax import sweep
 from neocarbs_jax.config import DIRECTIONS
 from neocarbs_jax.gp import MATERN_LINEAR
-from neocarbs_jax.space import Axis, SearchSpace
-from neocarbs_jax.space.conditions import plain
+from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.space.constraints import Expression, text_of
 from neocarbs_jax.strategies import STRATEGIES, Strategy
+from neocarbs_jax.study import changes
 from neocarbs_jax.study.liveness import quiet_optuna
 from neocarbs_jax.study.storages import patiently
 
 FORMAT = 2
-"""Of the attributes of a study and its rows; studies without a `format` are of version 0.1.0."""
+"""Version of the attributes of a study and its rows; studies without a `format` are of library version 0.1.0."""
 
 _DIRECTIONS = {name: [StudyDirection[name.upper()], StudyDirection.MINIMIZE] for name in DIRECTIONS}
-"""Of score and cost, by that of the score."""
+"""Directions of score and cost, by that of the score."""
 
 _PLAIN = ("warp", "aggression", "resample_every", "budget", "continues", "trial_cap", "delta")
 _WRITING_SECONDS = 2.0
@@ -126,7 +126,7 @@ def load(storage: BaseStorage, name: str) -> Header:
 
 
 def read(study: optuna.Study) -> Header:
-    """What the study says of itself."""
+    """Return what the study says of itself."""
     attrs = study.user_attrs
     options = dict(attrs.get("options", {}))
     strategy = options.pop("strategy", attrs.get("strategy", "neocarbs"))
@@ -146,7 +146,7 @@ def direction_of(study: optuna.Study) -> str:
 
 
 def missing_options(header: Header, options: Mapping[str, Any]) -> list[str]:
-    """Options and constraints that the study was made with, that no storage can keep, and that were not given."""
+    """Return the options and constraints of a study that no storage can keep, and that are not given now."""
     attrs = header.study.user_attrs
     given = _functions(header.space).get(_FUNCTIONS, [])
     lost = [f"the constraint {name}" for name in attrs.get(_FUNCTIONS, []) if name not in given]
@@ -187,55 +187,19 @@ def _check_format(study: optuna.Study) -> None:
 
 def _changed_space(
     study: optuna.Study, before: Header, space: SearchSpace, described: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """Note the new space, say what changed, and return the values that old trials have on new axes."""
-    stored = study.user_attrs["space"]
-    filled = dict(before.defaults)
-    if _functions(space).get(_FUNCTIONS, []) != study.user_attrs.get(_FUNCTIONS, []):
-        _write(study, {_FUNCTIONS: _functions(space).get(_FUNCTIONS, [])})
-    if stored == described:
-        return filled
-    old, new, fixed = dict(before.space.axes), dict(space.axes), dict(before.space.fixed)
-    for name, value in defaults.items():
-        if name not in new or not space.can_be(name, value):
-            raise ValueError(
-                f"`defaults` must be values of axes of the space ({', '.join(new)}); got {name}={value!r}."
-            )
-    if not set(old) & set(new):
-        rule = f"`space` must share an axis with the one of study {study.study_name!r} ({', '.join(old)})"
-        raise ValueError(f"{rule}; got {', '.join(new)}. Choose another `name` for another task.")
-    center = space.all_values(space.center)
-    for name in new:
-        if name not in old or old[name].when not in (None, new[name].when):  # else earlier trials have a value
-            value = defaults.get(name, fixed.get(name, filled.get(name, center[name])))
-            filled[name] = value.item() if isinstance(value, np.generic) else value
-    limits = described.get("constraints", [])
-    gone = [name for name in old if name not in new]
-    said = [
-        *(
-            f"{name} is new ({filled[name]!r} in earlier trials)"
-            for name in new
-            if name not in old and name not in fixed
-        ),
-        *(f"{name} is searched" for name in new if name in fixed),
-        *([f"not searched any more: {', '.join(gone)}"] if gone else []),
-        *(f"{name} is {_text(new[name])}" for name in new if name in old and new[name] != old[name]),
-        *([f"constraints are {', '.join(limits) or 'gone'}"] if limits != stored.get("constraints", []) else []),
-    ]
-    _write(study, {"defaults": filled, "space": described})
-    if said:
+    functions = _functions(space).get(_FUNCTIONS, [])
+    if functions != study.user_attrs.get(_FUNCTIONS, []):
+        _write(study, {_FUNCTIONS: functions})
+    if study.user_attrs["space"] == described:
+        return before.defaults
+    earlier = changes.earlier_values(study.study_name, before.space, space, before.defaults, defaults)
+    _write(study, {"defaults": earlier, "space": described})
+    if said := changes.in_words(before.space, space, earlier):
         message = f"Study {study.study_name!r} goes on with its trials over another space: {'; '.join(said)}."
         warnings.warn(message, stacklevel=4)
-    return filled
-
-
-def _text(axis: Axis) -> str:
-    """The axis as one would write it, without what it leaves at its default."""
-    fields = [(field.name, getattr(axis, field.name), field.default) for field in dataclasses.fields(axis)]
-    required = [repr(value) for _, value, default in fields if default is dataclasses.MISSING]
-    others = [f"{name}={value!r}" for name, value, default in fields if default not in (dataclasses.MISSING, value)]
-    others = [f"when={plain(axis.when)}" if text.startswith("when=") else text for text in others]
-    return f"{type(axis).__name__}({', '.join(required + others)})"
+    return earlier
 
 
 def _kept(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

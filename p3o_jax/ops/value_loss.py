@@ -1,7 +1,7 @@
 """Losses of the multi-horizon value head; their gradients are computed together with them, in one pass.
 
-Both read each prediction once and hold one step's reward windows at a time. Because the gradient is written in the
-forward pass, factors belong inside (`coefficient`): a factor applied outside costs another pass over the gradient.
+Because the gradient is written in the forward pass (`squared_error`), factors belong inside (`coefficient`): a factor
+applied outside costs another pass over the gradient.
 
 `p3o_value_loss` and `gaussian_nll` take plain arrays, for loops of other people; the learner checks a segment once and
 calls `segment_value_loss` and `segment_nll` on its minibatches.
@@ -12,30 +12,19 @@ References:
 """
 
 import math
-from functools import partial
-from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from p3o_jax.ops.common import resolve_implementation, sum_from, weighted_sum
-from p3o_jax.ops.triton import value_pass
-from p3o_jax.segment import Segment, check_shape, make_segment, pad_rewards, reward_windows, step_window
+from p3o_jax.ops.common import resolve_implementation, sum_from
+from p3o_jax.ops.squared_error import Total, squared_error
+from p3o_jax.segment import Segment, check_shape, make_segment
 
 Scalar = Float[Array, ""] | float
 
 MIN_VARIANCE = 1e-4
 """Smallest variance that is divided by, in squared units of rewards near unit scale."""
-
-
-class Total(NamedTuple):
-    """The term of the sum over all lags, s = sum_j weights_j mean_j: sum_{t,b} aggregate (s - returns)^2 / 2."""
-
-    weights: Float[Array, " H"]
-    aggregate: Float[Array, ""]
-    returns: Float[Array, "T B"]
 
 
 def p3o_value_loss(
@@ -61,9 +50,9 @@ def p3o_value_loss(
     the baseline of the advantage, as a sum, since the errors of many lags are correlated.
 
     That sum runs over all lags, the bootstrapped ones included, because the advantage inside R counts the errors of
-    all. Were it to stop at the known lags, the means beyond the segment's end would be free, and what they add to R
-    would be laid upon the short lags: the predictions tilt along j, which adds more, without bound once T is not much
-    larger than H.
+    all. If it stopped at the known lags, nothing would hold the means beyond the segment's end, and the short lags
+    would have to make up for what those add to R. The predictions would tilt along j, the tilt would add more, and so
+    on without bound once T is not much larger than H.
 
     Only `mean` has a gradient. Minibatches are made of whole environments, [T, b, H].
 
@@ -101,7 +90,7 @@ def segment_value_loss(
 ) -> Float[Array, ""]:
     """Return what `p3o_value_loss` does, for a segment that was checked; the arguments are described there."""
     factors = p3o_factors(weights, std, returns, segment, aggregate, coefficient)
-    return _quadratic(resolve_implementation(implementation), mean, *lax.stop_gradient((segment, *factors)))
+    return squared_error(resolve_implementation(implementation), mean, *lax.stop_gradient((segment, *factors)))
 
 
 def p3o_factors(
@@ -112,7 +101,7 @@ def p3o_factors(
     aggregate: Scalar,
     coefficient: Scalar,
 ) -> tuple[Float[Array, " H"], Total]:
-    """Return the factor of each lag's squared error, and the term of the sum, of `p3o_value_loss`."""
+    """Return what `p3o_value_loss` multiplies each lag's squared error by, and its term of the sum over lags."""
     returns, std, weights = (x.astype(jnp.float32) for x in (returns, std, weights))
     num_known = jnp.sum(segment.num_known, dtype=jnp.float32)
     precision = coefficient / (jnp.maximum(jnp.mean(std**2), MIN_VARIANCE) * num_known)
@@ -168,104 +157,5 @@ def segment_nll(
     share = coefficient * count / jnp.sum(count)
     precision = coefficient * jnp.exp(-2.0 * log_std) / jnp.sum(count)
     implementation = resolve_implementation(implementation)
-    error = _quadratic(implementation, mean, lax.stop_gradient(segment), precision, None)
+    error = squared_error(implementation, mean, lax.stop_gradient(segment), precision, None)
     return error + jnp.sum(share * (log_std + 0.5 * math.log(2.0 * math.pi)))
-
-
-def _quadratic(implementation: str, mean: Array, segment: Segment, precision: Array, total: Total | None) -> Array:
-    """Return sum_{t,b,j} precision_j e^2 / 2 plus the term of the sum, e = mean - reward at known lags, 0 at others.
-
-    `mean` and `precision` have a gradient.
-    """
-    if implementation == "reference":
-        return _quadratic_reference(mean, segment, precision, total)
-    return _quadratic_one_pass(implementation, mean, segment, precision, total)
-
-
-def _quadratic_reference(mean: Array, segment: Segment, precision: Array, total: Total | None) -> Array:
-    """Return the loss as its definition has it, windows in full."""
-    mean = mean.astype(jnp.float32)
-    window, known = reward_windows(segment, mean.shape[2])
-    error = jnp.where(known, mean - window, 0.0)
-    loss = 0.5 * jnp.sum(precision[None, None, :] * error**2)
-    if total is None:
-        return loss
-    excess = jnp.sum(total.weights[None, None, :] * mean, axis=2) - total.returns
-    return loss + 0.5 * total.aggregate * jnp.sum(excess**2)
-
-
-class Pass(NamedTuple):
-    """One pass over the predictions: sums of squares, and the loss's gradient if asked for.
-
-    Attributes:
-        squares: Sum of squared errors at each lag.
-        excess: Sum over steps of (s - returns)^2, 0 without such a term.
-        gradient: Gradient with respect to the predictions, in their dtype, or None.
-    """
-
-    squares: Float[Array, " H"]
-    excess: Float[Array, ""]
-    gradient: Float[Array, "T B H"] | None
-
-
-def _pass_by_step(
-    mean: Array, segment: Segment, precision: Array, total: Total | None, with_gradient: bool
-) -> tuple[Array, Array, Array | None]:
-    """Return the numbers of a `Pass` by a scan over steps."""
-    num_steps, _, horizon = mean.shape
-    padded = pad_rewards(segment, horizon)
-
-    def step(sums: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], Array | None]:
-        window, known = step_window(padded, segment, t, horizon)
-        mean_t = mean[t].astype(jnp.float32)
-        error = jnp.where(known, mean_t - window, 0.0)
-        gradient, squares, excesses = precision[None, :] * error, jnp.sum(error**2, axis=0), jnp.zeros((), jnp.float32)
-        if total is not None:
-            excess = weighted_sum(mean_t, total.weights) - total.returns[t]
-            excesses = jnp.sum(excess**2)
-            gradient += total.weights[None, :] * (total.aggregate * excess)[:, None]
-        sums = sums[0] + squares, sums[1] + excesses
-        return sums, gradient.astype(mean.dtype) if with_gradient else None
-
-    sums = jnp.zeros(horizon, jnp.float32), jnp.zeros((), jnp.float32)
-    (squares, excess), gradient = lax.scan(step, sums, jnp.arange(num_steps, dtype=jnp.int32))
-    return squares, excess, gradient
-
-
-def _run_pass(
-    implementation: str, mean: Array, segment: Segment, precision: Array, total: Total | None, with_gradient: bool
-) -> tuple[Array, Pass]:
-    """Return the loss and the pass it came from."""
-    run = {
-        "xla": _pass_by_step,
-        "pallas": partial(value_pass, interpret=False),
-        "interpret": partial(value_pass, interpret=True),
-    }[implementation]
-    done = Pass(*run(mean, segment, precision, total, with_gradient=with_gradient))
-    loss = 0.5 * jnp.dot(precision, done.squares, precision=lax.Precision.HIGHEST)
-    if total is not None:
-        loss += 0.5 * total.aggregate * done.excess
-    return loss, done
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _quadratic_one_pass(
-    implementation: str, mean: Array, segment: Segment, precision: Array, total: Total | None
-) -> Array:
-    """Return the loss from one pass."""
-    return _run_pass(implementation, mean, segment, precision, total, with_gradient=False)[0]
-
-
-def _forward(implementation: str, mean: Array, segment: Segment, precision: Array, total: Total | None):
-    """Return the loss and its gradients, ready."""
-    loss, done = _run_pass(implementation, mean, segment, precision, total, with_gradient=True)
-    return loss, (done.gradient, 0.5 * done.squares)
-
-
-def _backward(implementation: str, gradients: tuple[Array, Array], cotangent: Array):
-    """Return the gradients times the cotangent; the compiler drops the product when that is a literal 1."""
-    mean_gradient, precision_gradient = gradients
-    return cotangent.astype(mean_gradient.dtype) * mean_gradient, None, cotangent * precision_gradient, None
-
-
-_quadratic_one_pass.defvjp(_forward, _backward)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from experiments import axes, settings
-from experiments import sweep_options as of_sweep
+from experiments import axes, settings, sweep_options, sweep_setup
 from experiments.axes import AXES, PRESETS, parse, text_of, without_effect
 from neocarbs_jax.report.progress import Progress
 from neocarbs_jax.space import Choice, Integer, Log, Pow2
@@ -72,16 +71,16 @@ def test_presets_have_no_axis_without_effect(preset):
 
 
 def test_axes_without_effect_are_said_and_searched(capsys):
-    args = of_sweep.parse(["--axes", "gamma", "gae_lambda", "clip"])
-    of_sweep.prepare(args, Progress(1))
+    args = sweep_options.parse(["--axes", "gamma", "gae_lambda", "clip"])
+    sweep_setup.prepare(args, Progress(1))
     assert "gae_lambda and gamma have no effect with these settings (estimator p3o)." in capsys.readouterr().out
-    assert "gamma" in of_sweep.space_of(args).names
+    assert "gamma" in sweep_setup.space_of(args).names
 
 
 def test_given_axes_replace_those_of_the_preset_and_the_budget_stays():
-    assert of_sweep.space_of(of_sweep.parse(["--axes", "clip"])).names == ("total_steps", "clip")
-    assert of_sweep.space_of(of_sweep.parse(["--axes", "clip", "--set", "total_steps=1e5"])).names == ("clip",)
-    assert "gae_lambda" in of_sweep.space_of(of_sweep.parse(["--preset", "ppo"])).names
+    assert sweep_setup.space_of(sweep_options.parse(["--axes", "clip"])).names == ("total_steps", "clip")
+    assert sweep_setup.space_of(sweep_options.parse(["--axes", "clip", "--set", "total_steps=1e5"])).names == ("clip",)
+    assert "gae_lambda" in sweep_setup.space_of(sweep_options.parse(["--preset", "ppo"])).names
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,7 @@ def test_given_axes_replace_those_of_the_preset_and_the_budget_stays():
 )
 def test_what_cannot_be_swept_is_refused_before_the_first_trial(options, message):
     with pytest.raises(ValueError, match=message):
-        of_sweep.prepare(of_sweep.parse(options), Progress(1))
+        sweep_setup.prepare(sweep_options.parse(options), Progress(1))
 
 
 def test_help_lists_every_axis_and_preset():

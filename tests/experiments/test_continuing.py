@@ -7,7 +7,9 @@ import pytest
 
 from experiments import sweep
 from experiments.continuing import Checkpoints
-from experiments.objective import Training, learning_curve, make_env, shorter_trainings
+from experiments.curves import learning_curve, shorter_trainings
+from experiments.environments import make_env
+from experiments.objective import Training
 from neocarbs_jax.space import Log, SearchSpace
 from neocarbs_jax.study import Study, Trial
 from p3o_jax.params import STABLE

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import cli, environments, evaluate, saved, sweep, train, watch
-from experiments import sweep_options as of_sweep
+from experiments import cli, environments, evaluate, saved, sweep, sweep_options, sweep_setup, train, watch
 from experiments.agents import resolve
 from neocarbs_jax import Study
 from neocarbs_jax.report.progress import Progress
@@ -152,7 +151,9 @@ def test_arguments_of_the_environment_are_settings(run, capsys):
     assert saved.read_settings(resolve("a", "out"))["env"] == "pong?frameskip=2"
     assert "env=pong?frameskip=2 there, pong now" in refused(run, capsys, *command)
     assert "got frameskp; did you mean frameskip?" in refused(run, capsys, *command, "env.frameskp=2")
-    sweep_ = of_sweep.prepare(of_sweep.parse(["--set", "env.frameskip=2", "--axes", "env.continuous"]), Progress(1))
+    sweep_ = sweep_setup.prepare(
+        sweep_options.parse(["--set", "env.frameskip=2", "--axes", "env.continuous"]), Progress(1)
+    )
     assert sweep_.settings({"env.continuous": True})["env"] == "pong?continuous=True&frameskip=2"
 
 
@@ -174,10 +175,10 @@ def test_what_is_impossible_in_a_corner_is_refused(run, capsys, options, message
 
 
 def test_a_preset_leaves_out_what_has_no_effect(capsys):
-    args = of_sweep.parse(["--set", "estimator=gae"])
-    of_sweep.prepare(args, Progress(1))
+    args = sweep_options.parse(["--set", "estimator=gae"])
+    sweep_setup.prepare(args, Progress(1))
     assert "tau and floor have no effect" in capsys.readouterr().out
-    assert not {"tau", "floor"} & set(of_sweep.space_of(args).names)
+    assert not {"tau", "floor"} & set(sweep_setup.space_of(args).names)
 
 
 @pytest.mark.slow
@@ -208,10 +209,10 @@ def test_a_front_is_confirmed_once_and_its_file_runs_again(run, tmp_path):
 
 
 def test_the_file_of_a_sweep_keeps_what_equals_a_default_but_not_the_presets(tmp_path):
-    args = of_sweep.parse(["--preset", "ppo", "--set", "value=0.1", "segment_length=128"])
-    training = of_sweep.prepare(args, Progress(1))
-    of_sweep.write_file(tmp_path / "sweep.toml", args, of_sweep.space_of(args), training)
-    again = of_sweep.prepare(of_sweep.parse(["--file", str(tmp_path / "sweep.toml")]), Progress(1))
+    args = sweep_options.parse(["--preset", "ppo", "--set", "value=0.1", "segment_length=128"])
+    training = sweep_setup.prepare(args, Progress(1))
+    sweep_setup.write_file(tmp_path / "sweep.toml", args, sweep_setup.space_of(args), training)
+    again = sweep_setup.prepare(sweep_options.parse(["--file", str(tmp_path / "sweep.toml")]), Progress(1))
     assert again.config == training.config
     assert again.params == training.params
 
@@ -239,11 +240,11 @@ SLOW = [pytest.mark.slow]
     "file", [pytest.param(file, id=file.stem, marks=SLOW if file.stem == "drive" else []) for file in PRESETS]
 )
 def test_a_sweep_file_that_comes_along_can_be_run(file):
-    args = of_sweep.parse(["--file", str(file)])
+    args = sweep_options.parse(["--file", str(file)])
     for env in args.env:
         part = dataclasses.replace(args, env=(env,))
-        assert of_sweep.prepare(part, Progress(1)).env_name == env
-        assert of_sweep.space_of(part).names
+        assert sweep_setup.prepare(part, Progress(1)).env_name == env
+        assert sweep_setup.space_of(part).names
 
 
 def test_sweep_files_come_along():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import sweep, sweep_file
-from experiments.objective import shorter_trainings
+from experiments.curves import shorter_trainings
 from experiments.sweep_options import Sweep
 from neocarbs_jax.study import Study
 from p3o_jax.settings import Params

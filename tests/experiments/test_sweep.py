@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from experiments import sweep, sweep_options
+from experiments import sweep, sweep_setup
 from experiments.common import user_errors
 from experiments.environments import make_env
 from experiments.objective import Training
@@ -85,9 +85,9 @@ def test_a_study_of_another_task_is_refused(monkeypatch, tmp_path, capsys):
 
 def test_other_bounds_are_said_in_one_line(tmp_path, capsys):
     storage = f"sqlite:///{tmp_path}/sweep.db"
-    Study.create(sweep_options.search_space(), storage, name="pong")
+    Study.create(sweep_setup.search_space(), storage, name="pong")
     with user_errors():
-        study = Study.create(sweep_options.search_space(["clip=0.1,0.2"]), storage, name="pong")
+        study = Study.create(sweep_setup.search_space(["clip=0.1,0.2"]), storage, name="pong")
     assert capsys.readouterr().err == (
         "Study 'pong' goes on with its trials over another space: clip is Linear(0.1, 0.2).\n"
     )
@@ -97,9 +97,9 @@ def test_other_bounds_are_said_in_one_line(tmp_path, capsys):
 def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, capsys):
     storage = f"sqlite:///{tmp_path}/runs/sweep.db"
     made, other = (["tau=.1", "value_clip=inf", f"optimizer={optimizer}"] for optimizer in ("muon", "adam"))
-    study = Study.create(sweep_options.search_space([], assignments(made)), storage, name="pong")
+    study = Study.create(sweep_setup.search_space([], assignments(made)), storage, name="pong")
     for _ in range(2):
-        sweep.keep_settings(study, "pong", sweep_options.prepare(sweep.Sweep(set=tuple(made)), sweep.Progress(1)))
+        sweep.keep_settings(study, "pong", sweep_setup.prepare(sweep.Sweep(set=tuple(made)), sweep.Progress(1)))
     kept = study.optuna_study.user_attrs["settings"]
     study.optuna_study.set_user_attr("settings", {k: v for k, v in kept.items() if k != "squash"})  # an older study
     with pytest.raises(SystemExit) as refusal:
@@ -118,7 +118,7 @@ def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, cap
     ],
 )
 def test_a_study_is_not_continued_with_another_seed_or_strategy(monkeypatch, tmp_path, capsys, other, message):
-    Study.create(sweep_options.search_space(), f"sqlite:///{tmp_path}/runs/sweep.db", name="pong")
+    Study.create(sweep_setup.search_space(), f"sqlite:///{tmp_path}/runs/sweep.db", name="pong")
     with pytest.raises(SystemExit) as refusal:
         run_main(monkeypatch, tmp_path, *other)
     assert refusal.value.code == 2
@@ -126,7 +126,7 @@ def test_a_study_is_not_continued_with_another_seed_or_strategy(monkeypatch, tmp
 
 
 def test_bounds_that_are_given_twice_add_up():
-    space = sweep_options.search_space([("tau=.1,.2", "clip=.1,.2"), ("value=.1,.2",)])
+    space = sweep_setup.search_space([("tau=.1,.2", "clip=.1,.2"), ("value=.1,.2",)])
     ends = {name: (axis.low, axis.high) for name, axis in space.axes}
     assert ends["tau"] == ends["clip"] == ends["value"] == (0.1, 0.2)
 

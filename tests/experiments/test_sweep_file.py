@@ -2,8 +2,7 @@
 
 import pytest
 
-from experiments import sweep_file
-from experiments import sweep_options as of_sweep
+from experiments import sweep_file, sweep_options, sweep_setup
 from neocarbs_jax.report.progress import Progress
 
 TEXT = """
@@ -32,55 +31,55 @@ def file(tmp_path):
 
 
 def test_a_file_holds_what_the_command_line_does(file):
-    args = of_sweep.parse(["--file", str(file)])
+    args = sweep_options.parse(["--file", str(file)])
     assert (args.env, args.trials, args.max_cost, args.seeds) == (("snake",), 7, 60.0, 2)
-    assert of_sweep.space_of(args).names == ("total_steps", "learning_rate", "gamma", "optimizer", "network.width")
-    assert of_sweep.fixed_settings(args)["num_envs"] == 16
+    assert sweep_setup.space_of(args).names == ("total_steps", "learning_rate", "gamma", "optimizer", "network.width")
+    assert sweep_setup.fixed_settings(args)["num_envs"] == 16
 
 
 def test_the_command_line_counts(file):
-    args = of_sweep.parse(["--file", str(file), "--trials", "9", "--set", "num_envs=32", "--axes", "gamma=.9,.99"])
+    args = sweep_options.parse(["--file", str(file), "--trials", "9", "--set", "num_envs=32", "--axes", "gamma=.9,.99"])
     assert args.trials == 9
-    assert of_sweep.fixed_settings(args) | {"num_envs": 32, "segment_length": 8} == of_sweep.fixed_settings(args)
-    assert dict(of_sweep.space_of(args).axes)["gamma"].low == 0.9
+    assert sweep_setup.fixed_settings(args) | {"num_envs": 32, "segment_length": 8} == sweep_setup.fixed_settings(args)
+    assert dict(sweep_setup.space_of(args).axes)["gamma"].low == 0.9
 
 
 def test_what_the_command_line_sets_is_no_axis_of_the_file(file):
-    args = of_sweep.parse(["--file", str(file), "--set", "gamma=.9"])
-    assert "gamma" not in of_sweep.space_of(args).names
-    assert of_sweep.fixed_settings(args)["gamma"] == 0.9
+    args = sweep_options.parse(["--file", str(file), "--set", "gamma=.9"])
+    assert "gamma" not in sweep_setup.space_of(args).names
+    assert sweep_setup.fixed_settings(args)["gamma"] == 0.9
 
 
 def test_what_the_command_line_searches_is_not_set_by_the_file(file):
-    args = of_sweep.parse(["--file", str(file), "--axes", "num_envs=16,32,64"])
-    assert "num_envs" in of_sweep.space_of(args).names
-    assert "num_envs" not in of_sweep.fixed_settings(args)
+    args = sweep_options.parse(["--file", str(file), "--axes", "num_envs=16,32,64"])
+    assert "num_envs" in sweep_setup.space_of(args).names
+    assert "num_envs" not in sweep_setup.fixed_settings(args)
 
 
 def test_what_the_command_line_both_sets_and_searches_is_refused(file):
-    args = of_sweep.parse(["--file", str(file), "--set", "gamma=.9", "--axes", "gamma"])
+    args = sweep_options.parse(["--file", str(file), "--set", "gamma=.9", "--axes", "gamma"])
     with pytest.raises(ValueError, match=r"`axes` must name settings that `set` does not fix; got gamma in both\."):
-        of_sweep.space_of(args)
+        sweep_setup.space_of(args)
 
 
 def test_a_written_sweep_reads_back_as_itself(file, tmp_path):
-    args = of_sweep.parse(["--file", str(file)])
-    training, space = of_sweep.prepare(args, Progress(1)), of_sweep.space_of(args)
-    of_sweep.write_file(tmp_path / "again.toml", args, space, training)
-    again = of_sweep.parse(["--file", str(tmp_path / "again.toml")])
-    assert of_sweep.space_of(again) == space
-    assert of_sweep.prepare(again, Progress(1)).config == training.config
+    args = sweep_options.parse(["--file", str(file)])
+    training, space = sweep_setup.prepare(args, Progress(1)), sweep_setup.space_of(args)
+    sweep_setup.write_file(tmp_path / "again.toml", args, space, training)
+    again = sweep_options.parse(["--file", str(tmp_path / "again.toml")])
+    assert sweep_setup.space_of(again) == space
+    assert sweep_setup.prepare(again, Progress(1)).config == training.config
     assert (again.env, again.trials, again.max_cost, again.seeds) == (args.env, 7, 60.0, 2)
 
 
 def test_a_written_sweep_keeps_what_overrides_the_schedule_of_curves(file, tmp_path):
     words = ["--file", str(file), "--curves", "--seeds", "1", "--set", "warmup=0"]
-    args = of_sweep.parse(words)
-    training, space = of_sweep.prepare(args, Progress(1)), of_sweep.space_of(args)
-    of_sweep.write_file(tmp_path / "again.toml", args, space, training)
-    again = of_sweep.parse(["--file", str(tmp_path / "again.toml")])
+    args = sweep_options.parse(words)
+    training, space = sweep_setup.prepare(args, Progress(1)), sweep_setup.space_of(args)
+    sweep_setup.write_file(tmp_path / "again.toml", args, space, training)
+    again = sweep_options.parse(["--file", str(tmp_path / "again.toml")])
     assert again.curves
-    assert float(of_sweep.prepare(again, Progress(1)).params.warmup) == 0
+    assert float(sweep_setup.prepare(again, Progress(1)).params.warmup) == 0
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,7 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path, capsys, text, mess
     path = tmp_path / "sweep.toml"
     path.write_text(text)
     with pytest.raises(SystemExit) as refusal:
-        of_sweep.parse(["--file", str(path)])
+        sweep_options.parse(["--file", str(path)])
     assert refusal.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
     assert message in line

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import folder, gallery, saved, train
+from experiments import folder, gallery, saved, training
 from experiments.training_view import FULL_SIGNAL, bars, signal_to_noise, view
 
 SMALL = {"num_envs": 8, "segment_length": 8, "horizon": 4, "num_minibatches": 1, "update_epochs": 1}
@@ -24,7 +24,7 @@ def run():
 def trained(run, tmp_path_factory):
     """The folder of a training, and what it printed in a terminal."""
     place, console = tmp_path_factory.mktemp("runs") / "agent", terminal()
-    train.train(run, place, 2, console)
+    training.train(run, place, 2, console)
     return place, console.file.getvalue()
 
 
@@ -48,7 +48,7 @@ def test_with_evidence_the_table_shows_signal_to_noise():
 
 def test_without_a_terminal_there_are_plain_lines(run, tmp_path):
     console = terminal(False)
-    train.train(run, tmp_path / "agent", 2, console)
+    training.train(run, tmp_path / "agent", 2, console)
     _, *lines = console.file.getvalue().splitlines()
     assert [line.split()[:2] for line in lines] == [["256", "steps"], ["512", "steps"]]
     assert "\x1b" not in console.file.getvalue()

@@ -11,7 +11,7 @@ import pytest
 from neocarbs_jax import continuations, sweep
 from neocarbs_jax.space import Choice, Integer, Linear, Log, SearchSpace
 from neocarbs_jax.strategies import NeoCARBS, Situation
-from neocarbs_jax.strategies.neocarbs import within_budget
+from neocarbs_jax.strategies.targets import within_budget
 from neocarbs_jax.sweep import Status
 
 SPACE = SearchSpace(rate=Log(1e-4, 1e-1), steps=Log(10, 1000), layers=Integer(1, 8))

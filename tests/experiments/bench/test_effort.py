@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from experiments import sweep_options
+from experiments import sweep_options, sweep_setup
 from experiments.bench import effort, harness
 
 
@@ -22,7 +22,7 @@ def _row(learner: str, points: list[tuple[float, float]]) -> harness.Row:
 @pytest.mark.parametrize("learner", effort.LEARNERS)
 def test_both_learners_are_swept_by_valid_commands(env: str, learner: str) -> None:
     args = sweep_options.parse(effort.arguments_of(env, learner, effort.Settings()))
-    names = set(sweep_options.space_of(args).names)
+    names = set(sweep_setup.space_of(args).names)
     assert {"total_steps", "learning_rate", "entropy"} <= names
     assert ({"gamma", "gae_lambda"} <= names) == (learner == "ppo")
     assert ("tau" in names) == (env == "breakout" and learner == "p3o")

@@ -14,7 +14,7 @@ from neocarbs_jax.space import Linear, Log, SearchSpace
 from neocarbs_jax.strategies import NeoCARBS
 from neocarbs_jax.strategies.active import ActiveFront
 from neocarbs_jax.strategies.base import Situation
-from neocarbs_jax.strategies.neocarbs import admissible, draw_target
+from neocarbs_jax.strategies.targets import draw_target
 
 SPACE = SearchSpace(learning_rate=Log(1e-5, 1e-1), width=Linear(0.0, 1.0), steps=Log(1.0, 1e3))
 MAX_COST, NUM_TRIALS, NUM_SWEEPS = 100.0, 40, 4
@@ -135,13 +135,13 @@ def test_points_that_may_break_the_cap_come_last_and_the_least_bad_of_them_first
     zeros, std = jnp.zeros(3), jnp.full(3, 0.5)
     at = Beliefs(zeros, zeros, zeros, jnp.array([0.0, 0.9, 2.0]), std, zeros)
     seen = Situation(SPACE, None, None, jnp.int32(0), log_max_cost=1.0, delta=0.05)
-    value = admissible(seen, at, jnp.array([-1.0, 5.0, 9.0]))
+    value = seen.admissible(at, jnp.array([-1.0, 5.0, 9.0]))
     # 1.645 standard deviations above the mean: .82, 1.72, 2.82.
     assert float(value[0]) == -1.0
     np.testing.assert_allclose(value[1:], [-1e6 * (1 + 0.7224), -1e6 * (1 + 1.8224)], rtol=1e-4)
-    loose = admissible(seen._replace(delta=0.45), at, jnp.array([-1.0, 5.0, 9.0]))
+    loose = seen._replace(delta=0.45).admissible(at, jnp.array([-1.0, 5.0, 9.0]))
     np.testing.assert_array_equal(loose[:2], [-1.0, 5.0])
-    np.testing.assert_array_equal(admissible(seen._replace(log_max_cost=None), at, zeros), zeros)
+    np.testing.assert_array_equal(seen._replace(log_max_cost=None).admissible(at, zeros), zeros)
 
 
 def test_caution_draws_a_young_sweep_away_from_faces():
