@@ -52,12 +52,17 @@ ABLATIONS = {
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),
     "bands": tuple({"bands": bands, "horizon": 2 ** (bands - 1)} for bands in (8, 9, 10, 11)),
     "step": (
-        {},
-        {"segment_length": 32},
-        {"segment_length": 128},
         {"num_minibatches": 32},
-        {"learning_rate": 1e-2},
-        {"optimizer": "muon", "learning_rate": 2e-2},
+        *(
+            {"num_minibatches": 8} | others
+            for others in (
+                {},
+                {"segment_length": 32},
+                {"segment_length": 128},
+                {"learning_rate": 1e-2},
+                {"optimizer": "muon", "learning_rate": 2e-2},
+            )
+        ),
     ),
 }
 """Name -> the settings of P3O that are compared."""
