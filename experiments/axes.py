@@ -40,7 +40,7 @@ AXES: dict[str, Bounded | Choice] = {
     "gae_lambda": Logit(0.5, 0.995),
     "value_clip": Log(0.05, 10.0),
     "num_envs": Pow2(64, 256),
-    "segment_length": Pow2(16, 128),
+    "segment_length": Pow2(8, 128),
     "horizon": Pow2(8, 128),
     "bands": Integer(7, 12),
     "evidence": SWITCH,

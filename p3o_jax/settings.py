@@ -28,8 +28,8 @@ MAX_PREDICTIONS = 2**31 - 1
 SEGMENT_SAMPLES, SHORTEST, LONGEST = 8192, 8, 128
 """Samples of a segment in all environments together, and bounds of its steps, where `segment_length` is not given."""
 
-MINIBATCH_ENVS, FEWEST_MINIBATCHES, MOST_MINIBATCHES = 8, 8, 32
-"""Environments of a minibatch, and bounds of their number, powers of two, where `num_minibatches` is not given."""
+MINIBATCHES = 8
+"""Of a segment, where `num_minibatches` is not given and `num_envs` can be divided so."""
 
 OF_ESTIMATOR = ("horizon", "bands", "evidence", "tau_rule", "implementation")
 """Fields that an estimator made by its name takes, where it has them."""
@@ -56,15 +56,15 @@ class Config:
     Attributes:
         num_envs: Environments stepped side by side.
         segment_length: Steps T of each between two updates. By default as many as make 8192 steps of all environments
-            together, but no fewer than 8 and no more than 128.
+            together, but no fewer than 8 and no more than 128; agents of one environment are not counted.
         horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall;
-            a band that begins later has none.
+            a band that begins at lag H or later has none.
         bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 9
             of them reach over 256 steps. 0 is one prediction for each lag.
         evidence: Whether "p3o" leaves out the lags, or bands, beyond the last one that the actions are seen to change.
         network: Shape of the network.
-        num_minibatches: Parts of a segment that an epoch takes one gradient step each on. By default 8, and up to
-            32 with 128 environments or more; fewer where that does not divide `num_envs`.
+        num_minibatches: Parts of a segment that an epoch takes one gradient step each on. By default 8, or the
+            largest divisor of 8 that divides `num_envs` as well.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
             each epoch. Samples are for "gae" and for "p3o" with `bands`, without recurrence: other losses look
             along the steps.
@@ -163,11 +163,9 @@ class Config:
     def _take_settings_of_num_envs(self) -> None:
         """Fit the segment and its minibatches to the number of environments where they are not given."""
         steps = SEGMENT_SAMPLES // self.num_envs // SHORTEST * SHORTEST
-        parts = min(max(self.num_envs // MINIBATCH_ENVS, FEWEST_MINIBATCHES), MOST_MINIBATCHES)
-        power_of_two = 2 ** (parts.bit_length() - 1)
         fitting = {
             "segment_length": min(max(steps, SHORTEST), LONGEST),
-            "num_minibatches": math.gcd(power_of_two, self.num_envs),
+            "num_minibatches": math.gcd(MINIBATCHES, self.num_envs),
         }
         for name, value in fitting.items():
             if isinstance(getattr(self, name), _OwnInt):

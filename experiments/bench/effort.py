@@ -52,8 +52,8 @@ class Settings:
     """Seconds of training of each sweep."""
     fresh: int = 3
     """Fresh trainings of each point of a front that is confirmed."""
-    points: int = 6
-    """Points of a front that are confirmed, spread over the costs."""
+    points: int = 3
+    """Points of a front that are confirmed: its ends, and others spread over the costs."""
     runs: Path = Path("runs/effort")
     """Folder of the studies and the agents."""
     page_only: bool = False
@@ -74,7 +74,7 @@ def arguments_of(env: str, learner: str, settings: Settings) -> list[str]:
 
 
 def record(env: str, learner: str, settings: Settings) -> harness.Row:
-    """Return what a finished sweep found: its trials, and the confirmed points of its front."""
+    """Return what a finished sweep found: its trials, its expected front, and the points that were confirmed."""
     study = find_study(storage_url(str(settings.runs / "studies.db")), f"{env}-{learner}")
     return {
         "env": env,
@@ -82,27 +82,23 @@ def record(env: str, learner: str, settings: Settings) -> harness.Row:
         "budget": settings.budget,
         "arguments": arguments_of(env, learner, settings),
         "trials": [[trial.cost, trial.score] for trial in completed(study.trials)],
+        "expected": [[point.cost, point.score, point.low, point.high] for point in study.expected_front],
         "points": confirmation.read(settings.runs / f"{env}-{learner}" / confirmation.FILE),
     }
 
 
-def means_of(row: harness.Row) -> list[tuple[float, float]]:
-    """Return mean cost and mean score of the fresh trainings of each point."""
-    return [(point["cost"], point["confirmed"]) for point in row["points"] if math.isfinite(point["confirmed"])]
-
-
 def shares(rows: Sequence[harness.Row]) -> list[float]:
-    """Return the area under each confirmed front of one environment, as a share of that under the best of all.
+    """Return the area under each expected front of one environment, as a share of that under the best of all.
 
     Areas are over log cost, from the cheapest point of all to the dearest, above the environment's floor.
     """
-    pool = [point for row in rows for point in means_of(row)]
+    fronts = [[(cost, score) for cost, score, _, _ in row["expected"]] for row in rows]
+    pool = [point for front in fronts for point in front]
     if not pool:
         return [math.nan for _ in rows]
-    low, high = min(pool)[0], max(max(pool)[0], min(pool)[0] * 1.001)
-    floor = FLOORS[rows[0]["env"]]
+    low, high, floor = min(pool)[0], max(pool)[0] * 1.001, FLOORS[rows[0]["env"]]
     whole = area(sorted(pool), low, high, floor)
-    return [area(sorted(means_of(row)), low, high, floor) / whole for row in rows]
+    return [area(sorted(front), low, high, floor) / whole for front in fronts]
 
 
 def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
@@ -137,8 +133,8 @@ def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
         measured,
         "Each learner was swept by `p3o sweep` with the environment's preset and the same budget of training seconds "
         "on one core. Points of its front were then trained again with fresh seeds. The share is the area under "
-        "the confirmed points of a learner, over log cost, divided by that under the points of both. What the presets "
-        "fix was found with P3O.",
+        "the front that a sweep expects of fresh trainings, over log cost, divided by that under both fronts together. "
+        "What the presets fix was found with P3O.",
         harness.table(columns, worth),
         "![Two fronts](effort.png)",
         "Each point that was trained again (means of the fresh trainings, with standard errors):",
@@ -158,18 +154,21 @@ def _short(value: Any) -> str:
 
 
 def picture(rows: Sequence[harness.Row], file: Path) -> None:
-    """Draw the trials and the confirmed points of both learners, an environment a panel."""
+    """Draw the trials, the expected fronts and the confirmed points of both learners, an environment a panel."""
     envs = list(dict.fromkeys(row["env"] for row in rows))
     figure, panels = plt.subplots(1, len(envs), figsize=(4.4 * len(envs), 3.8), squeeze=False)
     for panel, env in zip(panels[0], envs, strict=True):
         for row in (row for row in rows if row["env"] == env):
             color = {"p3o": "C0", "ppo": "C1"}[row["learner"]]
             panel.scatter(*zip(*row["trials"], strict=True), s=8, color=color, alpha=0.4)
+            costs, scores, lows, highs = zip(*row["expected"], strict=True)
+            panel.plot(costs, scores, color=color, label=LABELS[row["learner"]])
+            panel.fill_between(costs, lows, highs, color=color, alpha=0.15)
             points = sorted((p["cost"], p["confirmed"], p["standard_error"] or 0.0) for p in row["points"])
             costs, scores, errors = zip(*points, strict=True)
-            panel.errorbar(costs, scores, errors, fmt="o-", color=color, capsize=3, label=LABELS[row["learner"]])
+            panel.errorbar(costs, scores, errors, fmt="D", color=color, capsize=3)
         panel.set(xscale="log", title=env, xlabel="seconds of training")
-    panels[0][0].set_ylabel("score; lines join fresh trainings")
+    panels[0][0].set_ylabel("score; diamonds are fresh trainings")
     panels[0][0].legend()
     figure.tight_layout()
     harness.save_figure(figure, file)

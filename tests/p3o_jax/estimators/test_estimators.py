@@ -75,12 +75,15 @@ def test_bands_are_their_operations_one_after_the_other():
     np.testing.assert_allclose(loss, 0.7 * by_hand, rtol=1e-4)
 
 
-def test_a_band_that_begins_beyond_the_horizon_has_no_weight():
+def test_a_band_that_begins_at_the_horizon_or_later_has_no_weight_and_moves_no_other():
     """Bands begin at lags 0, 1, 2, 4, 8, 16; the smallest weight keeps the others alive."""
     estimator = Banded(horizon=16, bands=7)
     weights = np.asarray(estimator.weights(PARAMS, estimator.init()))
     assert (weights[:5] >= 0.2).all()
     np.testing.assert_array_equal(weights[5:], 0.0)
+    far = init_spread(7)._replace(variance=jnp.ones(7), residual=jnp.ones(7).at[5:].set(0.1))
+    explained = estimator.weights(PARAMS, estimator.init()._replace(spread=far))
+    np.testing.assert_array_equal(explained, weights)
 
 
 def test_predicted_bands_lower_tau():
