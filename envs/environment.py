@@ -173,7 +173,8 @@ class Environment:
 class Wrapper(Environment):
     """Base class of wrappers: an environment that behaves like another except for what a subclass changes.
 
-    The wrapped environment may be another library's, such as gymnax's. What it does not define is as in `Environment`.
+    The wrapped environment may be another library's, such as gymnax's. Where it has no `num_agents`, `metrics`,
+    `costly_reset` or `obs_from_state`, those of `Environment` hold.
     """
 
     env: Environment

@@ -16,7 +16,7 @@ from experiments.continuing import Begun, Checkpoints
 from experiments.curves import learning_curve, shorter_trainings
 from experiments.environments import make_env, with_arguments
 from experiments.saved import Saved, keys, to_text
-from experiments.settings import CONFIG_NAMES, arguments_of, assignments, flat, replace
+from experiments.settings import arguments_of, flat, replace
 from neocarbs_jax.report.progress import Progress
 from neocarbs_jax.study import Trial
 from p3o_jax.evaluate import Evaluation
@@ -24,7 +24,7 @@ from p3o_jax.learner import State, num_constant_updates, steps_per_update
 from p3o_jax.metrics import Metrics
 from p3o_jax.settings import Config, Params
 
-__all__ = ["CONFIG_NAMES", "Training", "assignments", "make_env"]
+__all__ = ["Training"]
 
 
 class Compiled(NamedTuple):

@@ -197,6 +197,7 @@ def flat(config: Config, params: Params) -> dict[str, Any]:
     """Return every setting by name as plain values, which `replace` makes the same `config` and `params` of."""
     static = dataclasses.asdict(config)
     network = static.pop("network")
+    static |= {name: int(static[name]) for name in ("segment_length", "num_minibatches", "horizon")}  # not fitted anew
     # The shortest decimal number that is the same float32.
     numbers = {name: float(str(np.float32(value))) for name, value in vars(params).items()}
     return numbers | static | {f"network.{name}": value for name, value in network.items()}

@@ -23,6 +23,7 @@ from typing import Any
 
 from experiments.common import nearest
 from neocarbs_jax.space.formats import toml_key, toml_value
+from p3o_jax.params import STABLE
 
 TABLES = ("axes", "set", "bounds")
 
@@ -104,11 +105,17 @@ def merge(
     """Return the entries of all tables, those of the command line in place of a file's of the same name.
 
     What the command line sets is no axis of the file any more, and what it searches is not set by the file.
+
+    Raises:
+        ValueError: The command line sets all axes of the file.
     """
     own = {table: _flattened(given[table]) for table in TABLES}
     axes, fixed, bounds = (_names(own[table]) for table in TABLES)
-    replaced = {"axes": axes | fixed, "set": fixed | axes, "bounds": bounds | fixed}
-    return {table: (*_without(replaced[table], from_file.get(table, ())), *own[table]) for table in TABLES}
+    replaced = {"axes": axes | fixed, "set": fixed | axes, "bounds": bounds | fixed | axes}
+    merged = {table: (*_without(replaced[table], from_file.get(table, ())), *own[table]) for table in TABLES}
+    if from_file.get("axes") and not merged["axes"]:
+        raise ValueError("`set` must leave an axis of the file to search; got all of them.")
+    return merged
 
 
 def _flattened(groups: Iterable[str | Iterable[str]]) -> list[str]:
@@ -116,7 +123,8 @@ def _flattened(groups: Iterable[str | Iterable[str]]) -> list[str]:
 
 
 def _names(words: Iterable[str]) -> set[str]:
-    return {word.partition("=")[0] for word in words}
+    words = list(words)
+    return {word.partition("=")[0] for word in words} | (STABLE.keys() if "anneal=stable" in words else set())
 
 
 def _without(names: set[str], words: Iterable[str]) -> list[str]:

@@ -36,11 +36,7 @@ OF_ESTIMATOR = ("horizon", "bands", "evidence", "tau_rule", "implementation")
 
 
 class _OwnInt(int):
-    """A number that a configuration has from another field, and has anew when that field is replaced."""
-
-
-_FITTED = _OwnInt(0)
-"""Stands for a number that fits `num_envs`, until that is known."""
+    """A number that a configuration has from its estimator, which another estimator may replace."""
 
 
 class _OwnStr(str):
@@ -49,22 +45,30 @@ class _OwnStr(str):
     __slots__ = ()
 
 
+class _FittedInt(int):
+    """A number that a configuration has from `num_envs`, and has anew where another `num_envs` takes its place."""
+
+
+_FITTED = _FittedInt(0)
+"""The default of such a field; the number itself takes its place when a configuration is made."""
+
+
 @dataclass(frozen=True)
 class Config:
     """Static settings: one compilation each. Hashable.
 
     Attributes:
         num_envs: Environments stepped side by side.
-        segment_length: Steps T of each between two updates. By default as many as make 8192 steps of all environments
-            together, but no fewer than 8 and no more than 128; agents of one environment are not counted.
+        segment_length: Steps T of each between two updates, by default 8192 / `num_envs`, from 8 to 128. Agents of one
+            environment are not counted.
         horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall;
-            a band that begins at lag H or later has none.
-        bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 9
-            of them reach over 256 steps. 0 is one prediction for each lag.
+            bands that begin later are held up by `Params.floor`, which makes noise.
+        bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 8
+            of them reach over 128 steps. 0 is one prediction for each lag.
         evidence: Whether "p3o" leaves out the lags, or bands, beyond the last one that the actions are seen to change.
         network: Shape of the network.
-        num_minibatches: Parts of a segment that an epoch takes one gradient step each on. By default 8, or the
-            largest divisor of 8 that divides `num_envs` as well.
+        num_minibatches: Parts of a segment that an epoch takes one gradient step each on, by default 8 or as many of 8
+            as divide `num_envs`.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
             each epoch. Samples are for "gae" and for "p3o" with `bands`, without recurrence: other losses look
             along the steps.
@@ -168,8 +172,8 @@ class Config:
             "num_minibatches": math.gcd(MINIBATCHES, self.num_envs),
         }
         for name, value in fitting.items():
-            if isinstance(getattr(self, name), _OwnInt):
-                object.__setattr__(self, name, _OwnInt(value))
+            if isinstance(getattr(self, name), _FittedInt):
+                object.__setattr__(self, name, _FittedInt(value))
 
     def _check_minibatches(self) -> None:
         of_samples = self.minibatches_of == "samples"

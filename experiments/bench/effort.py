@@ -1,6 +1,6 @@
 """P3O and PPO with the same effort: both are swept with the same budget, and their fronts are trained afresh.
 
-    python -m experiments.bench.effort                    # all that is missing, an hour and a half on a core
+    python -m experiments.bench.effort                    # all that is missing, two hours on a core
     python -m experiments.bench.effort --env connect4     # one of them, and the page with what is there
 
 Each sweep is the command `p3o sweep` with the preset of the environment. PPO's has two axes more, its gamma and its
@@ -9,11 +9,13 @@ lambda. A sweep that was cut short goes on where it stopped.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
+import numpy as np
 import tyro
 from rich.console import Console
 
@@ -46,8 +48,8 @@ FLOORS = {"connect4": -1.0, "drive": 0.0, "breakout": 0.0}
 class Settings:
     """What to sweep."""
 
-    env: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = tuple(AXES)
-    """Environments that have a preset."""
+    env: tuple[Literal["connect4", "drive", "breakout"], ...] = ("connect4", "drive", "breakout")
+    """Environments to sweep."""
     budget: float = 600.0
     """Seconds of training of each sweep."""
     fresh: int = 3
@@ -81,10 +83,23 @@ def record(env: str, learner: str, settings: Settings) -> harness.Row:
         "learner": learner,
         "budget": settings.budget,
         "arguments": arguments_of(env, learner, settings),
+        "spent": sum(trial.cost or 0.0 for trial in study.trials),
         "trials": [[trial.cost, trial.score] for trial in completed(study.trials)],
         "expected": [[point.cost, point.score, point.low, point.high] for point in study.expected_front],
-        "points": confirmation.read(settings.runs / f"{env}-{learner}" / confirmation.FILE),
+        "points": sound(confirmation.read(settings.runs / f"{env}-{learner}" / confirmation.FILE)),
     }
+
+
+def sound(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the points of which a fresh training is sound; one that diverged counts as the worst of its point."""
+    kept = []
+    for point in points:
+        scores = [score for score in point["scores"] if score is not None]
+        if scores:
+            filled = [min(scores) if score is None else score for score in point["scores"]]
+            error = statistics.stdev(filled) / math.sqrt(len(filled)) if len(filled) > 1 else None
+            kept.append({**point, "confirmed": statistics.fmean(filled), "standard_error": error})
+    return kept
 
 
 def shares(rows: Sequence[harness.Row]) -> list[float]:
@@ -98,7 +113,7 @@ def shares(rows: Sequence[harness.Row]) -> list[float]:
         return [math.nan for _ in rows]
     low, high, floor = min(pool)[0], max(pool)[0] * 1.001, FLOORS[rows[0]["env"]]
     whole = area(sorted(pool), low, high, floor)
-    return [area(sorted(front), low, high, floor) / whole for front in fronts]
+    return [area(sorted(front), low, high, floor) / whole if whole else math.nan for front in fronts]
 
 
 def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
@@ -110,7 +125,7 @@ def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
             best = max(row["points"], key=lambda point: point["confirmed"], default=None)
             values = {} if best is None else best["values"]
             worth.append([
-                env, LABELS[row["learner"]], len(row["trials"]), f"{sum(cost for cost, _ in row['trials']):.0f}",
+                env, LABELS[row["learner"]], len(row["trials"]), f"{row['spent']:.0f}",
                 f"{share:.3f}", "" if best is None else _with_error(best),
                 " ".join(f"`{name}={_short(value)}`" for name, value in values.items()),
             ])  # fmt: skip
@@ -146,7 +161,7 @@ def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
 
 def _with_error(point: dict[str, Any]) -> str:
     error = point["standard_error"]
-    return f"{point['confirmed']:.4g}" + (f" ± {error:.2g}" if error is not None and math.isfinite(error) else "")
+    return f"{point['confirmed']:.4g}" + (f" ± {error:.2g}" if error is not None else "")
 
 
 def _short(value: Any) -> str:
@@ -160,13 +175,12 @@ def picture(rows: Sequence[harness.Row], file: Path) -> None:
     for panel, env in zip(panels[0], envs, strict=True):
         for row in (row for row in rows if row["env"] == env):
             color = {"p3o": "C0", "ppo": "C1"}[row["learner"]]
-            panel.scatter(*zip(*row["trials"], strict=True), s=8, color=color, alpha=0.4)
-            costs, scores, lows, highs = zip(*row["expected"], strict=True)
-            panel.plot(costs, scores, color=color, label=LABELS[row["learner"]])
-            panel.fill_between(costs, lows, highs, color=color, alpha=0.15)
-            points = sorted((p["cost"], p["confirmed"], p["standard_error"] or 0.0) for p in row["points"])
-            costs, scores, errors = zip(*points, strict=True)
-            panel.errorbar(costs, scores, errors, fmt="D", color=color, capsize=3)
+            trials, front = np.reshape(row["trials"], (-1, 2)), np.reshape(row["expected"], (-1, 4))
+            panel.scatter(*trials.T, s=8, color=color, alpha=0.4)
+            panel.plot(*front.T[:2], color=color, label=LABELS[row["learner"]])
+            panel.fill_between(front[:, 0], front[:, 2], front[:, 3], color=color, alpha=0.15)
+            points = [(p["cost"], p["confirmed"], p["standard_error"] or 0.0) for p in row["points"]]
+            panel.errorbar(*np.reshape(points, (-1, 3)).T, fmt="D", color=color, capsize=3)
         panel.set(xscale="log", title=env, xlabel="seconds of training")
     panels[0][0].set_ylabel("score; diamonds are fresh trainings")
     panels[0][0].legend()
@@ -184,6 +198,8 @@ def main() -> None:
             sweep.main(arguments_of(env, learner, settings))
             store.merge([record(env, learner, settings)])
     rows = sorted(store.rows, key=lambda row: (list(AXES).index(row["env"]), row["learner"]))
+    if not rows:
+        raise SystemExit("There are no records yet: leave out --page-only.")
     text = page(rows, harness.stamp("flax", "optuna"))
     harness.write_text(harness.RESULTS / "effort.md", text)
     picture(rows, harness.RESULTS / "effort.png")

@@ -59,8 +59,7 @@ class Banded:
     """The estimator "p3o" with `bands`; its formulas stand at `band_advantage`, `lag_weights` and `band_value_loss`.
 
     * The head's outputs are multiplied by sqrt(w_k), so that all bands start with errors of a like size.
-    * The prior of the weights is each band's mean of 1 - j/H, 0 beyond lag H. A band that begins there or later
-      has no weight, not even the smallest.
+    * The prior of the weights is each band's mean of 1 - j/H, 0 beyond lag H.
     * The value loss has the precision 1 / (K sigma_k^2), with sigma_k^2 the running mean of the squared error E_k, and
       the factor `Params.aggregate` over the variance of the returns.
     * By the rule "noise", tau is `Params.tau` times min(1, news / E[G_0^2]). The news of a step is sum_k e_k^2 / w_k,
@@ -72,14 +71,15 @@ class Banded:
 
     Attributes:
         horizon: Lags H over which the prior of the weights falls to 0.
-        bands: Number of bands K of the value head; see `band_widths`.
+        bands: Number of bands K of the value head; see `band_widths`. Those that begin at lag H or later have the
+            smallest weight, which makes noise: K bands reach over 2^(K-1) lags, so let H be no less.
         tau_rule: What scales `Params.tau`: "noise", or nothing ("fixed").
         implementation: Of the operations; None is the platform's best.
         evidence: Whether bands beyond the last one that the action is seen to change are cut; see `evidence_gate`.
     """
 
     horizon: int = 128
-    bands: int = 9
+    bands: int = 8
     tau_rule: TauRule = "noise"
     implementation: str | None = None
     evidence: bool = False
@@ -120,9 +120,7 @@ class Banded:
     def weights(self, params: Params, state: State) -> Float[Array, " k"]:
         """Return the weight that each band has in the advantage."""
         shape = jnp.asarray(band_means(self.widths, 1.0 - np.arange(self.horizon) / self.horizon), jnp.float32)
-        near = np.cumsum(self.widths) - self.widths < self.horizon
-        explained = jnp.where(near, state.spread.explained_variance, 0.0)
-        weights = jnp.where(near, lag_weights(explained, params.floor, params.weight_prior, shape), 0.0)
+        weights = lag_weights(state.spread.explained_variance, params.floor, params.weight_prior, shape)
         return weights * evidence_gate(state.evidence) if state.evidence else weights
 
     def targets(

@@ -56,6 +56,22 @@ def test_what_the_command_line_searches_is_not_set_by_the_file(file):
     assert "num_envs" not in sweep_setup.fixed_settings(args)
 
 
+def test_a_command_line_that_sets_all_axes_of_the_file_is_refused(tmp_path, capsys):
+    path = tmp_path / "one.toml"
+    path.write_text('env = "snake"\n[axes]\ngamma = true\n')
+    with pytest.raises(SystemExit):
+        sweep_options.parse(["--file", str(path), "--set", "gamma=.9"])
+    assert "`set` must leave an axis of the file to search; got all of them." in capsys.readouterr().err
+
+
+def test_axes_of_the_command_line_have_their_own_bounds_and_stable_is_three_settings(tmp_path):
+    path = tmp_path / "bounds.toml"
+    path.write_text('env = "snake"\n[axes]\ngamma = true\ndecay = true\n[bounds]\ngamma = [0.91, 0.92]\n')
+    args = sweep_options.parse(["--file", str(path), "--axes", "gamma=.9,.99", "--set", "anneal=stable"])
+    assert dict(sweep_setup.space_of(args).axes)["gamma"].low == 0.9
+    assert "decay" not in sweep_setup.space_of(args).names
+
+
 def test_what_the_command_line_both_sets_and_searches_is_refused(file):
     args = sweep_options.parse(["--file", str(file), "--set", "gamma=.9", "--axes", "gamma"])
     with pytest.raises(ValueError, match=r"`axes` must name settings that `set` does not fix; got gamma in both\."):

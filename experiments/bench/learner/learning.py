@@ -23,7 +23,7 @@ from experiments.bench import harness
 from experiments.bench.learner.report import DEFAULT_PPO, ablation_table, check_comparable, comparison_table, pictures
 from experiments.bench.learner.runs import TASKS, USUAL, Record, Setting, check_tasks, config_of, make_records
 from experiments.common import user_errors
-from experiments.objective import CONFIG_NAMES, assignments
+from experiments.settings import CONFIG_NAMES, assignments
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import PARAM_NAMES, Params
 

@@ -48,7 +48,7 @@ class Settings:
 def main(settings: Settings) -> None:
     """Time both ways in turns and write the table."""
     network = NetworkConfig(width=settings.width)
-    config = Config(num_envs=settings.num_envs, segment_length=32, horizon=16, network=network)
+    config = Config(num_envs=settings.num_envs, segment_length=32, num_minibatches=4, horizon=16, network=network)
     training = Training(make_env(settings.env), config, Params(), env_name=settings.env, num_episodes=32)
     members = Members(training, settings.size)
     rng = np.random.default_rng(0)

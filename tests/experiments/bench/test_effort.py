@@ -15,7 +15,7 @@ def _row(learner: str, points: list[tuple[float, float]]) -> harness.Row:
         for i, (cost, score) in enumerate(points)
     ]  # fmt: skip
     front = [[cost, score, score - 0.1, score + 0.1] for cost, score in points]
-    shown = {"trials": [list(point) for point in points], "expected": front, "points": confirmed}
+    shown = {"spent": 3.0, "trials": [list(point) for point in points], "expected": front, "points": confirmed}
     return {"env": "drive", "learner": learner, "budget": 1.0, "arguments": [], **shown}
 
 
@@ -37,6 +37,17 @@ def test_a_front_below_another_has_its_share_of_the_area() -> None:
 def test_fronts_that_cross_have_less_than_the_whole_each() -> None:
     cheap, good = _row("p3o", [(1.0, 0.5)]), _row("ppo", [(math.e, 1.0), (math.e**2, 1.0)])
     assert effort.shares([cheap, good]) == pytest.approx([1.0 / 1.5, 1.0 / 1.5], rel=2e-3)
+
+
+def test_a_training_that_diverged_counts_as_the_worst_of_its_point() -> None:
+    points = effort.sound([{"scores": [1.0, None, 3.0]}, {"scores": [None]}])
+    assert [point["confirmed"] for point in points] == [pytest.approx(5 / 3)]
+
+
+def test_a_sweep_without_a_sound_point_has_a_page_and_a_picture(tmp_path) -> None:
+    rows = [_row("p3o", []), _row("ppo", [(2.0, 0.8)])]
+    assert "| drive | P3O | 0 |" in effort.page(rows, harness.stamp())
+    effort.picture(rows, tmp_path / "fronts.png")
 
 
 def test_the_page_names_each_point(tmp_path) -> None:

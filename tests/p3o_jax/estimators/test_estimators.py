@@ -62,7 +62,6 @@ def test_bands_are_their_operations_one_after_the_other():
     scale = jnp.asarray(np.sqrt(widths), jnp.float32)
     mean, last = MEAN * scale[None, None, :], LAST * scale[None, :]
     weights = jnp.maximum(jnp.asarray(band_means(widths, 1 - np.arange(5) / 5), jnp.float32), 0.2)
-    weights = jnp.where(np.cumsum(widths) - widths < 5, weights, 0.0)
     expected = band_advantage(mean, jnp.asarray(widths, jnp.float32), weights, *OUTCOME[:3], last, tau=PARAMS.tau)
     np.testing.assert_allclose(out.advantages, expected.advantages, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(out.targets, expected.targets, rtol=1e-5, atol=1e-5)
@@ -73,17 +72,6 @@ def test_bands_are_their_operations_one_after_the_other():
     aggregate = PARAMS.aggregate / np.var(expected.returns)
     by_hand = band_value_loss(mean, expected.targets, weights, jnp.asarray(1 / (H * residual), jnp.float32), aggregate)
     np.testing.assert_allclose(loss, 0.7 * by_hand, rtol=1e-4)
-
-
-def test_a_band_that_begins_at_the_horizon_or_later_has_no_weight_and_moves_no_other():
-    """Bands begin at lags 0, 1, 2, 4, 8, 16; the smallest weight keeps the others alive."""
-    estimator = Banded(horizon=16, bands=7)
-    weights = np.asarray(estimator.weights(PARAMS, estimator.init()))
-    assert (weights[:5] >= 0.2).all()
-    np.testing.assert_array_equal(weights[5:], 0.0)
-    far = init_spread(7)._replace(variance=jnp.ones(7), residual=jnp.ones(7).at[5:].set(0.1))
-    explained = estimator.weights(PARAMS, estimator.init()._replace(spread=far))
-    np.testing.assert_array_equal(explained, weights)
 
 
 def test_predicted_bands_lower_tau():
