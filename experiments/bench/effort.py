@@ -165,7 +165,7 @@ def _with_error(point: dict[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def picture(rows: Sequence[harness.Row], file: Path) -> None:
