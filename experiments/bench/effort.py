@@ -182,6 +182,7 @@ def picture(rows: Sequence[harness.Row], file: Path) -> None:
             points = [(p["cost"], p["confirmed"], p["standard_error"] or 0.0) for p in row["points"]]
             panel.errorbar(*np.reshape(points, (-1, 3)).T, fmt="D", color=color, capsize=3)
         panel.set(xscale="log", title=env, xlabel="seconds of training")
+        panel.xaxis.set_minor_formatter("")
     panels[0][0].set_ylabel("score; diamonds are fresh trainings")
     panels[0][0].legend()
     figure.tight_layout()
