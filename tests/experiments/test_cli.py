@@ -58,7 +58,7 @@ def test_what_a_killed_save_left_is_found(tmp_path, left):
         (["train", "--env", "pang"], "`env` must be one of"),
         (["train", "--set", "total_step=3"], "got total_step; did you mean total_steps?"),
         (["train", "--set", "clip"], "`set` must read NAME=VALUE; got 'clip'."),
-        (["train", "--set", "num_envs=6"], "`num_minibatches` must divide `num_envs`; got 4 and 6."),
+        (["train", "--set", "num_envs=6", "num_minibatches=4"], "must divide `num_envs`; got 4 and 6."),
         (["train", "--set", "estimator=td"], "`estimator` must be one of p3o, original, gae; got 'td'."),
         (["train", "--set", "squash=maybe"], "`squash` must be True or False; got 'maybe'."),
         (["train", "--set", "num_envs=1e1"], "`num_envs` must be an integer; got 10.0."),
