@@ -161,4 +161,6 @@ def test_killed_in_the_middle_it_resumes_and_reports(tmp_path):
     assert sum(t.status == "interrupted" for t in trials) <= 1
     written = {"report.html", "front.png", "trials.csv", "sweep.toml", "trials", "tracked.csv"}
     assert 'track = ["csv"]' in (tmp_path / "runs" / "pong" / "sweep.toml").read_text()
-    assert {path.name for path in (tmp_path / "runs" / "pong").iterdir()} == written
+    # A table that the killed process was writing is cleared away by the next one that is 10 s younger.
+    names = {path.name for path in (tmp_path / "runs" / "pong").iterdir()}
+    assert {name for name in names if not name.startswith(".tracked.csv.")} == written
