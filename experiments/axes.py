@@ -42,7 +42,7 @@ AXES: dict[str, Bounded | Choice] = {
     "num_envs": Pow2(64, 256),
     "segment_length": Pow2(8, 128),
     "horizon": Pow2(8, 128),
-    "bands": Integer(7, 12),
+    "bands": Integer(4, 8),  # over as many steps as `horizon` has lags
     "evidence": SWITCH,
     "num_minibatches": Pow2(1, 8),
     "minibatches_of": Choice(("environments", "samples")),
@@ -105,27 +105,26 @@ class Preset:
     settings: Mapping[str, Any]
 
 
+SEGMENTS = {"segment_length": 64, "num_minibatches": 4}
+"""Of all trainings of a sweep, whatever the preset."""
+
+USUAL = {"value": 0.5, "entropy": 0.01, "kl_limit": math.inf}
+"""Coefficients of the losses of PPO and the original P3O, which have no limit; P3O has its defaults."""
+
 PRESETS = {
     "p3o": Preset(
         (
             *("total_steps", "num_envs", "learning_rate", "update_epochs", "entropy", "clip", "value"),
             *("max_grad_norm", "tau", "floor"),
         ),
-        {"segment_length": 64, "num_minibatches": 4, "horizon": 32},
+        {**SEGMENTS, "horizon": 32},
     ),
     "ppo": Preset(
         (
             *("total_steps", "num_envs", "learning_rate", "update_epochs", "entropy", "clip", "value"),
             *("max_grad_norm", "gamma", "gae_lambda"),
         ),
-        {
-            "segment_length": 64,
-            "num_minibatches": 4,
-            "estimator": "gae",
-            "value": 0.5,
-            "entropy": 0.01,
-            "kl_limit": math.inf,
-        },
+        {**SEGMENTS, "estimator": "gae", **USUAL},
     ),
 }
 """Only `num_envs` changes a shape, so that a sweep compiles three trainings."""

@@ -21,7 +21,7 @@ from neocarbs_jax.space import Axis, Bounded, Choice, Options, SearchSpace
 from p3o_jax.params import STABLE
 from p3o_jax.settings import Config, Params
 
-CONFIG = Config(segment_length=64, num_minibatches=4, horizon=32)
+CONFIG = Config(**PRESETS["p3o"].settings)
 """Static settings where neither a preset nor `--set` names others."""
 
 

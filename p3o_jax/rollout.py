@@ -74,9 +74,9 @@ def _check_devices(config: Config, env: Any) -> None:
     if hasattr(env, "vectorized"):
         raise ValueError(f"`env` must be of JAX to be divided among devices; got {type(env).__name__}, of the host.")
     if config.num_envs % (config.num_minibatches * num_devices()):
-        got = f"{config.num_envs}, {config.num_minibatches} and {num_devices()}"
         raise ValueError(
-            f"`num_envs` must be a multiple of `num_minibatches` times the devices; got {got}. Fewer may fit."
+            "`num_envs` must be a multiple of `num_minibatches` times the devices; "
+            f"got {config.num_envs}, {config.num_minibatches} and {num_devices()}. Fewer minibatches may fit."
         )
 
 

@@ -29,7 +29,7 @@ SEGMENT_SAMPLES, SHORTEST, LONGEST = 8192, 8, 128
 """Samples of a segment in all environments together, and bounds of its steps, where `segment_length` is not given."""
 
 MINIBATCHES = 8
-"""Of a segment, where `num_minibatches` is not given and `num_envs` can be divided so."""
+"""Of a segment, where `num_minibatches` is not given and 8 divides `num_envs`."""
 
 OF_ESTIMATOR = ("horizon", "bands", "evidence", "tau_rule", "implementation")
 """Fields that an estimator made by its name takes, where it has them."""
@@ -62,13 +62,13 @@ class Config:
         segment_length: Steps T of each between two updates, by default 8192 / `num_envs`, from 8 to 128. Agents of one
             environment are not counted.
         horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall;
-            bands that begin later are held up by `Params.floor`, which makes noise.
+            bands that begin later keep the weight `Params.floor`, which adds noise.
         bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 8
             of them reach over 128 steps. 0 is one prediction for each lag.
         evidence: Whether "p3o" leaves out the lags, or bands, beyond the last one that the actions are seen to change.
         network: Shape of the network.
-        num_minibatches: Parts of a segment that an epoch takes one gradient step each on, by default 8 or as many of 8
-            as divide `num_envs`.
+        num_minibatches: Parts of a segment that an epoch takes one gradient step each on, by default the greatest
+            common divisor of 8 and `num_envs`.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
             each epoch. Samples are for "gae" and for "p3o" with `bands`, without recurrence: other losses look
             along the steps.

@@ -12,7 +12,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,15 +33,35 @@ AXES = {
 }
 """Ranges in place of the preset's: what leaves some twenty trainings in ten minutes."""
 
-LEARNERS = {"p3o": "", "ppo": "estimator=gae value=.5 kl_limit=inf"}
-"""What is set beside the preset. The limit of the divergence is P3O's own."""
-OWN_AXES = {"p3o": "", "ppo": "gamma gae_lambda"}
-WITHOUT_EFFECT = {("breakout", "ppo"): "tau=.2"}
-"""Axes of a preset that the learner does not have."""
-
-LABELS = {"p3o": "P3O", "ppo": "PPO"}
 FLOORS = {"connect4": -1.0, "drive": 0.0, "breakout": 0.0}
 """Scores that areas count from: what an agent has that always loses, or does nothing."""
+
+
+class Learner(NamedTuple):
+    """How a learner is swept and shown.
+
+    Attributes:
+        label: In the page and the picture.
+        color: Of its front.
+        axes: What it searches beside the preset's axes.
+        fixed: What is set for all its trials, by environment; "" is for all of them.
+    """
+
+    label: str
+    color: str
+    axes: tuple[str, ...] = ()
+    fixed: Mapping[str, str] = {}
+
+
+LEARNERS = {
+    "p3o": Learner("P3O", "C0"),
+    "ppo": Learner(
+        "PPO",
+        "C1",
+        ("gamma", "gae_lambda"),
+        {"": "estimator=gae value=.5 kl_limit=inf", "breakout": "tau=.2"},  # tau, an axis there, is P3O's alone
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +84,13 @@ class Settings:
 
 def arguments_of(env: str, learner: str, settings: Settings) -> list[str]:
     """Return the arguments of `p3o sweep` for one learner on one environment."""
-    name = f"{env}-{learner}"
-    fixed = f"{LEARNERS[learner]} {WITHOUT_EFFECT.get((env, learner), '')}".split()
+    name, own = f"{env}-{learner}", LEARNERS[learner]
+    fixed = [word for key in ("", env) for word in own.fixed.get(key, "").split()]
     return [
         *("--file", str(PRESETS / f"{env}.toml"), "--storage", str(settings.runs / "studies.db"), "--name", name),
         *("--out", str(settings.runs / name), "--trials", "1000", "--max-cost", f"{settings.budget:g}"),
         *("--confirm", str(settings.fresh), "--confirm-points", str(settings.points)),
-        *("--axes", *AXES[env].split(), *OWN_AXES[learner].split()),
+        *("--axes", *AXES[env].split(), *own.axes),
         *(["--set", *fixed] if fixed else []),
     ]
 
@@ -122,27 +142,20 @@ def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
     worth, points = [], []
     for env, own in by_env.items():
         for row, share in zip(own, shares(own), strict=True):
+            label = LEARNERS[row["learner"]].label
             best = max(row["points"], key=lambda point: point["confirmed"], default=None)
             values = {} if best is None else best["values"]
             worth.append([
-                env, LABELS[row["learner"]], len(row["trials"]), f"{row['spent']:.0f}",
+                env, label, len(row["trials"]), f"{row['spent']:.0f}",
                 f"{share:.3f}", "" if best is None else _with_error(best),
                 " ".join(f"`{name}={_short(value)}`" for name, value in values.items()),
             ])  # fmt: skip
             points += [
-                [env, LABELS[row["learner"]], p["trial"], f"{p['cost']:.3g}", f"{p['claimed']:.4g}",
+                [env, label, p["trial"], f"{p['cost']:.3g}", f"{p['claimed']:.4g}",
                  f"{p['expected']:.4g}", _with_error(p)]
                 for p in row["points"]
             ]  # fmt: skip
-    columns = [
-        "environment",
-        "learner",
-        "trials",
-        "seconds",
-        "share of the area",
-        "best point, confirmed",
-        "its settings",
-    ]
+    columns = "environment, learner, trials, seconds, share of the area, best point when confirmed, its settings"
     return harness.page(
         "P3O and PPO with the same effort",
         measured,
@@ -150,7 +163,7 @@ def page(rows: Sequence[harness.Row], measured: harness.Stamp) -> str:
         "on one core. Points of its front were then trained again with fresh seeds. The share is the area under "
         "the front that a sweep expects of fresh trainings, over log cost, divided by that under both fronts together. "
         "What the presets fix was found with P3O.",
-        harness.table(columns, worth),
+        harness.table(columns.split(", "), worth),
         "![Two fronts](effort.png)",
         "Each point that was trained again (means of the fresh trainings, with standard errors):",
         harness.table(["environment", "learner", "trial", "cost, s", "claimed", "expected", "confirmed"], points),
@@ -174,13 +187,13 @@ def picture(rows: Sequence[harness.Row], file: Path) -> None:
     figure, panels = plt.subplots(1, len(envs), figsize=(4.4 * len(envs), 3.8), squeeze=False)
     for panel, env in zip(panels[0], envs, strict=True):
         for row in (row for row in rows if row["env"] == env):
-            color = {"p3o": "C0", "ppo": "C1"}[row["learner"]]
+            learner = LEARNERS[row["learner"]]
             trials, front = np.reshape(row["trials"], (-1, 2)), np.reshape(row["expected"], (-1, 4))
-            panel.scatter(*trials.T, s=8, color=color, alpha=0.4)
-            panel.plot(*front.T[:2], color=color, label=LABELS[row["learner"]])
-            panel.fill_between(front[:, 0], front[:, 2], front[:, 3], color=color, alpha=0.15)
+            panel.scatter(*trials.T, s=8, color=learner.color, alpha=0.4)
+            panel.plot(*front.T[:2], color=learner.color, label=learner.label)
+            panel.fill_between(front[:, 0], front[:, 2], front[:, 3], color=learner.color, alpha=0.15)
             points = [(p["cost"], p["confirmed"], p["standard_error"] or 0.0) for p in row["points"]]
-            panel.errorbar(*np.reshape(points, (-1, 3)).T, fmt="D", color=color, capsize=3)
+            panel.errorbar(*np.reshape(points, (-1, 3)).T, fmt="D", color=learner.color, capsize=3)
         panel.set(xscale="log", title=env, xlabel="seconds of training")
         panel.xaxis.set_minor_formatter("")
     panels[0][0].set_ylabel("score; diamonds are fresh trainings")

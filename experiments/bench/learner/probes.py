@@ -20,10 +20,11 @@ import tyro
 from rich.console import Console
 
 from envs import registry
+from experiments.axes import USUAL
 from experiments.bench import harness
 from experiments.bench.learner.probe_tasks import Bandit, Delay
 from experiments.bench.learner.report import interquartile_mean, with_interval
-from experiments.bench.learner.runs import USUAL, config_of, train_all
+from experiments.bench.learner.runs import config_of, train_all
 from experiments.common import user_errors
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Params

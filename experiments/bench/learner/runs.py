@@ -48,10 +48,6 @@ TASKS = {
 }
 
 
-USUAL = {"value": 0.5, "entropy": 0.01, "kl_limit": float("inf")}
-"""Coefficients of the losses of PPO and the original P3O, which have no limit; P3O has its defaults."""
-
-
 def check_tasks(names: Sequence[str]) -> None:
     """Check that all are in `TASKS`.
 

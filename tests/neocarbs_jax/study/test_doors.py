@@ -18,11 +18,6 @@ from neocarbs_jax.study import Study
 SPACE = SearchSpace(learning_rate=Log(1e-5, 1e-1), epochs=Integer(1, 8))
 
 
-@pytest.fixture
-def storage(tmp_path):
-    return f"sqlite:///{tmp_path}/sweep.db"
-
-
 def objective(values):
     """Best at a learning rate of 1e-3; a cost in epochs."""
     return -((math.log10(values["learning_rate"]) + 3) ** 2), float(values.get("epochs", 4))

@@ -17,11 +17,6 @@ from neocarbs_jax.study import Study, liveness, storages
 SPACE = SearchSpace(x=Linear(0, 1))
 
 
-@pytest.fixture
-def storage(tmp_path):
-    return f"sqlite:///{tmp_path}/sweep.db"
-
-
 def ended_process():
     """The number and the start of a process that is no more."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
