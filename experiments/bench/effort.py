@@ -207,6 +207,7 @@ def main() -> None:
     """Entry point."""
     settings = tyro.cli(Settings, description=__doc__)
     store = harness.Store(harness.RESULTS / "effort.json.gz", key_fn=lambda row: (row["env"], row["learner"]))
+    settings.runs.mkdir(parents=True, exist_ok=True)  # a storage makes no two folders
     for env in () if settings.page_only else settings.env:
         for learner in LEARNERS:
             sweep.main(arguments_of(env, learner, settings))
