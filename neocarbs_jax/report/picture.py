@@ -1,6 +1,5 @@
 """The front next to the spending, and two fronts in one picture, as PNG (matplotlib: needs no browser)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,15 @@ def write_comparison(path: Path, study: Pictured, other: Pictured) -> None:
     """Write the expected fronts of two studies with their 90% bands, over their trials."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axis = figure.subplots()
-    costs: list[float] = []
     for one, color, marker in ((study, BLUE, "o"), (other, RED, "D")):
         done = completed(one.trials)
-        costs += [t.cost or 0.0 for t in done]
-        axis.scatter(costs[-len(done) :], [t.score or 0.0 for t in done], c=color, marker=marker, s=14, alpha=0.5)
+        axis.scatter(
+            [t.cost or 0.0 for t in done], [t.score or 0.0 for t in done], c=color, marker=marker, s=14, alpha=0.5
+        )
         _draw_expected(axis, one, color, f"{one.name}: expected of fresh runs, 90% interval")
     axis.legend(frameon=False, fontsize="small")
     axis.set(xlabel="cost", ylabel="score", title="Two fronts")
-    _log_ticks(axis, costs)
+    _log_ticks(axis)
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
@@ -70,7 +69,7 @@ def _draw_front(figure: Figure, axis: Axes, study: Pictured) -> None:
     if failed:
         axis.scatter(failed, [beyond_worst(done)] * len(failed), marker="x", color=RED, s=30, label="failed")
     axis.legend(frameon=False, fontsize="small")
-    _log_ticks(axis, [t.cost for t in done if t.cost] + failed)
+    _log_ticks(axis)
 
 
 def _draw_expected(axis: Axes, study: Pictured, color: str, label: str) -> None:
@@ -79,10 +78,13 @@ def _draw_expected(axis: Axes, study: Pictured, color: str, label: str) -> None:
     axis.fill_between(cost, low, high, step="post", color=color, alpha=0.18, lw=0)
 
 
-def _log_ticks(axis: Axes, drawn: Sequence[float]) -> None:
-    """Make the axis of costs logarithmic, with labels that do not touch."""
+def _log_ticks(axis: Axes) -> None:
+    """Make the axis of costs logarithmic, around what is drawn, with labels that do not touch."""
+    low, high = axis.dataLim.intervalx
+    margin = max((high / low) ** 0.05, 1.1)  # costs that differ by rounding alone leave no width to draw in
+    axis.set_xlim(low / margin, high * margin)
     axis.set_xscale("log")
-    few = max(drawn) / min(drawn) < 30  # decades alone would leave one label or none
+    few = high / low < 30  # decades alone would leave one label or none
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
     axis.xaxis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf)))
     axis.xaxis.set_minor_locator(NullLocator())

@@ -6,10 +6,13 @@ import math
 import re
 
 import matplotlib.image
+import numpy as np
 import pytest
 
 from neocarbs_jax import Linear, Log, SearchSpace
-from neocarbs_jax.report import report
+from neocarbs_jax.report import picture, report
+from neocarbs_jax.report.plots import Snapshot
+from neocarbs_jax.study.expectation import ExpectedPoint
 
 LOG_AXES = {"lr": True, "size": False}
 
@@ -23,6 +26,18 @@ def test_a_report_is_written_from_any_number_of_trials(trials, tmp_path, keep):
     assert matplotlib.image.imread(picture).shape[2] == 4
     with table.open() as file:
         assert len(list(csv.DictReader(file))) == keep
+
+
+@pytest.mark.parametrize("cost", [0.0018, 0.004414, 1e6])
+def test_costs_that_differ_by_rounding_alone_have_a_picture(trials, tmp_path, cost):
+    """The expected cost of a lone trial is its cost, but for the last bits; both lie on a logarithmic axis."""
+    for bits in (-5, -1, 0, 1, 3):
+        trial = dataclasses.replace(trials[0], cost=cost)
+        point = ExpectedPoint(trial, trial.values, cost + bits * float(np.spacing(cost)), 1.0, 0.5, 1.5)
+        lone = Snapshot("lone", [trial], [point], LOG_AXES)
+        picture.write_png(tmp_path / "front.png", lone, title="one trial")
+    picture.write_comparison(tmp_path / "two.png", lone, lone)
+    assert matplotlib.image.imread(tmp_path / "front.png").shape[2] == 4
 
 
 def test_the_csv_holds_what_the_ledger_holds(trials, tmp_path):
