@@ -17,6 +17,7 @@ import gc
 import os
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -47,8 +48,10 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Point this process, and all that it starts, at one cache of compiled programs."""
+    """Point this process, and all that it starts, at one cache of compiled programs; let them hear Ctrl-C."""
     config.stash[peaks] = []
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in `make test &`
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--haste"):
         compile_in_haste()
     if not hasattr(config, "cache"):  # -p no:cacheprovider
