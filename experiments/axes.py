@@ -42,7 +42,7 @@ AXES: dict[str, Bounded | Choice] = {
     "num_envs": Pow2(64, 256),
     "segment_length": Pow2(8, 128),
     "horizon": Pow2(8, 128),
-    "bands": Integer(4, 8),  # over as many steps as `horizon` has lags
+    "bands": Integer(4, 8),
     "evidence": SWITCH,
     "num_minibatches": Pow2(1, 8),
     "minibatches_of": Choice(("environments", "samples")),
@@ -50,7 +50,7 @@ AXES: dict[str, Bounded | Choice] = {
     "optimizer": Choice(("adam", "muon")),
     "precision": Choice(("float32", "bfloat16")),
     "reward_scale": Choice(("rms", "return", "clip", "none")),
-    "tau_rule": Choice(("noise", "fixed", "explained", "precision")),
+    "tau_rule": Choice(("noise", "fixed")),  # two more without bands: tau_rule=noise,fixed,explained,precision
     "normalize_observations": SWITCH,
     "bootstrap_truncations": SWITCH,
     "squash": SWITCH,
@@ -117,7 +117,7 @@ PRESETS = {
             *("total_steps", "num_envs", "learning_rate", "update_epochs", "entropy", "clip", "value"),
             *("max_grad_norm", "tau", "floor"),
         ),
-        {**SEGMENTS, "horizon": 32},
+        SEGMENTS,
     ),
     "ppo": Preset(
         (

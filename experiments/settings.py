@@ -27,7 +27,7 @@ CONFIG_NAMES = tuple(field.name for field in dataclasses.fields(Config) if field
 NETWORK_NAMES = tuple(f"network.{field.name}" for field in dataclasses.fields(NetworkConfig))
 NAMES = (*PARAM_NAMES, *CONFIG_NAMES, *NETWORK_NAMES)
 
-BEFORE = {"kl_limit": math.inf}
+BEFORE = {"kl_limit": math.inf, "bands": 0}
 """What a setting was before it had a name, for folders and studies that are older than it."""
 
 ENV = "env."
@@ -197,7 +197,8 @@ def flat(config: Config, params: Params) -> dict[str, Any]:
     """Return every setting by name as plain values, which `replace` makes the same `config` and `params` of."""
     static = dataclasses.asdict(config)
     network = static.pop("network")
-    static |= {name: int(static[name]) for name in ("segment_length", "num_minibatches", "horizon")}  # not fitted anew
+    fitted = ("segment_length", "num_minibatches", "horizon", "bands")
+    static |= {name: int(static[name]) for name in fitted}  # given from now on, so not fitted anew
     # The shortest decimal number that is the same float32.
     numbers = {name: float(str(np.float32(value))) for name, value in vars(params).items()}
     return numbers | static | {f"network.{name}": value for name, value in network.items()}

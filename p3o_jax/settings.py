@@ -9,6 +9,7 @@ from p3o_jax.estimators import Estimator, make_estimator, num_judged
 from p3o_jax.estimators.banded import TAU_RULES as BAND_TAU_RULES
 from p3o_jax.networks import NetworkConfig
 from p3o_jax.normalize import RewardScale
+from p3o_jax.ops.bands import bands_over
 from p3o_jax.ops.common import check_platform
 from p3o_jax.ops.evidence import MAX_PARTS, MIN_PARTS, num_parts
 from p3o_jax.ops.spread import TauRule
@@ -46,7 +47,7 @@ class _OwnStr(str):
 
 
 class _FittedInt(int):
-    """A number that a configuration has from `num_envs`, and has anew where another `num_envs` takes its place."""
+    """A number that a configuration has from other fields, and has anew where others take their place."""
 
 
 _FITTED = _FittedInt(0)
@@ -61,16 +62,16 @@ class Config:
         num_envs: Environments stepped side by side.
         segment_length: Steps T of each between two updates, by default 8192 / `num_envs`, from 8 to 128. Agents of one
             environment are not counted.
-        horizon: Lags H of the value head (not used by "gae"). With `bands`, the lags over which their weights fall;
-            bands that begin later keep the weight `Params.floor`, which adds noise.
-        bands: Sums of growing width that "p3o" predicts in place of single lags: 1, 1, 2, 4, ... steps wide, so that 8
-            of them reach over 128 steps. 0 is one prediction for each lag.
+        horizon: Steps H that "p3o" and "original" look ahead: the weights of predictions fall over them.
+        bands: Sums of the rewards to come that "p3o" predicts: 1, 1, 2, 4, ... steps wide, by default as many as reach
+            over `horizon` steps, which are 8 for 128. 0 is one prediction for each of these steps, a lag. Bands that
+            begin beyond `horizon` keep the weight `Params.floor`, which adds noise.
         evidence: Whether "p3o" leaves out the lags, or bands, beyond the last one that the actions are seen to change.
         network: Shape of the network.
         num_minibatches: Parts of a segment that an epoch takes one gradient step each on, by default the greatest
             common divisor of 8 and `num_envs`.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
-            each epoch. Samples are for "gae" and for "p3o" with `bands`, without recurrence: other losses look
+            each epoch. Samples are for "gae" and for "p3o" with bands, without recurrence: other losses look
             along the steps.
         estimator: "p3o", "original" (PufferLib 3.0's P3O), "gae" (PPO), or an object of the protocol `Estimator`. If an
             object has a horizon, a tau rule or an implementation, the fields of these names take its values, and other
@@ -81,7 +82,7 @@ class Config:
             discounted returns), "clip" (into [-1, 1]), "none"; None is the estimator's own: rms, clip, none.
         tau_rule: What scales `Params.tau` of "p3o": the share of the rewards that predictions leave open ("noise"),
             nothing ("fixed"), or, at each lag, how good the prediction that it trusts has been: its explained
-            variance ("explained"), or its precision relative to the best lag's ("precision"). With `bands` it is one of
+            variance ("explained"), or its precision relative to the best lag's ("precision"). With bands it is one of
             the first two.
         normalize_observations: Whether observations are whitened by running statistics.
         bootstrap_truncations: Whether to predict what would have followed a truncation, at the price of a second pass
@@ -96,7 +97,7 @@ class Config:
     num_envs: int = 64
     segment_length: int = _FITTED
     horizon: int = 128
-    bands: int = 0
+    bands: int = _FITTED
     evidence: bool = False
     network: NetworkConfig = field(default_factory=NetworkConfig)
     num_minibatches: int = _FITTED
@@ -116,17 +117,17 @@ class Config:
     def __post_init__(self) -> None:
         if not isinstance(self.estimator, str):
             self._take_settings_of_estimator()
-        check_positive_integers(self, ("num_envs",))
-        self._take_settings_of_num_envs()
-        check_positive_integers(self, ("segment_length", "horizon", "num_minibatches", "num_buckets"))
+        check_positive_integers(self, ("num_envs", "horizon"))
+        self._fit()
+        check_positive_integers(self, ("segment_length", "num_minibatches", "num_buckets"))
         if self.bands != 0:
             check_positive_integers(self, ("bands",))
-        if self.bands and self.estimator == "p3o" and self.tau_rule not in BAND_TAU_RULES:
-            raise ValueError(f"`tau_rule` must be noise or fixed with `bands`; got {self.tau_rule!r}.")
         check_booleans(self, ("evidence", "normalize_observations", "bootstrap_truncations", "squash"))
         if not isinstance(self.network, NetworkConfig):
             raise ValueError(f"`network` must be a NetworkConfig; got {self.network!r}.")
         check_choice("tau_rule", self.tau_rule, get_args(TauRule))
+        if self.bands and self.estimator == "p3o" and self.tau_rule not in BAND_TAU_RULES:
+            raise ValueError(f"`tau_rule` must be noise or fixed unless `bands` is 0; got {self.tau_rule!r}.")
         check_platform(self.implementation)
         check_choice("optimizer", self.optimizer, get_args(Optimizer))
         check_choice("precision", self.precision, get_args(Precision))
@@ -141,7 +142,7 @@ class Config:
         size = self.num_values * self.segment_length * self.num_envs
         if size > MAX_PREDICTIONS:
             raise ValueError(
-                "`horizon` must leave `horizon` x `segment_length` x `num_envs` at most "
+                f"`segment_length` must leave `segment_length` x `num_envs` x {self.num_values} predictions at most "
                 f"{MAX_PREDICTIONS}, which arrays can index; got {size}."
             )
 
@@ -151,7 +152,7 @@ class Config:
         for name, default in defaults.items():
             given = getattr(self, name)
             if not hasattr(self.estimator, name):
-                if isinstance(given, _OwnInt | _OwnStr):  # from an estimator that was here before
+                if isinstance(given, _OwnInt | _OwnStr | _FittedInt):  # from what was here before
                     object.__setattr__(self, name, default)
                 elif name in ("bands", "evidence") and given:
                     raise ValueError(
@@ -159,17 +160,18 @@ class Config:
                     )
                 continue
             own = getattr(self.estimator, name)
-            if given not in (default, own) and not isinstance(given, _OwnInt | _OwnStr):
+            if given not in (default, own) and not isinstance(given, _OwnInt | _OwnStr | _FittedInt):
                 raise ValueError(f"`{name}` must be set on the estimator; got {given!r} beside {own!r}.")
             marked = {int: _OwnInt, str: _OwnStr}.get(type(own), lambda x: x)
             object.__setattr__(self, name, marked(own))
 
-    def _take_settings_of_num_envs(self) -> None:
-        """Fit the segment and its minibatches to the number of environments where they are not given."""
+    def _fit(self) -> None:
+        """Fit the segment and its minibatches to the number of environments, and bands to the horizon, if not given."""
         steps = SEGMENT_SAMPLES // self.num_envs // SHORTEST * SHORTEST
         fitting = {
             "segment_length": min(max(steps, SHORTEST), LONGEST),
             "num_minibatches": math.gcd(MINIBATCHES, self.num_envs),
+            "bands": bands_over(self.horizon) if self.estimator == "p3o" else 0,
         }
         for name, value in fitting.items():
             if isinstance(getattr(self, name), _FittedInt):

@@ -56,6 +56,11 @@ def band_widths(num_bands: int) -> Float[np.ndarray, " K"]:
     return 2.0 ** np.maximum(np.arange(num_bands) - 1, 0)
 
 
+def bands_over(horizon: int) -> int:
+    """Return the smallest number of bands that reach over so many steps; see `band_widths`."""
+    return 1 + (horizon - 1).bit_length()
+
+
 def band_means(widths: Float[np.ndarray, " K"], values: Float[np.ndarray, " H"]) -> Float[np.ndarray, " K"]:
     """Return the mean over each band of a number that belongs to every lag j, and is 0 beyond the last one given.
 

@@ -21,13 +21,17 @@ from p3o_jax.settings import Config, Params
         ),
         ({"horizon": 0}, "`horizon` must be at least 1; got 0"),
         ({"bands": -1}, "`bands` must be at least 1; got -1"),
-        ({"bands": 9, "tau_rule": "explained"}, "`tau_rule` must be noise or fixed with `bands`; got 'explained'"),
+        ({"tau_rule": "explained"}, "`tau_rule` must be noise or fixed unless `bands` is 0; got 'explained'"),
         ({"estimator": "td"}, "`estimator` must be one of p3o, original, gae; got 'td'"),
         ({"implementation": "cuda"}, "`implementation` must be None or one of"),
         ({"tau_rule": "learnt"}, "`tau_rule` must be one of noise, fixed, explained, precision; got 'learnt'"),
         ({"reward_scale": "std"}, "`reward_scale` must be one of rms, return, clip, none; got 'std'"),
-        ({"minibatches_of": "samples"}, "`minibatches_of` must be environments unless .* got samples with p3o and mlp"),
-        ({"segment_length": 2**14, "horizon": 2**14, "num_envs": 2**14}, "`horizon` must leave"),
+        (
+            {"minibatches_of": "samples", "bands": 0},
+            "`minibatches_of` must be environments unless .* got samples with p3o and mlp",
+        ),
+        ({"segment_length": 2**14, "num_envs": 2**14, "bands": 9}, "`segment_length` must leave .* x 9 predictions"),
+        ({"segment_length": 2**14, "num_envs": 2**10, "bands": 0}, "`segment_length` must leave .* x 128 predictions"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
@@ -104,6 +108,29 @@ def test_bands_are_a_setting_of_p3o_whose_minibatches_may_be_of_samples():
     config = Config(estimator=Banded(bands=7))
     assert (config.bands, config.num_values) == (7, 7)
     assert (replace(config, estimator=P3O(32)).bands, replace(config, estimator=P3O(32)).num_values) == (0, 32)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "bands"), [(1, 1), (2, 2), (3, 3), (32, 6), (33, 7), (100, 8), (128, 8), (129, 9), (1024, 11)]
+)
+def test_bands_reach_over_the_horizon_where_their_number_is_not_given(horizon, bands):
+    fitted = Config(horizon=horizon)
+    assert fitted == Config(horizon=horizon, bands=bands)
+    assert 2 ** (bands - 1) >= horizon > 2 ** (bands - 2) * (bands > 1)
+    assert replace(fitted, horizon=64).bands == 7
+    assert replace(Config(horizon=horizon, bands=bands), horizon=64).bands == bands
+
+
+def test_bands_are_of_p3o_alone_and_other_estimators_take_and_give_them():
+    for other in ("gae", "original", P3O(16)):
+        config = replace(Config(), estimator=other)
+        assert config.bands == 0
+        assert replace(config, estimator="p3o", horizon=128) == Config()
+    assert replace(Config(), estimator=Banded(64, 3)).bands == 3
+    with pytest.raises(ValueError, match="`bands` must be 0 beside an estimator object that has none; got 8"):
+        Config(estimator=P3O(16), bands=8)
+    lags = Config(bands=0)
+    assert (lags.estimator_object, replace(lags, horizon=32).num_values) == (P3O(128), 32)
 
 
 @pytest.mark.parametrize(

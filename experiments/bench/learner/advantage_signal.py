@@ -117,7 +117,7 @@ def rules_of(spread: Spread) -> dict[str, Rule]:
 
 def looks_at(task: str, args: Args) -> Iterator[Look]:
     """Train on a task, and yield what is found at each of `FRACTIONS`."""
-    config, env = config_of("p3o"), registry.make(TASKS[task].env)
+    config, env = config_of("p3o", bands=0), registry.make(TASKS[task].env)
     params = Params(total_steps=min(TASKS[task].steps, args.max_steps))
     actor = make_actor(config, env, env.default_params)
     starts = (0, config.segment_length // 2, config.segment_length * 7 // 8)

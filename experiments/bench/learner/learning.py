@@ -21,14 +21,14 @@ from rich.console import Console
 
 from experiments.axes import USUAL
 from experiments.bench import harness
-from experiments.bench.learner.report import DEFAULT_PPO, ablation_table, check_comparable, comparison_table, pictures
+from experiments.bench.learner.report import DEFAULT_PPO, LAGS, ablation_table, check_comparable, comparison_table, pictures
 from experiments.bench.learner.runs import TASKS, Record, Setting, check_tasks, config_of, make_records
 from experiments.common import user_errors
 from experiments.settings import CONFIG_NAMES, assignments
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import PARAM_NAMES, Params
 
-Estimator = Literal["p3o", "original", "gae"]
+Estimator = Literal["p3o", "lags", "original", "gae"]
 OUT = harness.RESULTS / "learning"
 SHORT_TASKS = ("cartpole", "catch")
 GRID = tuple(itertools.product((0.9, 0.97, 0.99, 0.997), (0.8, 0.95, 1.0)))
@@ -39,9 +39,9 @@ ABLATIONS = {
         {"tau_rule": "noise", "tau": 0.2},
         {"tau_rule": "fixed", "tau": 0.1},
         {"tau_rule": "fixed", "tau": 0.2},
-        {"tau_rule": "explained", "tau": 0.4},
-        {"tau_rule": "explained", "tau": 1.0},
-        {"tau_rule": "precision", "tau": 0.4},
+        {"tau_rule": "explained", "tau": 0.4, "bands": 0},
+        {"tau_rule": "explained", "tau": 1.0, "bands": 0},
+        {"tau_rule": "precision", "tau": 0.4, "bands": 0},
     ),
     "value": tuple({"value": value} for value in (0.5, 0.1, 0.03)),
     "floor": tuple({"floor": floor} for floor in (0.1, 0.3, 1.0)),
@@ -76,7 +76,7 @@ class Args:
     tasks: tuple[str, ...] = tuple(TASKS)
     """Names of tasks."""
     estimators: tuple[Estimator, ...] = get_args(Estimator)
-    """What to train; the tables show the others' earlier records."""
+    """What to train ("lags" is P3O with a prediction for each step); the tables show the others' earlier records."""
     seeds: int = 5
     """Trainings of each."""
     seed: int = 0
@@ -108,7 +108,7 @@ class Args:
         if varied := {*self._set} & {name for values in ABLATIONS.get(self.ablation or "", ()) for name in values}:
             raise ValueError(f"`set` must leave alone what the ablation varies; got {', '.join(sorted(varied))}.")
         for name in self.estimators if self.ablation is None else ("p3o",):
-            config_of(name, **{k: v for k, v in self._set.items() if k in CONFIG_NAMES})
+            config_of("p3o" if name == "lags" else name, **{k: v for k, v in self._set.items() if k in CONFIG_NAMES})
         if self.set and self.out.resolve() == OUT.resolve():
             raise ValueError(f"`out` must be another folder where `set` is given, as its records are; got {self.out}.")
 
@@ -143,7 +143,8 @@ def settings_of(args: Args) -> dict[str, tuple[Setting, ...]]:
     pairs = [dict(zip(DEFAULT_PPO, pair, strict=True)) for pair in (COARSE_GRID if args.coarse or args.short else GRID)]
     pairs = [pair | {name: value for name, value in args.fixed.items() if name in pair} for pair in pairs]
     grid = tuple(Setting("gae", pair) for i, pair in enumerate(pairs) if pair not in pairs[:i])
-    return {name: grid if name == "gae" else (Setting(name, {}),) for name in args.estimators}
+    groups = {"gae": grid, "lags": (Setting("p3o", LAGS),)}
+    return {name: groups.get(name, (Setting(name, {}),)) for name in args.estimators}
 
 
 class Records:

@@ -8,9 +8,10 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from experiments.bench import harness
-from experiments.bench.learner.runs import TASKS, Record
+from experiments.bench.learner.runs import SHAPE, TASKS, Record, config_of, shape_of
 
 DEFAULT_PPO = {"gamma": 0.99, "gae_lambda": 0.95}
+LAGS = {"bands": 0}
 
 
 def check_comparable(records: Iterable[Record], budgets: Mapping[str, float], fixed: Mapping[str, Any]) -> None:
@@ -19,6 +20,7 @@ def check_comparable(records: Iterable[Record], budgets: Mapping[str, float], fi
     Raises:
         ValueError: If a task was trained with another budget, or all with other settings.
     """
+    shape = shape_of(config_of("p3o", **{name: fixed[name] for name in (*SHAPE, "bands") if name in fixed}))
     for record in records:
         trained = record.params.get("total_steps") or record.steps[-1]  # which is rounded up to whole updates
         budget = budgets.get(record.task, trained)
@@ -27,9 +29,12 @@ def check_comparable(records: Iterable[Record], budgets: Mapping[str, float], fi
                 "`out` must hold no records of other budgets, which cannot be compared; "
                 f"got {trained:.3g} steps of {record.task} there, {budget:.3g} now."
             )
-        # Pairs of PPO stand side by side.
-        there, now = ({k: v for k, v in x.items() if k not in DEFAULT_PPO} for x in (record.fixed, fixed))
-        if there != now:
+        # Pairs of PPO stand side by side, and lags beside bands.
+        compared = {*record.values, *DEFAULT_PPO} | ({"bands"} if record.estimator != "p3o" else set())
+        both = record.fixed | record.in_force, {**fixed, **shape}
+        there, now = (dict(x.items() - y.items()) for x, y in (both, both[::-1]))
+        there, now = ({k: v for k, v in x.items() if k not in compared} for x in (there, now))
+        if there or now:
             raise ValueError(
                 f"`out` must hold no records of other settings, which cannot be compared; got {there} there, {now} now."
             )
@@ -71,6 +76,7 @@ def best(records: Sequence[Record]) -> Record:
 def labelled(records: Sequence[Record]) -> dict[str, Record]:
     """One task's estimators by the names that tables and pictures have for them."""
     found = {record.estimator: record for record in records if record.estimator != "gae" and not record.values}
+    found |= {"p3o, lags": record for record in records if record.estimator == "p3o" and record.values == LAGS}
     grid = [record for record in records if record.estimator == "gae"]
     default = [record for record in grid if record.values == DEFAULT_PPO]
     found |= {"ppo": default[0]} if default else {}
@@ -165,7 +171,7 @@ def horizon_figure(record: Record) -> Figure:
         values = np.clip(values[seen], norm.vmin, norm.vmax)
         image = axes.pcolormesh(np.arange(values.shape[1]), steps[seen], values, norm=norm)
         width = len(record.explained[0])
-        unit = "band" if record.fixed.get("bands") else "lag" if values.shape[1] == width else "group of lags"
+        unit = "band" if record.in_force["bands"] else "lag" if values.shape[1] == width else "group of lags"
         axes.set(xlabel=unit, ylabel="environment steps")
         figure.colorbar(image, label=label)
     return figure

@@ -48,6 +48,18 @@ TASKS = {
 }
 
 
+SHAPE = ("num_envs", "segment_length", "num_minibatches", "horizon")
+"""Fields of `Config` that two trainings must share to be compared, unless they are what is compared."""
+
+FORMER = {"num_envs": 64, "segment_length": 128, "num_minibatches": 8, "horizon": 128, "bands": 0}
+"""Of the trainings whose records do not say it, but for what they were given."""
+
+
+def shape_of(config: Config) -> dict[str, int]:
+    """Return the fields of `SHAPE` and the number of bands."""
+    return {name: int(getattr(config, name)) for name in (*SHAPE, "bands")}
+
+
 def check_tasks(names: Sequence[str]) -> None:
     """Check that all are in `TASKS`.
 
@@ -80,6 +92,8 @@ class Record:
         explained: Explained variance per interval and lag, mean over seeds, of the default setting of P3O.
         weights: Weight per interval and lag, likewise; empty in older records.
         signal_to_noise: Per interval and band or group of lags, likewise; empty without `evidence`.
+        shape: Fields of `Config` in `SHAPE` and `bands`, as they were in force; empty in older records, which have
+          `FORMER`.
         seconds: Of all seeds together, compilation included.
         command: That made it.
         versions: Of Python and packages, and the device.
@@ -104,6 +118,12 @@ class Record:
     fixed: dict[str, Any] = dataclasses.field(default_factory=dict)
     weights: list[list[float | None]] = dataclasses.field(default_factory=list)
     signal_to_noise: list[list[float | None]] = dataclasses.field(default_factory=list)
+    shape: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def in_force(self) -> dict[str, Any]:
+        """The shape of the training, whatever gave it."""
+        return FORMER | self.shape | {name: self.fixed[name] for name in FORMER if name in self.fixed}
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -161,13 +181,14 @@ def make_records(
         seconds = (time.perf_counter() - start) / len(group)
         for i, setting in enumerate(group):
             of_setting = jax.tree.map(lambda x, i=i: x[i], metrics)
-            records.append(_record(task, setting, resolved[i], of_setting, seconds, seed, dict(fixed)))
+            records.append(_record(task, setting, config, resolved[i], of_setting, seconds, seed, dict(fixed)))
     return records
 
 
 def _record(
     task: str,
     setting: Setting,
+    config: Config,
     params: Params,
     metrics: Metrics,
     seconds: float,
@@ -196,6 +217,7 @@ def _record(
         seed=seed,
         params={name: _plain(np.asarray(getattr(params, name), float)) for name in PARAM_NAMES},
         fixed=fixed,
+        shape=shape_of(config),
     )
 
 

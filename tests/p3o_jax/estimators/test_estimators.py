@@ -143,7 +143,7 @@ def test_a_name_is_the_estimator_with_the_settings_that_it_has():
     assert make_estimator("p3o", bands=9, **settings) == Banded(3, 9, "fixed", "xla")
     assert make_estimator("p3o", bands=0, **settings) == P3O(3, "fixed", "xla")
     for name, estimator in zip(ESTIMATORS, ALL, strict=True):
-        config = Config(estimator=name, horizon=H)
+        config = Config(estimator=name, horizon=H, bands=0)
         assert config.estimator_object == estimator
         assert config.num_values == estimator.num_values
         assert config.scale == {"p3o": "rms", "original": "clip", "gae": "none"}[name]

@@ -47,7 +47,7 @@ class BanditState(EnvState):
     first_action: jax.Array
 
 
-CONFIG = Config(num_envs=64, segment_length=8, horizon=4)
+CONFIG = Config(bands=0, num_envs=64, segment_length=8, horizon=4)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from experiments.bench.learner.report import (
     pictures,
     share,
 )
-from experiments.bench.learner.runs import Record, Setting
+from experiments.bench.learner.runs import Record, Setting, config_of, shape_of
 from p3o_jax.settings import Params
 
 RESULTS = Path(__file__).parents[4] / "experiments" / "results" / "learning"
@@ -75,8 +75,19 @@ def test_records_of_other_budgets_are_refused():
 def test_records_of_other_settings_are_refused():
     kept = [dataclasses.replace(record(), fixed={"tau": 0.1, "optimizer": "muon", "gamma": 0.9})]
     check_comparable(kept, {}, {"optimizer": "muon", "tau": 0.1, "gamma": 0.99})
-    with pytest.raises(ValueError, match=r"got \{'tau': 0.1, 'optimizer': 'muon'\} there, \{'tau': 0.1\} now"):
+    with pytest.raises(ValueError, match=r"got \{'optimizer': 'muon'\} there, \{\} now"):
         check_comparable(kept, {}, {"tau": 0.1})
+
+
+def test_records_of_other_shapes_are_refused_and_lags_stand_beside_bands():
+    old = [record(estimator="p3o", bands=0), record(gamma=0.9), record(estimator="original")]
+    check_comparable(old, {}, {})
+    new = [dataclasses.replace(each, shape=shape_of(config_of("p3o"))) for each in old]
+    check_comparable([*old, *new], {}, {})
+    with pytest.raises(ValueError, match=r"got \{'segment_length': 128\} there, \{'segment_length': 64\} now"):
+        check_comparable(new[1:], {}, {"segment_length": 64})
+    with pytest.raises(ValueError, match=r"got \{'bands': 0\} there, \{'bands': 8\} now"):
+        check_comparable([record(estimator="p3o")], {}, {})
 
 
 def test_what_is_fixed_reaches_every_training(monkeypatch):
