@@ -58,8 +58,8 @@ class Params:
         tau: Share of the one-step prediction in P3O's errors; 0 is Monte Carlo with bootstrap, 1 is one-step. It is the
             largest value that `Config.tau_rule` gives.
         floor: Smallest weight of a band, or of a lag with `bands=0`.
-        weight_prior: How much the prior of the weights, a line that falls to 0 at `Config.horizon`, counts, in units of
-            explained variance; see `lag_weights`.
+        weight_prior: How much the prior of the weights counts, in units of explained variance; the prior is a line that
+            falls to 0 at `Config.horizon`. See `lag_weights`.
         aggregate: Factor of the error of the weighted sum of all predictions in P3O's value loss.
         spread_decay: How much of the older statistics of each band or lag an update keeps.
         puf: How much of the rewards' precision the original P3O subtracts.

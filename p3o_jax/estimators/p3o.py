@@ -44,7 +44,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class P3O:
-    """The estimator "p3o" with `bands=0`; its formulas stand at `p3o_advantage`, `lag_weights`, `lag_taus` and `p3o_value_loss`.
+    """The estimator "p3o" with `bands=0`; see `p3o_advantage`, `lag_weights`, `lag_taus` and `p3o_value_loss`.
 
     Attributes:
         horizon: Lags H of the value head.
