@@ -40,7 +40,8 @@ def test_continuous_actions_have_evidence_too():
 
 def test_an_object_brings_its_evidence():
     assert Config(estimator=Banded(bands=3, evidence=True)).evidence
-    assert Config(estimator="p3o", evidence=True).estimator_object == P3O(evidence=True)
+    assert Config(estimator="p3o", evidence=True).estimator_object == Banded(evidence=True)
+    assert Config(estimator="p3o", bands=0, evidence=True).estimator_object == P3O(evidence=True)
     with pytest.raises(ValueError, match="`evidence` must be set on the estimator"):
         Config(estimator=P3O(), evidence=True)
     with pytest.raises(ValueError, match="`evidence` must be False beside an estimator object that has none; got True"):

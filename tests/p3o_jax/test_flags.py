@@ -61,7 +61,7 @@ def types_of(task, actions, settings):
         ("box", {"estimator": "p3o", **ALL_STATISTICS}),
         ("box", {"estimator": "original", "squash": True}),
         ("discrete", {"estimator": "gae", "reward_scale": "return", "minibatches_of": "samples"}),
-        ("multi", {"estimator": "p3o", "implementation": "reference", "tau_rule": "precision"}),
+        ("multi", {"estimator": "p3o", "implementation": "reference", "bands": 0, "tau_rule": "precision"}),
         ("discrete", {"estimator": "original", "implementation": "interpret"}),
         ("discrete", {"estimator": "p3o", "network": NetworkConfig("gru", 4), "precision": "bfloat16"}),
     ],

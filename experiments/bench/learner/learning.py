@@ -21,7 +21,14 @@ from rich.console import Console
 
 from experiments.axes import USUAL
 from experiments.bench import harness
-from experiments.bench.learner.report import DEFAULT_PPO, LAGS, ablation_table, check_comparable, comparison_table, pictures
+from experiments.bench.learner.report import (
+    DEFAULT_PPO,
+    LAGS,
+    ablation_table,
+    check_comparable,
+    comparison_table,
+    pictures,
+)
 from experiments.bench.learner.runs import TASKS, Record, Setting, check_tasks, config_of, make_records
 from experiments.common import user_errors
 from experiments.settings import CONFIG_NAMES, assignments

@@ -53,8 +53,8 @@ PROBES: dict[str, Probe] = {
 GAMMAS = (0.0, 0.9, 0.99)
 LEARNERS: dict[str, tuple[dict[str, Any], list[dict[str, float]]]] = {
     "ppo": ({"estimator": "gae"}, [USUAL | {"gae_lambda": 0.95, "gamma": gamma} for gamma in GAMMAS]),
-    "lags": ({"estimator": "p3o"}, [{}]),
-    "lags, evidence": ({"estimator": "p3o", "evidence": True}, [{}]),
+    "lags": ({"estimator": "p3o", "bands": 0}, [{}]),
+    "lags, evidence": ({"estimator": "p3o", "bands": 0, "evidence": True}, [{}]),
     "bands": ({"estimator": "p3o", "bands": 9}, [{}]),
     "bands, evidence": ({"estimator": "p3o", "bands": 9, "evidence": True}, [{}]),
 }

@@ -75,8 +75,12 @@ def best(records: Sequence[Record]) -> Record:
 
 def labelled(records: Sequence[Record]) -> dict[str, Record]:
     """One task's estimators by the names that tables and pictures have for them."""
-    found = {record.estimator: record for record in records if record.estimator != "gae" and not record.values}
-    found |= {"p3o, lags": record for record in records if record.estimator == "p3o" and record.values == LAGS}
+    names = {(): "", tuple(LAGS.items()): ", lags"}
+    found = {
+        record.estimator + names[values]: record
+        for record in records
+        if record.estimator != "gae" and (values := tuple(record.values.items())) in names
+    }
     grid = [record for record in records if record.estimator == "gae"]
     default = [record for record in grid if record.values == DEFAULT_PPO]
     found |= {"ppo": default[0]} if default else {}

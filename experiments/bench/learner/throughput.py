@@ -48,9 +48,9 @@ NETWORKS = {
 }
 ESTIMATORS: dict[str, dict[str, Any]] = {
     "gae": {"estimator": "gae"},
-    "p3o bands 9": {"estimator": "p3o", "bands": 9},
-    "p3o 32": {"estimator": "p3o", "horizon": 32},
-    "p3o 128": {"estimator": "p3o", "horizon": 128},
+    "p3o": {"estimator": "p3o"},
+    "p3o lags 32": {"estimator": "p3o", "bands": 0, "horizon": 32},
+    "p3o lags 128": {"estimator": "p3o", "bands": 0},
 }
 
 
