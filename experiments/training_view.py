@@ -132,7 +132,7 @@ def latest(metrics: Metrics) -> tuple[float, float, dict[str, float]]:
 
 
 def explained(metrics: Metrics) -> float:
-    """Return the explained variance of the latest interval, the mean over all predictions; NaN before the first update."""
+    """Return the explained variance of the latest interval, the mean over bands; NaN before the first update."""
     return float(np.mean(_latest_row(metrics, metrics.explained_variance)))
 
 
