@@ -61,7 +61,7 @@ def user_errors() -> Iterator[None]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         _refuse(
-            "the memory of the device must hold the training: lower `num_envs`, `segment_length` or `horizon`, or "
+            "the memory of the device must hold the training: lower `num_envs` or `segment_length`, or "
             f"raise `num_minibatches`; got {str(error).splitlines()[0]}"
         )
     except ValueError as error:

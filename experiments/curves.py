@@ -62,7 +62,7 @@ def shorter_trainings(
 def curves(state: State, steps_per_update: int) -> str:
     """Return the curve of a training as CSV: a line per interval that has begun, nothing where nothing was measured.
 
-    Columns are fields of `Metrics` and of `UpdateMetrics`, the environment's measures, and of every lag or band J the
+    Columns are fields of `Metrics` and of `UpdateMetrics`, the environment's measures, and of every band or lag J the
     explained variance, the weight, and the ratio of signal to noise where it was measured, as `explained_variance_J`,
     `weights_J` and `signal_to_noise_J`.
     """

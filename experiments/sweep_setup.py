@@ -156,11 +156,11 @@ def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training,
     axes = {name: axes_of.text_of(axis) for name, axis in space.axes}
     fixed = settings.flat(objective.config, objective.params)
     base = settings.flat(Config(), Params())
-    own_of_preset = {**PRESETS[args.preset].settings, **_schedule(args)}
+    given = fixed_settings(args)
     changed = {
         setting: str(value) if isinstance(value, float) and not np.isfinite(value) else value
         for setting, value in fixed.items()
-        if setting not in axes and value is not None and (value != base[setting] or setting in own_of_preset)
+        if setting not in axes and value is not None and (value != base[setting] or setting in given)
     }
     named = {"env": [objective.env_name], "name": name or args.name}
     return sweep_file.write(file, {**named, **options}, {"axes": axes, "set": changed})

@@ -27,7 +27,7 @@ class Progress(NamedTuple):
         total: Environment steps of the budget.
         rate: Steps per second since the last report.
         metrics: So far.
-        weights: Weight of every lag, empty where there is none.
+        weights: Weight of every band or lag, empty where there is none.
     """
 
     steps: int
@@ -107,7 +107,7 @@ def table(course: list[Progress]) -> Table:
     names = sorted(course[-1].metrics.measures)
     numbers = "steps", "done", "steps/s", "score", "return", *names, "explained"
     judged = course[-1].metrics.signal_to_noise.shape[1] > 0
-    whole = Table(*numbers, "weights by lag", *(["signal / noise"] if judged else []), box=None)
+    whole = Table(*numbers, "weights", *(["signal / noise"] if judged else []), box=None)
     for column in whole.columns[: len(numbers)]:
         column.justify, column.no_wrap = "right", True
     for progress in course:
@@ -132,7 +132,7 @@ def latest(metrics: Metrics) -> tuple[float, float, dict[str, float]]:
 
 
 def explained(metrics: Metrics) -> float:
-    """Return the explained variance of the latest interval, the mean over lags; NaN before the first update."""
+    """Return the explained variance of the latest interval, the mean over bands; NaN before the first update."""
     return float(np.mean(_latest_row(metrics, metrics.explained_variance)))
 
 
@@ -149,7 +149,7 @@ def _latest_row(metrics: Metrics, values: Any) -> np.ndarray:
 
 
 def bars(weights: np.ndarray) -> str:
-    """Return numbers from 0 to 1 as a line of bars, lag 0 on the left; neighbouring lags share a bar, NaN is 0."""
+    """Return numbers from 0 to 1 as a line of bars, at most `WIDTH`: neighbours share a bar, and NaN is 0."""
     if not len(weights):
         return ""
     means = [part.mean() for part in np.array_split(np.nan_to_num(weights), min(WIDTH, len(weights)))]

@@ -44,7 +44,7 @@ class State:
         opt_state: State of the optimizer.
         position: Where the environments stand.
         value_memory: Memory of a recurrent value torso.
-        spread: Running statistics of the estimator: the spread of every lag, or () with "gae".
+        spread: Running statistics of the estimator, those of every band or lag, or () with "gae".
         obs_moments: Moments of the observations, or () where they are not normalised.
         reward_scaler: Statistics that rewards are divided by.
         key: Next random key.

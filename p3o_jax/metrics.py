@@ -60,8 +60,8 @@ class Log:
         num_updates: Updates that fell into the interval.
         updates: Sums of their metrics.
         episodes: Sums over the episodes that ended.
-        explained_variance: Sum, per lag.
-        weights: Sum, per lag; 0 where the estimator has none.
+        explained_variance: Sum, per band or lag.
+        weights: Sum, per band or lag; 0 where the estimator has none.
         signal_to_noise: Sum, per band or group of lags that is judged, or () where none is.
     """
 
@@ -86,8 +86,8 @@ class Metrics:
         episode_length: Their mean number of steps.
         score: Mean of the environment's own measure, or of the return where it has none.
         updates: Means over gradient steps.
-        explained_variance: Per lag, the learnt horizon; with "gae" one number, of the return.
-        weights: Of every lag or band in the advantage; 0 where the estimator has none.
+        explained_variance: Per band or lag, the learnt horizon; with "gae" one number, of the return.
+        weights: Of every band or lag in the advantage; 0 where the estimator has none.
         signal_to_noise: Of the part of the policy gradient of every band, or group of 1, 1, 2, 4, ... lags, measured by
             `Config.evidence`; no columns without it.
         measures: Means of the environment's own `metrics` by name, as rates of goals and collisions apart.

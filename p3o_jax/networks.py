@@ -134,7 +134,7 @@ class ActorCritic(nn.Module):
         config: Shape of the torsos.
         num_outputs: Width of the policy head.
         num_free: Further policy outputs, the same in every state.
-        num_values: Width of the value head: H lags, or 1.
+        num_values: Width of the value head: K bands, H lags, or 1.
         dtype: Of the computation; parameters are float32.
     """
 
@@ -150,7 +150,7 @@ class ActorCritic(nn.Module):
             self.value_torso = Torso(self.config, self.dtype)
         head = partial(nn.Dense, dtype=self.dtype, dot_general=narrow_dot)
         self.policy_head = head(self.num_outputs, kernel_init=orthogonal(0.01))
-        # The sum over lags starts as large as one value does.
+        # The sum of the outputs starts as large as one value does.
         self.value_head = head(self.num_values, kernel_init=orthogonal(self.num_values**-0.5))
         if self.num_free:
             self.free = self.param("free", nn.initializers.zeros, (self.num_free,), jnp.float32)

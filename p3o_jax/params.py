@@ -57,10 +57,11 @@ class Params:
         adam_eps: What Adam and Muon add to a divisor.
         tau: Share of the one-step prediction in P3O's errors; 0 is Monte Carlo with bootstrap, 1 is one-step. It is the
             largest value that `Config.tau_rule` gives.
-        floor: Smallest weight of a lag.
-        weight_prior: How much the prior of the lags' weights counts, in units of explained variance; see `lag_weights`.
-        aggregate: Weight of the sum over lags in P3O's value loss.
-        spread_decay: How much of the older statistics of each lag an update keeps.
+        floor: Smallest weight of a band, or of a lag with `bands=0`.
+        weight_prior: How much the prior of the weights counts, in units of explained variance; the prior is a line that
+            falls to 0 at `Config.horizon`. See `lag_weights`.
+        aggregate: Factor of the error of the weighted sum of all predictions in P3O's value loss.
+        spread_decay: How much of the older statistics of each band or lag an update keeps.
         puf: How much of the rewards' precision the original P3O subtracts.
         gamma: Discount, of "gae" and of the reward scale "return".
         gae_lambda: Weight of longer returns, of "gae".

@@ -63,10 +63,10 @@ class Config:
         segment_length: Steps T of each between two updates, by default 8192 / `num_envs`, from 8 to 128. Agents of one
             environment are not counted.
         horizon: Steps H that "p3o" and "original" look ahead: the weights of predictions fall over them.
-        bands: Sums of the rewards to come that "p3o" predicts: 1, 1, 2, 4, ... steps wide, by default as many as reach
-            over `horizon` steps, which are 8 for 128. 0 is one prediction for each of these steps, a lag. Bands that
-            begin beyond `horizon` keep the weight `Params.floor`, which adds noise.
-        evidence: Whether "p3o" leaves out the lags, or bands, beyond the last one that the actions are seen to change.
+        bands: Sums of the rewards to come that "p3o" predicts, by default as many as reach over `horizon` steps, or 0
+            for the reward of each of these steps by itself, a lag. They are 1, 1, 2, 4, ... steps wide, so that 8 reach
+            over 128. Bands that begin beyond `horizon` keep the weight `Params.floor`, which adds noise.
+        evidence: Whether "p3o" leaves out the bands, or lags, beyond the last one that the actions are seen to change.
         network: Shape of the network.
         num_minibatches: Parts of a segment that an epoch takes one gradient step each on, by default the greatest
             common divisor of 8 and `num_envs`.

@@ -123,7 +123,7 @@ def check_memory(config: Config, env: Any) -> None:
     needed, available = steps_per_update(config, env) * config.num_values * itemsize, memory_bytes()
     if needed > available:
         raise ValueError(
-            "`horizon` x `segment_length` x `num_envs` must fit the memory; "
+            f"`segment_length` x `num_envs` x {config.num_values} values must fit the memory; "
             f"got {needed / 2**30:.1f} GiB of predictions for {available / 2**30:.1f} GiB."
         )
 

@@ -44,13 +44,13 @@ class Seen(NamedTuple):
 
 
 class Beliefs(NamedTuple):
-    """What a trained agent holds of the lags, the same in every state; empty where it has no such thing.
+    """What a trained agent holds of its bands or lags, the same in every state; empty where it has no such thing.
 
     Attributes:
         scale: Reward that each output of the value head calls 1.
-        std: Standard deviation of the error of each predicted reward, in units of reward.
-        weights: Weight of each lag in the advantage.
-        unit: What the outputs predict the reward of: "lag"s, "band"s of lags, or the "return" as one.
+        std: Standard deviation of the error of each prediction, in units of reward.
+        weights: Weight of each band or lag in the advantage.
+        unit: What each output predicts: the sum of a "band", the reward at a "lag", or the whole "return".
     """
 
     scale: Float[np.ndarray, " h"]
@@ -68,7 +68,7 @@ class Player(NamedTuple):
         begin: key -> carry.
         advance: (carry, key, human) -> (carry, step). `human` is the action that the first agent takes instead of the
             policy's, or `NO_HUMAN`.
-        beliefs: What a trained agent holds of the lags; None for simple players.
+        beliefs: What a trained agent holds of its bands or lags; None for simple players.
     """
 
     name: str
@@ -168,7 +168,7 @@ def by_hand(
 
 
 def beliefs_of(agent: saved.Saved) -> Beliefs:
-    """Return what a trained agent holds of the lags or bands."""
+    """Return what a trained agent holds of its bands or lags."""
     scale, state, params = np.float32(reward_size(agent)), agent.state.spread, agent.params
     none, estimator = np.zeros(0, np.float32), agent.config.estimator_object
     if isinstance(estimator, Banded):

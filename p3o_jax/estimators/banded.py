@@ -56,7 +56,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Banded:
-    """The estimator "p3o" with `bands`; its formulas stand at `band_advantage`, `lag_weights` and `band_value_loss`.
+    """The estimator "p3o", unless `bands` is 0; its formulas are `band_advantage`, `lag_weights` and `band_value_loss`.
 
     * The head's outputs are multiplied by sqrt(w_k), so that all bands start with errors of a like size.
     * The prior of the weights is each band's mean of 1 - j/H, 0 beyond lag H.

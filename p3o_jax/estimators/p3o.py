@@ -1,4 +1,4 @@
-"""P3O: one predicted reward per lag, weighed by how well rewards are predicted."""
+"""P3O without bands: one predicted reward per lag, weighed by how well rewards are predicted."""
 
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, get_args
@@ -44,7 +44,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class P3O:
-    """The estimator "p3o"; its formulas stand at `p3o_advantage`, `lag_weights`, `lag_taus` and `p3o_value_loss`.
+    """The estimator "p3o" with `bands=0`; see `p3o_advantage`, `lag_weights`, `lag_taus` and `p3o_value_loss`.
 
     Attributes:
         horizon: Lags H of the value head.

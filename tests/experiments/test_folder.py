@@ -92,7 +92,7 @@ def test_another_budget_begins_a_log_of_all_that_is_measured():
     assert jax.tree.structure(longer.state) == jax.tree.structure(run.state)
 
 
-@pytest.mark.parametrize(("entry", "rule"), [("horizon=2", "the shapes"), ("num_envs=8", "the shapes")])
+@pytest.mark.parametrize(("entry", "rule"), [("bands=2", "the shapes"), ("num_envs=8", "the shapes")])
 def test_override_refuses_other_shapes(made, console, entry, rule):
     with pytest.raises(ValueError, match=f"`override` must leave {rule} of what is stored as they are; got"):
         begin(only(entry, override=True), made, console)

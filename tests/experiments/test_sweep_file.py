@@ -98,6 +98,17 @@ def test_a_written_sweep_keeps_what_overrides_the_schedule_of_curves(file, tmp_p
     assert float(sweep_setup.prepare(again, Progress(1)).params.warmup) == 0
 
 
+def test_a_written_sweep_keeps_a_default_that_was_given_where_it_would_follow_an_axis(tmp_path):
+    words = ["--axes", "horizon=16,32", "learning_rate", "--set", "bands=8"]
+    for given in (words, words[:-2]):
+        args = sweep_options.parse(given)
+        training, space = sweep_setup.prepare(args, Progress(1)), sweep_setup.space_of(args)
+        sweep_setup.write_file(tmp_path / "again.toml", args, space, training)
+        again = sweep_setup.prepare(sweep_options.parse(["--file", str(tmp_path / "again.toml")]), Progress(1))
+        bands = [made.split({"horizon": 32})[0].bands for made in (training, again)]
+        assert bands == ([8, 8] if "bands=8" in given else [6, 6])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

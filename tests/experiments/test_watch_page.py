@@ -72,7 +72,8 @@ def test_a_key_takes_over_and_hands_off_gives_back(browser, agent):
         api.expect(who).to_have_text("the agent plays", timeout=3000)
         assert page.evaluate(PIXELS) != before
         shown = page.evaluate("() => [last.mean.length, about.std.length, about.weights.length]")
-        assert shown == [16, 16, 16]
+        assert shown == [5, 5, 5]
+        api.expect(page.locator("#means-title")).to_have_text("Predicted reward, by band")
         coloured = "id => new Set(document.getElementById(id).getContext('2d').getImageData(0, 0, 400, 170).data).size"
         assert all(page.evaluate(coloured, chart) > 3 for chart in ("means", "weights"))
 

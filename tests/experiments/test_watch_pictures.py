@@ -34,7 +34,7 @@ def terminal(is_one=True):
 
 def test_a_terminal_shows_a_table(trained):
     _, text = trained
-    assert "weights by lag" in text
+    assert "weights" in text
     assert "100%" in text
     assert "█" in text
 
@@ -59,11 +59,11 @@ def test_curves_hold_a_line_per_interval(trained):
     rows = list(csv.DictReader(io.StringIO((place / "curves.csv").read_text())))
     assert len(rows) == 8  # updates, each an interval of its own
     assert [float(row["steps"]) for row in rows] == [64.0 * i for i in range(1, 9)]
-    assert all(np.isfinite(float(row[f"explained_variance_{lag}"])) for row in rows for lag in range(4))
+    assert all(np.isfinite(float(row[f"explained_variance_{band}"])) for row in rows for band in range(3))
     assert all(row["score"] == "" for row in rows)  # no episode of pong ends within 64 steps
 
 
-def test_a_line_of_bars_has_lag_0_on_the_left():
+def test_a_line_of_bars_has_the_first_number_on_the_left():
     assert bars(np.array([1.0, 0.5, 0.0])) == "█▅▁"
     assert len(bars(np.linspace(1, 0, 128))) == 24
     assert bars(np.zeros(0)) == ""

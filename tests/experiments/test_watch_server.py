@@ -133,7 +133,7 @@ def test_the_hand_moves_the_first_agent_only():
 
 
 def test_a_trained_player_predicts_what_its_network_says_in_units_of_reward(tmp_path):
-    run = folder.new({"env": "pong", "seed": 0, "key": ""} | SMALL)
+    run = folder.new({"env": "pong", "seed": 0, "key": "", "bands": 0} | SMALL)
     scaler = run.state.reward_scaler
     scaler = scaler._replace(moments=scaler.moments._replace(mean=jax.numpy.float32(0.25)))  # rewards of size 1/2
     run = run._replace(state=run.state.replace(reward_scaler=scaler))
@@ -152,9 +152,15 @@ def test_a_trained_player_predicts_what_its_network_says_in_units_of_reward(tmp_
 
 
 @pytest.mark.parametrize(
-    ("chosen", "unit", "sizes"), [({"bands": 3}, "band", [3, 3, 3]), ({"estimator": "gae"}, "return", [1, 0, 0])]
+    ("chosen", "unit", "sizes"),
+    [
+        ({}, "band", [4, 4, 4]),
+        ({"bands": 3}, "band", [3, 3, 3]),
+        ({"bands": 0}, "lag", [6, 6, 6]),
+        ({"estimator": "gae"}, "return", [1, 0, 0]),
+    ],
 )
-def test_agents_without_lags_say_what_they_predict(chosen, unit, sizes):
+def test_agents_say_what_they_predict(chosen, unit, sizes):
     beliefs = beliefs_of(folder.new({"env": "pong", "seed": 0, "key": ""} | SMALL | chosen))
     assert beliefs.unit == unit
     assert [len(values) for values in beliefs[:3]] == sizes
