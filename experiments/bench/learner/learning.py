@@ -59,18 +59,19 @@ ABLATIONS = {
     "kl_limit": tuple({"kl_limit": limit} for limit in (1e6, 0.1)),
     "learning_rate": tuple({"learning_rate": rate} for rate in (1e-3, 2.5e-3, 5e-3, 1e-2)),
     "bands": tuple({"bands": bands, "horizon": 2 ** (bands - 1)} for bands in (8, 9, 10, 11)),
+    "segments": (
+        {"segment_length": 32, "num_minibatches": 2},
+        {"segment_length": 64, "num_minibatches": 4},
+        {"segment_length": 64, "num_minibatches": 8},
+        {"segment_length": 128, "num_minibatches": 8},
+    ),
     "step": (
-        {"num_minibatches": 32},
-        *(
-            {"num_minibatches": 8} | others
-            for others in (
-                {},
-                {"segment_length": 32},
-                {"segment_length": 128},
-                {"learning_rate": 1e-2},
-                {"optimizer": "muon", "learning_rate": 2e-2},
-            )
-        ),
+        {},
+        {"segment_length": 16, "num_minibatches": 8},
+        {"segment_length": 128, "num_minibatches": 8},
+        {"num_minibatches": 8},
+        {"learning_rate": 1e-2},
+        {"optimizer": "muon", "learning_rate": 2e-2},
     ),
 }
 """Name -> the settings of P3O that are compared."""
