@@ -124,7 +124,10 @@ def search_space(
     return SearchSpace(**left)
 
 
-INTERACTING = ("num_envs", "segment_length", "horizon", "num_minibatches", "minibatches_of", "estimator", "precision")
+INTERACTING = (
+    *("num_envs", "segment_length", "horizon", "bands", "num_minibatches", "minibatches_of", "estimator", "precision"),
+    "tau_rule",
+)
 """Settings that must fit one another, beside the kind of the network and the environment's arguments."""
 
 

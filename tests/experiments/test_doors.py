@@ -161,7 +161,9 @@ def test_arguments_of_the_environment_are_settings(run, capsys):
     ("options", "message"),
     [
         (["--axes", "num_envs=2,64", "num_minibatches=1,8"], "`num_minibatches` must divide `num_envs`; got 4 and 2"),
-        (["--axes", "minibatches_of"], "`minibatches_of` must be environments unless"),
+        (["--axes", "minibatches_of", "--set", "bands=0"], "`minibatches_of` must be environments unless"),
+        (["--axes", "minibatches_of", "bands=0,8"], "`minibatches_of` must be environments unless"),
+        (["--axes", "tau_rule=fixed,explained", "bands=0,8"], "`tau_rule` must be noise or fixed unless `bands` is 0"),
         (["--axes", "env.continuous=1,2"], "`axes` of env.continuous must be true and false; got"),
         (["--axes", "env.frameskip=0,2"], "`frameskip` must be at least 1; got 0."),
         (["--until-rating", ".1", "--strategy", "random"], "`until_rating` needs `trials` or `max_cost`"),
