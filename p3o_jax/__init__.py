@@ -1,7 +1,7 @@
 """P3O: policy gradients with a multi-horizon Gaussian value head, for any environment of the gymnax contract."""
 
 from p3o_jax.devices import over_devices
-from p3o_jax.estimators import GAE, P3O, Original
+from p3o_jax.estimators import GAE, P3O, Banded, Original
 from p3o_jax.evaluate import Evaluation, evaluate
 from p3o_jax.learner import State, init, num_total_updates, steps_per_update, update
 from p3o_jax.metrics import Metrics
@@ -13,6 +13,7 @@ from p3o_jax.vector import VectorEnvironment
 __all__ = [
     "GAE",
     "P3O",
+    "Banded",
     "Callback",
     "Config",
     "Evaluation",
