@@ -22,7 +22,7 @@ from experiments.common import user_errors
 from neocarbs_jax.study.programs import keep_on_disk
 from p3o_jax.settings import Config, Params
 
-LEARNERS: dict[str, dict[str, Any]] = {"16 lags": {"horizon": 16, "bands": 0}, "9 bands": {"bands": 9}}
+LEARNERS: dict[str, dict[str, Any]] = {"16 lags": {"horizon": 16, "bands": 0}, "8 bands": {"bands": 8}}
 SMALL: dict[str, Any] = {"num_envs": 32, "segment_length": 32, "num_minibatches": 2}
 LIMITS = (math.inf, 0.2, 0.1)
 
