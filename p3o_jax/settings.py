@@ -1,5 +1,6 @@
 """Settings of a training: `Config` holds all that shapes its program, `Params` every number that does not."""
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
@@ -25,11 +26,11 @@ MAX_PREDICTIONS = 2**31 - 1
 """Predictions of a segment; beyond this, indices overflow and the array alone takes 8 GiB."""
 
 
-SEGMENT_SAMPLES, SHORTEST, LONGEST = 4096, 8, 128
+SEGMENT_SAMPLES, SHORTEST, LONGEST = 8192, 8, 128
 """Samples of a segment in all environments together, and bounds of its steps, where `segment_length` is not given."""
 
-MINIBATCH_SAMPLES, MOST_MINIBATCHES = 1024, 8
-"""Samples of a minibatch at least, and the largest number of minibatches, where `num_minibatches` is not given."""
+MINIBATCHES = 8
+"""Of a segment, where `num_minibatches` is not given and 8 divides `num_envs`."""
 
 OF_ESTIMATOR = ("horizon", "bands", "evidence", "tau_rule", "implementation")
 """Fields that an estimator made by its name takes, where it has them."""
@@ -59,7 +60,7 @@ class Config:
 
     Attributes:
         num_envs: Environments stepped side by side.
-        segment_length: Steps T of each between two updates, by default 4096 / `num_envs`, from 8 to 128. Agents of one
+        segment_length: Steps T of each between two updates, by default 8192 / `num_envs`, from 8 to 128. Agents of one
             environment are not counted.
         horizon: Steps H that "p3o" and "original" look ahead: the weights of predictions fall over them.
         bands: Sums of the rewards to come that "p3o" predicts, by default as many as reach over `horizon` steps, or 0
@@ -67,8 +68,8 @@ class Config:
             over 128. Bands that begin beyond `horizon` keep the weight `Params.floor`, which adds noise.
         evidence: Whether "p3o" leaves out the bands, or lags, beyond the last one that the actions are seen to change.
         network: Shape of the network.
-        num_minibatches: Parts of a segment that an epoch takes one gradient step each on, by default as many as leave
-            1024 samples in each, at most 8.
+        num_minibatches: Parts of a segment that an epoch takes one gradient step each on, by default the greatest
+            common divisor of 8 and `num_envs`.
         minibatches_of: Whole "environments" in fixed groups, or "samples" of all environments and steps, drawn anew in
             each epoch. Samples are for "gae" and for "p3o" with bands, without recurrence: other losses look
             along the steps.
@@ -117,13 +118,8 @@ class Config:
         if not isinstance(self.estimator, str):
             self._take_settings_of_estimator()
         check_positive_integers(self, ("num_envs", "horizon"))
-        self._fit(
-            "segment_length", min(max(SEGMENT_SAMPLES // self.num_envs // SHORTEST * SHORTEST, SHORTEST), LONGEST)
-        )
-        check_positive_integers(self, ("segment_length",))
-        self._fit("num_minibatches", self._most_minibatches())
-        self._fit("bands", bands_over(self.horizon) if self.estimator == "p3o" else 0)
-        check_positive_integers(self, ("num_minibatches", "num_buckets"))
+        self._fit()
+        check_positive_integers(self, ("segment_length", "num_minibatches", "num_buckets"))
         if self.bands != 0:
             check_positive_integers(self, ("bands",))
         check_booleans(self, ("evidence", "normalize_observations", "bootstrap_truncations", "squash"))
@@ -169,15 +165,17 @@ class Config:
             marked = {int: _OwnInt, str: _OwnStr}.get(type(own), lambda x: x)
             object.__setattr__(self, name, marked(own))
 
-    def _fit(self, name: str, value: int) -> None:
-        """Take a value that follows from other fields where none was given."""
-        if isinstance(getattr(self, name), _FittedInt):
-            object.__setattr__(self, name, _FittedInt(value))
-
-    def _most_minibatches(self) -> int:
-        """Return the largest number of minibatches that are not too small, of whole environments."""
-        most = min(self.num_envs * self.segment_length // MINIBATCH_SAMPLES, MOST_MINIBATCHES)
-        return max(number for number in range(1, max(most, 1) + 1) if self.num_envs % number == 0)
+    def _fit(self) -> None:
+        """Fit the segment and its minibatches to the number of environments, and bands to the horizon, if not given."""
+        steps = SEGMENT_SAMPLES // self.num_envs // SHORTEST * SHORTEST
+        fitting = {
+            "segment_length": min(max(steps, SHORTEST), LONGEST),
+            "num_minibatches": math.gcd(MINIBATCHES, self.num_envs),
+            "bands": bands_over(self.horizon) if self.estimator == "p3o" else 0,
+        }
+        for name, value in fitting.items():
+            if isinstance(getattr(self, name), _FittedInt):
+                object.__setattr__(self, name, _FittedInt(value))
 
     def _check_minibatches(self) -> None:
         of_samples = self.minibatches_of == "samples"

@@ -167,7 +167,7 @@ def look(task: str, num_envs: int, args: Args) -> Found:
     """Train half of the budget, and hold what batches say against the truth."""
     env, budget = _task(task)
     config, params = (
-        config_of("p3o", bands=BANDS, num_envs=num_envs, segment_length=128, num_minibatches=8),
+        config_of("p3o", bands=BANDS, num_envs=num_envs, segment_length=128),
         Params(total_steps=min(budget, args.max_steps)),
     )
     estimator, actor = Banded(bands=BANDS), make_actor(config, env, env.default_params)

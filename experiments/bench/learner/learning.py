@@ -66,12 +66,17 @@ ABLATIONS = {
         {"segment_length": 128, "num_minibatches": 8},
     ),
     "step": (
-        {},
-        {"segment_length": 16, "num_minibatches": 8},
-        {"segment_length": 128, "num_minibatches": 8},
-        {"num_minibatches": 8},
-        {"learning_rate": 1e-2},
-        {"optimizer": "muon", "learning_rate": 2e-2},
+        {"num_minibatches": 32},
+        *(
+            {"num_minibatches": 8} | others
+            for others in (
+                {},
+                {"segment_length": 32},
+                {"segment_length": 128},
+                {"learning_rate": 1e-2},
+                {"optimizer": "muon", "learning_rate": 2e-2},
+            )
+        ),
     ),
 }
 """Name -> the settings of P3O that are compared."""

@@ -95,13 +95,7 @@ def rows_of(name: str, learner: str, num_envs: int, num_seeds: int, seed: int) -
     probe, (static, traced) = PROBES[name], LEARNERS[learner]
     steps = probe.steps * max(1, num_envs / 64)
     params = [Params(total_steps=steps, **own) for own in traced]
-    metrics = train_all(
-        probe.env,
-        config_of(**static, num_envs=num_envs, segment_length=128, num_minibatches=8),
-        params,
-        num_seeds,
-        seed,
-    )
+    metrics = train_all(probe.env, config_of(**static, num_envs=num_envs, segment_length=128), params, num_seeds, seed)
     rows = []
     for measure, (i, own) in itertools.product(probe.measures, enumerate(traced)):
         curve = np.asarray(metrics.score if measure == "score" else metrics.measures[measure])[i]
