@@ -9,6 +9,7 @@ from p3o_jax.estimators.base import Estimate, Estimator, Judged, Outcome, Predic
 from p3o_jax.estimators.gae import GAE
 from p3o_jax.estimators.original import Original
 from p3o_jax.estimators.p3o import P3O
+from p3o_jax.ops.bands import bands_over
 
 __all__ = [
     "ESTIMATORS",
@@ -31,11 +32,14 @@ ESTIMATORS: dict[str, type] = {"p3o": P3O, "original": Original, "gae": GAE}
 def make_estimator(name: str, **settings: Any) -> Estimator:
     """Return the estimator of that name with those of `settings` that it has.
 
-    "p3o" with `bands` of at least 1 is `Banded`.
+    "p3o" is `Banded`, by default with as many bands as reach over the horizon, and `P3O` if `bands` is 0.
 
     Raises:
         ValueError: The name is unknown, or a setting is out of range.
     """
     check_choice("estimator", name, ESTIMATORS)
-    estimator = Banded if name == "p3o" and settings.get("bands", 0) else ESTIMATORS[name]
+    estimator = ESTIMATORS[name]
+    if estimator is P3O:
+        settings = {"bands": bands_over(settings.get("horizon", P3O.horizon))} | settings
+        estimator = Banded if settings["bands"] else P3O
     return estimator(**{field.name: settings[field.name] for field in fields(estimator) if field.name in settings})

@@ -137,7 +137,8 @@ def test_the_value_loss_fits_the_sum_over_all_lags():
 
 def test_a_name_is_the_estimator_with_the_settings_that_it_has():
     settings = {"horizon": 3, "tau_rule": "fixed", "implementation": "xla"}
-    assert make_estimator("p3o", **settings) == P3O(3, "fixed", "xla")
+    assert make_estimator("p3o", **settings) == Banded(3, 3, "fixed", "xla")
+    assert make_estimator("p3o") == Banded(128, 8) == Config().estimator_object
     assert make_estimator("original", **settings) == Original(3, "xla")
     assert make_estimator("gae", **settings) == GAE()
     assert make_estimator("p3o", bands=9, **settings) == Banded(3, 9, "fixed", "xla")
