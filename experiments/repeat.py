@@ -73,6 +73,8 @@ def wanted(
     """
     values = assignments(groups)
     base = {name: value for name, value in stored.items() if name in NAMES}
+    if base.get("estimator", "p3o") != "p3o":
+        base.pop("bands", None)  # 0, as that estimator has none
     resolved = flat(*replace(*replace(Config(), Params(), base), values))
     origin = {
         "env": with_arguments(full_name(env or stored.get("env", "pong")), arguments_of(values)),

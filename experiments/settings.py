@@ -28,7 +28,7 @@ NETWORK_NAMES = tuple(f"network.{field.name}" for field in dataclasses.fields(Ne
 NAMES = (*PARAM_NAMES, *CONFIG_NAMES, *NETWORK_NAMES)
 
 BEFORE = {"kl_limit": math.inf, "bands": 0}
-"""What a setting was before it had a name, for folders and studies that are older than it."""
+"""What a setting was before it had a name, for folders and studies that are older; others hold their own value."""
 
 ENV = "env."
 """Before the names of constructor arguments of the environment, which knows by itself which ones it takes."""
@@ -197,8 +197,8 @@ def flat(config: Config, params: Params) -> dict[str, Any]:
     """Return every setting by name as plain values, which `replace` makes the same `config` and `params` of."""
     static = dataclasses.asdict(config)
     network = static.pop("network")
-    fitted = ("segment_length", "num_minibatches", "horizon", "bands")
-    static |= {name: int(static[name]) for name in fitted}  # given from now on, so not fitted anew
+    plain = ("segment_length", "num_minibatches", "horizon", "bands")
+    static |= {name: int(static[name]) for name in plain}  # given from now on, so that nothing takes their place
     # The shortest decimal number that is the same float32.
     numbers = {name: float(str(np.float32(value))) for name, value in vars(params).items()}
     return numbers | static | {f"network.{name}": value for name, value in network.items()}

@@ -126,7 +126,7 @@ def search_space(
 
 INTERACTING = (
     *("num_envs", "segment_length", "horizon", "bands", "num_minibatches", "minibatches_of", "estimator", "precision"),
-    "tau_rule",
+    *("tau_rule", "evidence"),
 )
 """Settings that must fit one another, beside the kind of the network and the environment's arguments."""
 
@@ -163,7 +163,8 @@ def write_file(file: Path, args: Sweep, space: SearchSpace, objective: Training,
     changed = {
         setting: str(value) if isinstance(value, float) and not np.isfinite(value) else value
         for setting, value in fixed.items()
-        if setting not in axes and value is not None and (value != base[setting] or setting in given)
+        if setting in given or (value != base[setting] and setting not in objective.config.fitted)
+        if setting not in axes and value is not None
     }
     named = {"env": [objective.env_name], "name": name or args.name}
     return sweep_file.write(file, {**named, **options}, {"axes": axes, "set": changed})

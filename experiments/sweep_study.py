@@ -9,6 +9,7 @@ from experiments.settings import BEFORE, differences, flat
 from neocarbs_jax.space import SearchSpace
 from neocarbs_jax.study import Study
 from neocarbs_jax.study.storages import open_storage
+from p3o_jax.settings import FOLLOWS
 
 
 def check_settings(
@@ -52,6 +53,8 @@ def _shared(space: SearchSpace, env: str, training: Training) -> dict[str, Any]:
     settings: dict[str, Any] = {"env": env, "episodes": training.num_episodes, "seeds": training.num_seeds} | flat(
         training.config, training.params
     )
+    searched = {name for name in training.config.fitted if {*FOLLOWS[name]} & {*space.names}}
+    settings |= dict.fromkeys(searched, "fitted")  # to each trial
     return {name: value for name, value in settings.items() if name not in space.names}
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Literal, get_args
 
 from p3o_jax.checks import check_booleans, check_choice, check_positive_integers
@@ -32,12 +33,15 @@ SEGMENT_SAMPLES, SHORTEST, LONGEST = 8192, 8, 128
 MINIBATCHES = 8
 """Of a segment, where `num_minibatches` is not given and 8 divides `num_envs`."""
 
+FOLLOWS = {"segment_length": ("num_envs",), "num_minibatches": ("num_envs",), "bands": ("horizon", "estimator")}
+"""Fields that follow from others where they are not given, and those others."""
+
 OF_ESTIMATOR = ("horizon", "bands", "evidence", "tau_rule", "implementation")
 """Fields that an estimator made by its name takes, where it has them."""
 
 
 class _OwnInt(int):
-    """A number that a configuration has from its estimator, which another estimator may replace."""
+    """A number that a configuration has from its estimator object, and that goes with it."""
 
 
 class _OwnStr(str):
@@ -62,10 +66,11 @@ class Config:
         num_envs: Environments stepped side by side.
         segment_length: Steps T of each between two updates, by default 8192 / `num_envs`, from 8 to 128. Agents of one
             environment are not counted.
-        horizon: Steps H that "p3o" and "original" look ahead: the weights of predictions fall over them.
-        bands: Sums of the rewards to come that "p3o" predicts, by default as many as reach over `horizon` steps, or 0
-            for the reward of each of these steps by itself, a lag. They are 1, 1, 2, 4, ... steps wide, so that 8 reach
-            over 128. Bands that begin beyond `horizon` keep the weight `Params.floor`, which adds noise.
+        horizon: Steps H that "p3o" and "original" look ahead. The weights of "p3o" fall over them; "original", and
+            "p3o" with `bands` 0, predict the reward of each of them.
+        bands: Sums of rewards that "p3o" predicts; by default as many as reach over `horizon` steps. They are 1, 1, 2,
+            4, ... steps wide, so that 8 reach over 128. Bands that begin beyond `horizon` keep the weight
+            `Params.floor`, which adds noise. 0 predicts the reward of each step by itself, a lag.
         evidence: Whether "p3o" leaves out the bands, or lags, beyond the last one that the actions are seen to change.
         network: Shape of the network.
         num_minibatches: Parts of a segment that an epoch takes one gradient step each on, by default the greatest
@@ -74,16 +79,15 @@ class Config:
             each epoch. Samples are for "gae" and for "p3o" with bands, without recurrence: other losses look
             along the steps.
         estimator: "p3o", "original" (PufferLib 3.0's P3O), "gae" (PPO), or an object of the protocol `Estimator`. If an
-            object has a horizon, a tau rule or an implementation, the fields of these names take its values, and other
-            values of them are refused.
+            object has a horizon, bands, evidence, a tau rule or an implementation, the fields of these names take its
+            values, and other values of them are refused.
         optimizer: "adam" or "muon".
         precision: Of the network's arithmetic; parameters, losses and statistics are float32.
         reward_scale: "rms" (rewards over their running root mean square), "return" (over the running deviation of
             discounted returns), "clip" (into [-1, 1]), "none"; None is the estimator's own: rms, clip, none.
         tau_rule: What scales `Params.tau` of "p3o": the share of the rewards that predictions leave open ("noise"),
-            nothing ("fixed"), or, at each lag, how good the prediction that it trusts has been: its explained
-            variance ("explained"), or its precision relative to the best lag's ("precision"). With bands it is one of
-            the first two.
+            nothing ("fixed"), or, for lags alone, how good the prediction that it trusts has been: its explained
+            variance ("explained"), or its precision relative to the best lag's ("precision").
         normalize_observations: Whether observations are whitened by running statistics.
         bootstrap_truncations: Whether to predict what would have followed a truncation, at the price of a second pass
             of the values.
@@ -115,12 +119,11 @@ class Config:
     implementation: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.estimator, str):
-            self._take_settings_of_estimator()
+        self._take_settings_of_estimator()
         check_positive_integers(self, ("num_envs", "horizon"))
         self._fit()
         check_positive_integers(self, ("segment_length", "num_minibatches", "num_buckets"))
-        if self.bands != 0:
+        if self.bands or not isinstance(self.bands, Integral):
             check_positive_integers(self, ("bands",))
         check_booleans(self, ("evidence", "normalize_observations", "bootstrap_truncations", "squash"))
         if not isinstance(self.network, NetworkConfig):
@@ -147,26 +150,29 @@ class Config:
             )
 
     def _take_settings_of_estimator(self) -> None:
-        """Make the fields that an estimator object has, too, those of the object."""
+        """Make the fields that an estimator object has, too, those of the object; forget those of an earlier one."""
         defaults = {f.name: f.default for f in fields(self) if f.name in OF_ESTIMATOR}
+        without = {"bands": 0, "evidence": False}
         for name, default in defaults.items():
+            if isinstance(getattr(self, name), _OwnInt | _OwnStr | _FittedInt):  # not given
+                object.__setattr__(self, name, default)
+            if isinstance(self.estimator, str):
+                continue
             given = getattr(self, name)
             if not hasattr(self.estimator, name):
-                if isinstance(given, _OwnInt | _OwnStr | _FittedInt):  # from what was here before
-                    object.__setattr__(self, name, default)
-                elif name in ("bands", "evidence") and given:
-                    raise ValueError(
-                        f"`{name}` must be {default!r} beside an estimator object that has none; got {given!r}."
-                    )
+                if given and name in without:
+                    rule = f"must be {without[name]} beside an estimator object that has none"
+                    raise ValueError(f"`{name}` {rule}; got {given!r}.")
                 continue
             own = getattr(self.estimator, name)
-            if given not in (default, own) and not isinstance(given, _OwnInt | _OwnStr | _FittedInt):
+            is_free = isinstance(given, _FittedInt) if isinstance(default, _FittedInt) else given == default
+            if given != own and not is_free:
                 raise ValueError(f"`{name}` must be set on the estimator; got {given!r} beside {own!r}.")
             marked = {int: _OwnInt, str: _OwnStr}.get(type(own), lambda x: x)
             object.__setattr__(self, name, marked(own))
 
     def _fit(self) -> None:
-        """Fit the segment and its minibatches to the number of environments, and bands to the horizon, if not given."""
+        """Make the fields follow from others that were not given; see `FOLLOWS`."""
         steps = SEGMENT_SAMPLES // self.num_envs // SHORTEST * SHORTEST
         fitting = {
             "segment_length": min(max(steps, SHORTEST), LONGEST),
@@ -182,12 +188,17 @@ class Config:
         if of_samples and (self.estimator_object.looks_ahead or self.network.kind == "gru"):
             raise ValueError(
                 "`minibatches_of` must be environments unless the estimator is gae, or p3o with bands, and the network "
-                f"has no memory; got samples with {self.estimator} and {self.network.kind}."
+                f"has no memory; got samples with {self.estimator}, bands={self.bands} and {self.network.kind}."
             )
         whole = self.num_envs * self.segment_length if of_samples else self.num_envs
         if whole % self.num_minibatches:
             name = "`num_envs` x `segment_length`" if of_samples else "`num_envs`"
             raise ValueError(f"`num_minibatches` must divide {name}; got {self.num_minibatches} and {whole}.")
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """Names of the fields that were not given and follow from others."""
+        return tuple(name for name in FOLLOWS if isinstance(getattr(self, name), _FittedInt))
 
     @property
     def estimator_object(self) -> Estimator:

@@ -39,7 +39,8 @@ def make_estimator(name: str, **settings: Any) -> Estimator:
     """
     check_choice("estimator", name, ESTIMATORS)
     estimator = ESTIMATORS[name]
-    if estimator is P3O:
-        settings = {"bands": bands_over(settings.get("horizon", P3O.horizon))} | settings
+    if name == "p3o":
+        lags = P3O(settings.get("horizon", P3O.horizon))
+        settings = {"bands": bands_over(lags.horizon)} | settings
         estimator = Banded if settings["bands"] else P3O
     return estimator(**{field.name: settings[field.name] for field in fields(estimator) if field.name in settings})

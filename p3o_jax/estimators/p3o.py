@@ -12,7 +12,7 @@ from p3o_jax.checks import check_booleans, check_choice, check_positive_integers
 from p3o_jax.estimators.base import Estimate, Judged, Outcome, Predictions, Trainable
 from p3o_jax.normalize import RewardScale
 from p3o_jax.ops.advantages import Advantage, segment_advantage
-from p3o_jax.ops.bands import band_widths
+from p3o_jax.ops.bands import band_widths, bands_over
 from p3o_jax.ops.common import check_platform, weighted_sum
 from p3o_jax.ops.evidence import Evidence, evidence_gate, init_evidence, update_evidence
 from p3o_jax.ops.spread import Spread, TauRule, init_spread, lag_taus, lag_weights, segment_spread
@@ -81,7 +81,7 @@ class P3O:
     @property
     def groups(self) -> Float[np.ndarray, "g h"]:
         """1 where a lag belongs to a group."""
-        edges = np.cumsum(band_widths((self.horizon - 1).bit_length() + 1))
+        edges = np.cumsum(band_widths(bands_over(self.horizon)))
         index = np.searchsorted(edges, np.arange(self.horizon), side="right")
         return np.equal.outer(np.arange(index[-1] + 1), index).astype(np.float32)
 

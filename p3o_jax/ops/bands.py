@@ -58,7 +58,7 @@ def band_widths(num_bands: int) -> Float[np.ndarray, " K"]:
 
 def bands_over(horizon: int) -> int:
     """Return the smallest number of bands that reach over so many steps; see `band_widths`."""
-    return 1 + (horizon - 1).bit_length()
+    return 1 + (int(horizon) - 1).bit_length()
 
 
 def band_means(widths: Float[np.ndarray, " K"], values: Float[np.ndarray, " H"]) -> Float[np.ndarray, " K"]:

@@ -82,8 +82,15 @@ def test_what_is_given_beside_a_trial_replaces_its_settings(study):
     settings, given = wanted(None, None, [("tau=.4",)], repeated.settings)
     assert (settings["env"], settings["key"], settings["horizon"], settings["tau"]) == ("maze", kept["key"], 16, 0.4)
     assert {"env", "horizon"} <= given
+    assert settings["bands"] == 0, "older than bands"
     settings, _ = wanted(None, 9, [], repeated.settings)
     assert (settings["seed"], settings["key"]) == (9, "")
+
+
+def test_the_bands_of_an_estimator_that_has_none_do_not_become_lags():
+    training = Training(make_env("pong"), Config(estimator="gae"), Params(), env_name="pong")
+    settings, _ = wanted(None, None, [("estimator=p3o",)], training.settings({}))
+    assert settings["bands"] == 8
 
 
 @pytest.mark.parametrize(

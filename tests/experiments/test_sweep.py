@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from experiments import sweep, sweep_setup
+from experiments import sweep, sweep_options, sweep_setup
 from experiments.common import user_errors
 from experiments.environments import make_env
 from experiments.objective import Training
@@ -108,6 +108,17 @@ def test_a_study_is_not_continued_with_other_settings(monkeypatch, tmp_path, cap
     message = "as study 'pong' was made; got episodes=256 there, 8 now; optimizer=muon there, adam now. Choose"
     assert message in capsys.readouterr().err
     assert not Study.load(storage, name="pong").trials
+
+
+def test_a_study_whose_bands_follow_an_axis_is_not_continued_with_given_ones(tmp_path):
+    axes = ["--axes", "horizon=16,32", "learning_rate"]
+    args, given = (sweep_options.parse([*axes, *more]) for more in ([], ["--set", "bands=8"]))
+    space = sweep_setup.space_of(args)
+    study = Study.create(space, f"sqlite:///{tmp_path}/a.db", name="pong")
+    for _ in range(2):
+        sweep.keep_settings(study, "pong", sweep_setup.prepare(args, sweep.Progress(1)))
+    with pytest.raises(ValueError, match="got bands=fitted there, 8 now"):
+        sweep.keep_settings(study, "pong", sweep_setup.prepare(given, sweep.Progress(1)))
 
 
 @pytest.mark.parametrize(

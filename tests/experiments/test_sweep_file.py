@@ -98,15 +98,21 @@ def test_a_written_sweep_keeps_what_overrides_the_schedule_of_curves(file, tmp_p
     assert float(sweep_setup.prepare(again, Progress(1)).params.warmup) == 0
 
 
-def test_a_written_sweep_keeps_a_default_that_was_given_where_it_would_follow_an_axis(tmp_path):
-    words = ["--axes", "horizon=16,32", "learning_rate", "--set", "bands=8"]
-    for given in (words, words[:-2]):
-        args = sweep_options.parse(given)
-        training, space = sweep_setup.prepare(args, Progress(1)), sweep_setup.space_of(args)
-        sweep_setup.write_file(tmp_path / "again.toml", args, space, training)
-        again = sweep_setup.prepare(sweep_options.parse(["--file", str(tmp_path / "again.toml")]), Progress(1))
-        bands = [made.split({"horizon": 32})[0].bands for made in (training, again)]
-        assert bands == ([8, 8] if "bands=8" in given else [6, 6])
+@pytest.mark.parametrize(
+    ("words", "values", "bands"),
+    [
+        (["--axes", "horizon=16,32", "learning_rate", "--set", "bands=8"], {"horizon": 32}, 8),
+        (["--axes", "horizon=16,32", "learning_rate"], {"horizon": 32}, 6),
+        (["--axes", "estimator=p3o,gae", "learning_rate", "--preset", "ppo"], {"estimator": "p3o"}, 8),
+        (["--set", "horizon=32"], {"horizon": 128}, 8),
+    ],
+)
+def test_a_written_sweep_keeps_what_was_given_and_lets_the_rest_follow(tmp_path, words, values, bands):
+    args = sweep_options.parse(words)
+    training, space = sweep_setup.prepare(args, Progress(1)), sweep_setup.space_of(args)
+    sweep_setup.write_file(tmp_path / "again.toml", args, space, training)
+    again = sweep_setup.prepare(sweep_options.parse(["--file", str(tmp_path / "again.toml")]), Progress(1))
+    assert [made.split(values)[0].bands for made in (training, again)] == [bands, bands]
 
 
 @pytest.mark.parametrize(

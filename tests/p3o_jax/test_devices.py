@@ -61,7 +61,12 @@ def run(arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"kind": "gru", "implementation": "interpret"}, {"bands": 3, "minibatches_of": "samples", "evidence": True}],
+    [
+        {},
+        {"bands": 0, "implementation": "interpret"},
+        {"kind": "gru", "implementation": "interpret"},
+        {"bands": 3, "minibatches_of": "samples", "evidence": True},
+    ],
 )
 def test_eight_devices_do_what_one_does_and_gather_no_environments(arguments):
     done = run(arguments)

@@ -16,12 +16,17 @@ NETWORK = NetworkConfig(width=8, depth=1)
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [{}, {"bands": 4}, {"bands": 4, "network": NetworkConfig("gru", width=8, depth=1)}],
+    ("arguments", "estimator"),
+    [
+        ({"bands": 0}, P3O),
+        ({"bands": 4}, Banded),
+        ({"bands": 4, "network": NetworkConfig("gru", width=8, depth=1)}, Banded),
+    ],
     ids=["lags", "bands", "memory"],
 )
-def test_trainings_report_weights_and_ratios(arguments):
+def test_trainings_report_weights_and_ratios(arguments, estimator):
     config = Config(**{"network": NETWORK, **SMALL, **arguments})
+    assert isinstance(config.estimator_object, estimator)
     state, metrics = jax.jit(make_train(config, Bandit()))(jax.random.key(0), Params(total_steps=256))
     assert not bool(metrics.failed)
     assert metrics.weights.shape == (2, config.num_values)

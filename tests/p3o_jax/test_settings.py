@@ -21,6 +21,8 @@ from p3o_jax.settings import Config, Params
         ),
         ({"horizon": 0}, "`horizon` must be at least 1; got 0"),
         ({"bands": -1}, "`bands` must be at least 1; got -1"),
+        ({"bands": 0.0}, "`bands` must be an integer; got 0.0"),
+        ({"bands": 0, "estimator": Banded(64, 3)}, "`bands` must be set on the estimator; got 0 beside 3"),
         ({"tau_rule": "explained"}, "`tau_rule` must be noise or fixed unless `bands` is 0; got 'explained'"),
         ({"estimator": "td"}, "`estimator` must be one of p3o, original, gae; got 'td'"),
         ({"implementation": "cuda"}, "`implementation` must be None or one of"),
@@ -28,7 +30,7 @@ from p3o_jax.settings import Config, Params
         ({"reward_scale": "std"}, "`reward_scale` must be one of rms, return, clip, none; got 'std'"),
         (
             {"minibatches_of": "samples", "bands": 0},
-            "`minibatches_of` must be environments unless .* got samples with p3o and mlp",
+            "`minibatches_of` must be environments unless .* got samples with p3o, bands=0 and mlp",
         ),
         ({"segment_length": 2**14, "num_envs": 2**14, "bands": 9}, "`segment_length` must leave .* x 9 predictions"),
         ({"segment_length": 2**14, "num_envs": 2**10, "bands": 0}, "`segment_length` must leave .* x 128 predictions"),
@@ -115,17 +117,20 @@ def test_bands_are_a_setting_of_p3o_whose_minibatches_may_be_of_samples():
 )
 def test_bands_reach_over_the_horizon_where_their_number_is_not_given(horizon, bands):
     fitted = Config(horizon=horizon)
-    assert fitted == Config(horizon=horizon, bands=bands)
+    assert fitted == Config(horizon=np.int64(horizon), bands=bands) == Config(horizon=np.int64(horizon))
+    assert ("bands" in fitted.fitted, "bands" in Config(bands=bands).fitted) == (True, False)
     assert 2 ** (bands - 1) >= horizon > 2 ** (bands - 2) * (bands > 1)
     assert replace(fitted, horizon=64).bands == 7
     assert replace(Config(horizon=horizon, bands=bands), horizon=64).bands == bands
 
 
 def test_bands_are_of_p3o_alone_and_other_estimators_take_and_give_them():
-    for other in ("gae", "original", P3O(16)):
-        config = replace(Config(), estimator=other)
-        assert config.bands == 0
-        assert replace(config, estimator="p3o", horizon=128) == Config()
+    for start in (Config(), Config(estimator=Banded(64, 3)), Config(estimator=P3O(16, "explained"))):
+        for other in ("gae", "original", P3O(16)):
+            config = replace(start, estimator=other)
+            assert config.bands == 0
+            assert replace(config, estimator="p3o") == replace(start, estimator="p3o") == Config()
+    assert replace(Config(estimator=Banded(64, 3)), num_envs=8).bands == 3
     assert replace(Config(), estimator=Banded(64, 3)).bands == 3
     with pytest.raises(ValueError, match="`bands` must be 0 beside an estimator object that has none; got 8"):
         Config(estimator=P3O(16), bands=8)

@@ -29,7 +29,7 @@ from experiments.bench.learner.report import (
     comparison_table,
     pictures,
 )
-from experiments.bench.learner.runs import TASKS, Record, Setting, check_tasks, config_of, make_records
+from experiments.bench.learner.runs import TASKS, Record, Setting, check_tasks, make_records, trained_config
 from experiments.common import user_errors
 from experiments.settings import CONFIG_NAMES, assignments
 from neocarbs_jax.study.programs import keep_on_disk
@@ -42,13 +42,17 @@ GRID = tuple(itertools.product((0.9, 0.97, 0.99, 0.997), (0.8, 0.95, 1.0)))
 COARSE_GRID = ((0.95, 0.8), (0.99, 0.8), (0.99, 0.95), (0.997, 0.95))
 ABLATIONS = {
     "tau": tuple({"tau": tau} for tau in (0.05, 0.1, 0.2, 0.4)),
-    "tau_rule": (
-        {"tau_rule": "noise", "tau": 0.2},
-        {"tau_rule": "fixed", "tau": 0.1},
-        {"tau_rule": "fixed", "tau": 0.2},
-        {"tau_rule": "explained", "tau": 0.4, "bands": 0},
-        {"tau_rule": "explained", "tau": 1.0, "bands": 0},
-        {"tau_rule": "precision", "tau": 0.4, "bands": 0},
+    # Of lags, which alone have every rule.
+    "tau_rule": tuple(
+        {"tau_rule": rule, "tau": tau, "bands": 0}
+        for rule, tau in (
+            ("noise", 0.2),
+            ("fixed", 0.1),
+            ("fixed", 0.2),
+            ("explained", 0.4),
+            ("explained", 1.0),
+            ("precision", 0.4),
+        )
     ),
     "value": tuple({"value": value} for value in (0.5, 0.1, 0.03)),
     "floor": tuple({"floor": floor} for floor in (0.1, 0.3, 1.0)),
@@ -118,10 +122,14 @@ class Args:
             raise ValueError(
                 f"`set` must name fields of Params or Config, not the estimator; got {', '.join(sorted(others))}."
             )
-        if varied := {*self._set} & {name for values in ABLATIONS.get(self.ablation or "", ()) for name in values}:
-            raise ValueError(f"`set` must leave alone what the ablation varies; got {', '.join(sorted(varied))}.")
-        for name in self.estimators if self.ablation is None else ("p3o",):
-            config_of("p3o" if name == "lags" else name, **{k: v for k, v in self._set.items() if k in CONFIG_NAMES})
+        groups = settings_of(self)
+        compared = [setting for name in groups if name != "gae" for setting in groups[name]]  # pairs yield to `set`
+        if varied := {*self._set} & {name for setting in compared for name in setting.values}:
+            raise ValueError(
+                f"`set` must leave alone what the ablation or the estimator lags sets; got {', '.join(sorted(varied))}."
+            )
+        for setting in itertools.chain(*groups.values()):
+            trained_config(setting, self.fixed)
         if self.set and self.out.resolve() == OUT.resolve():
             raise ValueError(f"`out` must be another folder where `set` is given, as its records are; got {self.out}.")
 
@@ -192,7 +200,8 @@ def main() -> None:
         if args.short:
             args = dataclasses.replace(args, tasks=SHORT_TASKS, seeds=min(args.seeds, 3))
         records = Records(args.out / f"{args.name}.json.gz")
-        check_comparable(records.all, args.budgets, args.fixed)
+        settings = [*itertools.chain(*settings_of(args).values())]
+        check_comparable(records.all, args.budgets, settings, args.fixed)
     keep_on_disk()
     console = Console()
     page = ""

@@ -53,12 +53,17 @@ PROBES: dict[str, Probe] = {
 GAMMAS = (0.0, 0.9, 0.99)
 LEARNERS: dict[str, tuple[dict[str, Any], list[dict[str, float]]]] = {
     "ppo": ({"estimator": "gae"}, [USUAL | {"gae_lambda": 0.95, "gamma": gamma} for gamma in GAMMAS]),
+    "p3o": ({"estimator": "p3o"}, [{}]),
+    "p3o, evidence": ({"estimator": "p3o", "evidence": True}, [{}]),
     "lags": ({"estimator": "p3o", "bands": 0}, [{}]),
     "lags, evidence": ({"estimator": "p3o", "bands": 0, "evidence": True}, [{}]),
     "bands": ({"estimator": "p3o", "bands": 9}, [{}]),
     "bands, evidence": ({"estimator": "p3o", "bands": 9, "evidence": True}, [{}]),
 }
-"""Name -> fields of `Config`, and those of `Params` of each training of one program."""
+"""Name -> fields of `Config`, and those of `Params` of each training of one program.
+
+"bands" has one more than the default of P3O, which begins beyond the horizon of 128 steps.
+"""
 
 KEY = ("probe", "measure", "num_envs", "learner")
 """What another row must share to be replaced."""

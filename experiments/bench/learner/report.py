@@ -8,19 +8,27 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from experiments.bench import harness
-from experiments.bench.learner.runs import SHAPE, TASKS, Record, config_of, shape_of
+from experiments.bench.learner.runs import TASKS, Record, Setting, compared_of, trained_config
+from experiments.settings import differences
 
 DEFAULT_PPO = {"gamma": 0.99, "gae_lambda": 0.95}
 LAGS = {"bands": 0}
 
 
-def check_comparable(records: Iterable[Record], budgets: Mapping[str, float], fixed: Mapping[str, Any]) -> None:
-    """Check that records may stand in one table with a run of these budgets and settings.
+def check_comparable(
+    records: Iterable[Record], budgets: Mapping[str, float], settings: Sequence[Setting], fixed: Mapping[str, Any]
+) -> None:
+    """Check that records may stand in one table with a run.
+
+    Args:
+        records: Of earlier runs.
+        budgets: Environment steps of the run's trainings, by task.
+        settings: What the run trains.
+        fixed: Fields of `Config` and `Params` for all of its trainings.
 
     Raises:
         ValueError: If a task was trained with another budget, or all with other settings.
     """
-    shape = shape_of(config_of("p3o", **{name: fixed[name] for name in (*SHAPE, "bands") if name in fixed}))
     for record in records:
         trained = record.params.get("total_steps") or record.steps[-1]  # which is rounded up to whole updates
         budget = budgets.get(record.task, trained)
@@ -29,15 +37,22 @@ def check_comparable(records: Iterable[Record], budgets: Mapping[str, float], fi
                 "`out` must hold no records of other budgets, which cannot be compared; "
                 f"got {trained:.3g} steps of {record.task} there, {budget:.3g} now."
             )
-        # Pairs of PPO stand side by side, and lags beside bands.
-        compared = {*record.values, *DEFAULT_PPO} | ({"bands"} if record.estimator != "p3o" else set())
-        both = record.fixed | record.in_force, {**fixed, **shape}
-        there, now = (dict(x.items() - y.items()) for x, y in (both, both[::-1]))
-        there, now = ({k: v for k, v in x.items() if k not in compared} for x in (there, now))
-        if there or now:
-            raise ValueError(
-                f"`out` must hold no records of other settings, which cannot be compared; got {there} there, {now} now."
-            )
+        for setting in settings:
+            if changed := _changed(record, setting, fixed):
+                raise ValueError(
+                    f"`out` must hold no records of other settings, which cannot be compared; got {'; '.join(changed)}."
+                )
+
+
+def _changed(record: Record, setting: Setting, fixed: Mapping[str, Any]) -> list[str]:
+    """Return what differs between a record and a training, apart from what is compared."""
+    there, now = record.fixed | record.in_force, {**fixed, **compared_of(trained_config(setting, fixed))}
+    varied = {*record.values, *setting.values, *DEFAULT_PPO}  # pairs of PPO stand side by side
+    if not record.estimator == setting.estimator == "p3o":
+        varied.add("bands")  # which the others do not have
+    names = sorted({*there, *now} - varied)
+    there, now = ({name: given.get(name, "its default") for name in names} for given in (there, now))
+    return differences(there, now)
 
 
 def area_and_end(record: Record) -> tuple[np.ndarray, np.ndarray]:

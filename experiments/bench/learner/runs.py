@@ -48,16 +48,16 @@ TASKS = {
 }
 
 
-SHAPE = ("num_envs", "segment_length", "num_minibatches", "horizon")
+COMPARED = ("num_envs", "segment_length", "num_minibatches", "horizon", "bands")
 """Fields of `Config` that two trainings must share to be compared, unless they are what is compared."""
 
 FORMER = {"num_envs": 64, "segment_length": 128, "num_minibatches": 8, "horizon": 128, "bands": 0}
-"""Of the trainings whose records do not say it, but for what they were given."""
+"""Values of these fields in older records, which hold only those that the run or the setting gave."""
 
 
-def shape_of(config: Config) -> dict[str, int]:
-    """Return the fields of `SHAPE` and the number of bands."""
-    return {name: int(getattr(config, name)) for name in (*SHAPE, "bands")}
+def compared_of(config: Config) -> dict[str, int]:
+    """Return the fields of `COMPARED`."""
+    return {name: int(getattr(config, name)) for name in COMPARED}
 
 
 def check_tasks(names: Sequence[str]) -> None:
@@ -89,11 +89,10 @@ class Record:
         learning_rate: At the start of a training.
         steps: Environment steps at the end of each interval.
         score: Mean score of the episodes that ended in each interval, one row per seed; None where none ended.
-        explained: Explained variance per interval and lag, mean over seeds, of the default setting of P3O.
-        weights: Weight per interval and lag, likewise; empty in older records.
+        explained: Explained variance per interval and band or lag, mean over seeds, of the default setting of P3O.
+        weights: Weight per interval and band or lag, likewise; empty in older records.
         signal_to_noise: Per interval and band or group of lags, likewise; empty without `evidence`.
-        shape: Fields of `Config` in `SHAPE` and `bands`, as they were in force; empty in older records, which have
-          `FORMER`.
+        shape: Fields of `Config` in `COMPARED`, as they were in force; empty in older records.
         seconds: Of all seeds together, compilation included.
         command: That made it.
         versions: Of Python and packages, and the device.
@@ -122,8 +121,9 @@ class Record:
 
     @property
     def in_force(self) -> dict[str, Any]:
-        """The shape of the training, whatever gave it."""
-        return FORMER | self.shape | {name: self.fixed[name] for name in FORMER if name in self.fixed}
+        """The fields of `COMPARED` as the training had them, whatever gave them."""
+        known = FORMER | self.fixed | self.values | self.shape
+        return {name: known[name] for name in COMPARED}
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -134,6 +134,12 @@ class Record:
 def config_of(estimator: str, **overrides: Any) -> Config:
     """The one setting."""
     return Config(**({"network": NetworkConfig(width=64, depth=2), "estimator": estimator} | overrides))
+
+
+def trained_config(setting: Setting, fixed: Mapping[str, Any]) -> Config:
+    """The one setting with what is fixed for all trainings of a run, and the setting's own values over it."""
+    given = {**fixed, **setting.values}
+    return config_of(setting.estimator, **{name: value for name, value in given.items() if name not in PARAM_NAMES})
 
 
 def train_all(env: Any, config: Config, settings: Sequence[Params], num_seeds: int, seed: int = 0) -> Metrics:
@@ -167,11 +173,9 @@ def make_records(
     """
     env = registry.make(TASKS[task].env)
     params = dataclasses.replace(params, **{name: value for name, value in fixed.items() if name in PARAM_NAMES})
-    static = {name: value for name, value in fixed.items() if name not in PARAM_NAMES}
     groups: dict[Config, list[Setting]] = {}
     for setting in settings:
-        own = {name: value for name, value in setting.values.items() if name not in PARAM_NAMES}
-        groups.setdefault(config_of(setting.estimator, **(static | own)), []).append(setting)
+        groups.setdefault(trained_config(setting, fixed), []).append(setting)
     records = []
     for config, group in groups.items():
         start = time.perf_counter()
@@ -217,7 +221,7 @@ def _record(
         seed=seed,
         params={name: _plain(np.asarray(getattr(params, name), float)) for name in PARAM_NAMES},
         fixed=fixed,
-        shape=shape_of(config),
+        shape=compared_of(config),
     )
 
 

@@ -28,7 +28,7 @@ def test_a_report_is_written_from_any_number_of_trials(trials, tmp_path, keep):
         assert len(list(csv.DictReader(file))) == keep
 
 
-@pytest.mark.parametrize("cost", [0.0018, 0.004414, 1e6])
+@pytest.mark.parametrize("cost", [0.004414, 1e6])
 def test_costs_that_differ_by_rounding_alone_have_a_picture(trials, tmp_path, cost):
     """The expected cost of a lone trial is its cost, but for the last bits; both lie on a logarithmic axis."""
     for bits in (-5, -1, 0, 1, 3):

@@ -139,6 +139,9 @@ def test_a_name_is_the_estimator_with_the_settings_that_it_has():
     settings = {"horizon": 3, "tau_rule": "fixed", "implementation": "xla"}
     assert make_estimator("p3o", **settings) == Banded(3, 3, "fixed", "xla")
     assert make_estimator("p3o") == Banded(128, 8) == Config().estimator_object
+    for horizon in (2.5, "8", 0):
+        with pytest.raises(ValueError, match="`horizon` must be"):
+            make_estimator("p3o", horizon=horizon)
     assert make_estimator("original", **settings) == Original(3, "xla")
     assert make_estimator("gae", **settings) == GAE()
     assert make_estimator("p3o", bands=9, **settings) == Banded(3, 9, "fixed", "xla")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.bench.learner import runs
-from experiments.bench.learner.learning import Args, Records, page_of, settings_of
+from experiments.bench.learner.learning import ABLATIONS, Args, Records, page_of, settings_of
 from experiments.bench.learner.report import (
     area_and_end,
     check_comparable,
@@ -16,10 +16,11 @@ from experiments.bench.learner.report import (
     pictures,
     share,
 )
-from experiments.bench.learner.runs import Record, Setting, config_of, shape_of
+from experiments.bench.learner.runs import FORMER, Record, Setting, compared_of, trained_config
 from p3o_jax.settings import Params
 
 RESULTS = Path(__file__).parents[4] / "experiments" / "results" / "learning"
+P3O, LAGS, PPO = Setting("p3o", {}), Setting("p3o", {"bands": 0}), Setting("gae", {"gamma": 0.99, "gae_lambda": 0.95})
 
 
 def record(task="pong", estimator="gae", score=((-21.0, 0.0), (-21.0, 2.0)), **values):
@@ -67,27 +68,51 @@ def test_kept_pages_are_what_the_kept_records_give(name):
 
 def test_records_of_other_budgets_are_refused():
     kept = [record(), record("cartpole")]  # two steps each
-    check_comparable(kept, {"pong": 1.9, "catch": 7.0}, {})
+    check_comparable(kept, {"pong": 1.9, "catch": 7.0}, [PPO], {})
     with pytest.raises(ValueError, match="got 2 steps of cartpole there, 4 now"):
-        check_comparable(kept, {"pong": 2.0, "cartpole": 4.0}, {})
+        check_comparable(kept, {"pong": 2.0, "cartpole": 4.0}, [PPO], {})
 
 
 def test_records_of_other_settings_are_refused():
     kept = [dataclasses.replace(record(), fixed={"tau": 0.1, "optimizer": "muon", "gamma": 0.9})]
-    check_comparable(kept, {}, {"optimizer": "muon", "tau": 0.1, "gamma": 0.99})
-    with pytest.raises(ValueError, match=r"got \{'optimizer': 'muon'\} there, \{\} now"):
-        check_comparable(kept, {}, {"tau": 0.1})
+    check_comparable(kept, {}, [PPO], {"optimizer": "muon", "tau": 0.1, "gamma": 0.99})
+    with pytest.raises(
+        ValueError, match=r"got clip=its default there, 0\.3 now; optimizer=muon there, its default now"
+    ):
+        check_comparable(kept, {}, [PPO], {"tau": 0.1, "clip": 0.3})
 
 
 def test_records_of_other_shapes_are_refused_and_lags_stand_beside_bands():
     old = [record(estimator="p3o", bands=0), record(gamma=0.9), record(estimator="original")]
-    check_comparable(old, {}, {})
-    new = [dataclasses.replace(each, shape=shape_of(config_of("p3o"))) for each in old]
-    check_comparable([*old, *new], {}, {})
-    with pytest.raises(ValueError, match=r"got \{'segment_length': 128\} there, \{'segment_length': 64\} now"):
-        check_comparable(new[1:], {}, {"segment_length": 64})
-    with pytest.raises(ValueError, match=r"got \{'bands': 0\} there, \{'bands': 8\} now"):
-        check_comparable([record(estimator="p3o")], {}, {})
+    configs = [trained_config(Setting(each.estimator, each.values), {}) for each in old]
+    new = [dataclasses.replace(each, shape=compared_of(config)) for each, config in zip(old, configs, strict=True)]
+    check_comparable([*old, *new], {}, [P3O, LAGS, PPO], {})
+    with pytest.raises(ValueError, match="got segment_length=128 there, 64 now"):
+        check_comparable(new, {}, [P3O], {"segment_length": 64})
+    with pytest.raises(ValueError, match="got bands=0 there, 8 now"):
+        check_comparable([record(estimator="p3o")], {}, [P3O], {})
+
+
+def test_what_fits_only_the_estimator_that_is_run_is_compared():
+    """128 minibatches of samples, but not of the 64 environments."""
+    fixed = {"minibatches_of": "samples", "num_minibatches": 128}
+    check_comparable([dataclasses.replace(record(), fixed=fixed)], {}, [P3O, PPO], fixed)
+    with pytest.raises(ValueError, match="got minibatches_of=its default there, samples now; num_minibatches=8 there"):
+        check_comparable([record(estimator="original")], {}, [PPO], fixed)
+
+
+def test_ablations_of_lags_stand_beside_older_records_of_the_same():
+    older = [record(estimator="p3o", tau_rule="explained", tau=0.4), record(estimator="p3o", tau=0.1)]
+    check_comparable(older, {}, [Setting("p3o", values) for values in ABLATIONS["tau_rule"]], {})
+
+
+def test_what_was_in_force_is_known_whatever_gave_it():
+    given = dataclasses.replace(record(estimator="p3o", horizon=32), fixed={"num_envs": 512, "horizon": 64, "tau": 0.1})
+    assert given.in_force == FORMER | {"num_envs": 512, "horizon": 32}
+    shape = compared_of(trained_config(Setting("p3o", given.values), given.fixed))
+    whole = dataclasses.replace(given, shape=shape)
+    assert whole.in_force == shape
+    assert (shape["num_envs"], shape["segment_length"], shape["horizon"], shape["bands"]) == (512, 16, 32, 6)
 
 
 def test_what_is_fixed_reaches_every_training(monkeypatch):
@@ -128,3 +153,24 @@ def test_what_is_set_is_neither_searched_nor_cut(tmp_path):
 def test_bad_arguments_are_refused(name, value, message):
     with pytest.raises(ValueError, match=message):
         Args(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"estimators": ("p3o", "lags"), "set": ("minibatches_of=samples",)}, "`minibatches_of` must be environments"),
+        ({"ablation": "tau_rule", "set": ("minibatches_of=samples",)}, "`minibatches_of` must be environments"),
+        ({"ablation": "step", "set": ("num_envs=60",)}, "`num_minibatches` must divide `num_envs`; got 32 and 60."),
+        ({"estimators": ("p3o", "lags"), "set": ("bands=0",)}, "the estimator lags sets; got bands."),
+        ({"ablation": "tau", "set": ("tau=.3", "floor=.2")}, "what the ablation .* sets; got tau."),
+    ],
+)
+def test_every_setting_of_a_run_is_checked_before_it_begins(arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        Args(**arguments, out=tmp_path)
+
+
+def test_what_some_estimators_alone_can_do_is_theirs(tmp_path):
+    assert Args(estimators=("lags",), set=("tau_rule=explained",), out=tmp_path)
+    assert Args(estimators=("p3o", "gae"), set=("minibatches_of=samples", "num_minibatches=128"), out=tmp_path)
+    assert Args(estimators=("p3o",), set=("bands=0",), out=tmp_path)
