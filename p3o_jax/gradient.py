@@ -106,13 +106,13 @@ def gradient_steps(
     optimizer = make_optimizer(config, params)
     loss_and_gradient = jax.value_and_grad(minibatch_loss, argnums=3, has_aux=True)
 
-    blocks, blocks_of_memory = _blocks(config, batch, 1), _blocks(config, memories, 0)
+    of_samples = config.minibatches_of == "samples"
+    whole = batch if of_samples else _blocks(config, batch, 1)
+    blocks_of_memory = _blocks(config, memories, 0)
 
     def epoch(i: Array, trained: Trained) -> Trained:
-        shuffled = blocks
-        if config.minibatches_of == "samples":
-            shuffled = _blocks(config, _shuffle(jax.random.fold_in(key, i), batch), 1)
-        return lax.fori_loop(0, config.num_minibatches, lambda j, trained: step(shuffled, j, trained), trained)
+        blocks = _blocks(config, _shuffle(jax.random.fold_in(key, i), whole), 1) if of_samples else whole
+        return lax.fori_loop(0, config.num_minibatches, lambda j, trained: step(blocks, j, trained), trained)
 
     def step(blocks: Batch, i: Array, trained: Trained) -> Trained:
         block, memory = _take(i, blocks, 1), _take(i, blocks_of_memory, 0)

@@ -27,7 +27,7 @@ MAX_PREDICTIONS = 2**31 - 1
 """Predictions of a segment; beyond this, indices overflow and the array alone takes 8 GiB."""
 
 
-SEGMENT_SAMPLES, SHORTEST, LONGEST = 8192, 8, 128
+SEGMENT_SAMPLES, SHORTEST, LONGEST = 8192, 8, 64
 """Samples of a segment in all environments together, and bounds of its steps, where `segment_length` is not given."""
 
 MINIBATCHES = 8
@@ -64,7 +64,7 @@ class Config:
 
     Attributes:
         num_envs: Environments stepped side by side.
-        segment_length: Steps T of each between two updates, by default 8192 / `num_envs`, from 8 to 128. Agents of one
+        segment_length: Steps T of each between two updates, by default 8192 / `num_envs`, from 8 to 64. Agents of one
             environment are not counted.
         horizon: Steps H that "p3o" and "original" look ahead. The weights of "p3o" fall over them; "original", and
             "p3o" with `bands` 0, predict the reward of each of them.

@@ -210,8 +210,10 @@ def test_samples_are_drawn_anew_and_stay_together():
     assert (orders[0] != orders[1]).any()
 
 
-def test_minibatches_of_samples_learn(task):
-    config = dataclasses.replace(task.config, estimator="gae", minibatches_of="samples")
+@pytest.mark.parametrize("num_minibatches", [2, 16], ids=["few", "more than environments"])
+def test_minibatches_of_samples_learn(task, num_minibatches):
+    settings = {"minibatches_of": "samples", "num_minibatches": num_minibatches}
+    config = dataclasses.replace(task.config, estimator="gae", **settings)
     _, metrics = jax.jit(make_train(config, task.env()))(jax.random.key(0), task.params)
     assert metrics.score[-1] > 4.5  # chance is 2.5, the best 5; the first quarter already ends near 4
 

@@ -132,8 +132,10 @@ class Record:
 
 
 def config_of(estimator: str, **overrides: Any) -> Config:
-    """The one setting."""
-    return Config(**({"network": NetworkConfig(width=64, depth=2), "estimator": estimator} | overrides))
+    """The one setting; its 64 environments have segments of 128 steps, so that all records compare."""
+    own: dict[str, Any] = {"network": NetworkConfig(width=64, depth=2), "estimator": estimator}
+    segments = {} if "num_envs" in overrides else {"segment_length": FORMER["segment_length"]}
+    return Config(**(own | segments | overrides))
 
 
 def trained_config(setting: Setting, fixed: Mapping[str, Any]) -> Config:
