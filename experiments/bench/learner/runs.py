@@ -134,8 +134,9 @@ class Record:
 def config_of(estimator: str, **overrides: Any) -> Config:
     """The one setting; its 64 environments have segments of 128 steps, so that all records compare."""
     own: dict[str, Any] = {"network": NetworkConfig(width=64, depth=2), "estimator": estimator}
-    segments = {} if "num_envs" in overrides else {"segment_length": FORMER["segment_length"]}
-    return Config(**(own | segments | overrides))
+    if "num_envs" not in overrides:
+        own["segment_length"] = FORMER["segment_length"]
+    return Config(**(own | overrides))
 
 
 def trained_config(setting: Setting, fixed: Mapping[str, Any]) -> Config:
