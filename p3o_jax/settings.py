@@ -54,7 +54,14 @@ class _FittedInt(int):
     """A number that a configuration has from other fields, and has anew where others take their place."""
 
 
-_FITTED = _FittedInt(0)
+class _Unknown(_FittedInt):
+    """Such a number before it is known."""
+
+    def __repr__(self) -> str:
+        return "fitted"
+
+
+_FITTED = _Unknown(0)
 """The default of such a field; the number itself takes its place when a configuration is made."""
 
 

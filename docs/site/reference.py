@@ -32,7 +32,7 @@ P3O_NAMES = {
     "Evaluate, save, go on": "evaluate Evaluation advance checkpoint",
     "Several devices": "over_devices",
     "Step by step": "init update State num_total_updates steps_per_update VectorEnvironment",
-    "Estimators": "P3O GAE Original",
+    "Estimators": "Banded P3O GAE Original",
     "For a loop of your own": "advantages losses spread",
 }
 """The same of p3o_jax."""

@@ -1,5 +1,6 @@
 """Settings that cannot be are refused when they are made."""
 
+import inspect
 from dataclasses import replace
 
 import jax
@@ -154,6 +155,12 @@ def test_what_fits_the_number_of_environments_follows_it_and_what_was_given_stay
     fitted, given = Config(num_envs=64), Config(num_envs=64, segment_length=128, num_minibatches=8)
     assert (replace(fitted, num_envs=1024).segment_length, replace(fitted, num_envs=4).num_minibatches) == (8, 4)
     assert replace(given, num_envs=1024).segment_length == 128
+
+
+def test_the_signature_says_what_is_fitted():
+    assert "bands: int = fitted" in str(inspect.signature(Config))
+    assert "bands=8" in repr(Config())
+    assert "bands=0" in repr(Config(bands=0))
 
 
 def test_a_number_of_environments_that_cannot_be_is_refused_before_anything_is_fitted_to_it():
