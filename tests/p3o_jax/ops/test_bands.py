@@ -135,7 +135,7 @@ def test_a_truncation_is_not_a_terminal_but_both_are(make_example, implementatio
     truncation = estimate(segment._replace(truncated=end), implementation)
     np.testing.assert_allclose(truncation.targets[6, :, 1:], segment.mean[6, :, 1:], **TOLERANCE)
     both = estimate(segment._replace(truncated=end, terminated=end), implementation, with_final=True)
-    np.testing.assert_array_equal(both.targets[:7], terminal.targets[:7])
+    np.testing.assert_allclose(both.targets[:7], terminal.targets[:7], **TOLERANCE)  # other programs, other rounding
 
 
 @pytest.mark.parametrize("implementation", FOR_IDENTITIES)
