@@ -77,7 +77,7 @@ class Config:
             "p3o" with `bands` 0, predict the reward of each of them.
         bands: Sums of rewards that "p3o" predicts; by default as many as reach over `horizon` steps. They are 1, 1, 2,
             4, ... steps wide, so that 8 reach over 128. Bands that begin beyond `horizon` keep the weight
-            `Params.floor`, which adds noise. 0 predicts the reward of each step by itself, a lag.
+            `Params.floor`. 0 predicts the reward of each step by itself, a lag.
         evidence: Whether "p3o" leaves out the bands, or lags, beyond the last one that the actions are seen to change.
         network: Shape of the network.
         num_minibatches: Parts of a segment that an epoch takes one gradient step each on, by default the greatest

@@ -72,7 +72,7 @@ class Banded:
     Attributes:
         horizon: Lags H over which the prior of the weights falls to 0.
         bands: Number of bands K of the value head; see `band_widths`. They reach over 2^(K-1) lags, and H should
-            be no less: bands that begin at lag H or later keep the smallest weight, which adds noise.
+            be no less: bands that begin at lag H or later keep the smallest weight.
         tau_rule: What scales `Params.tau`: "noise", or nothing ("fixed").
         implementation: Of the operations; None is the platform's best.
         evidence: Whether bands beyond the last one that the action is seen to change are cut; see `evidence_gate`.

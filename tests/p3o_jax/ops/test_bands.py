@@ -135,7 +135,10 @@ def test_a_truncation_is_not_a_terminal_but_both_are(make_example, implementatio
     truncation = estimate(segment._replace(truncated=end), implementation)
     np.testing.assert_allclose(truncation.targets[6, :, 1:], segment.mean[6, :, 1:], **TOLERANCE)
     both = estimate(segment._replace(truncated=end, terminated=end), implementation, with_final=True)
-    np.testing.assert_allclose(both.targets[:7], terminal.targets[:7], **TOLERANCE)  # other programs, other rounding
+    if implementation == "reference":  # jax 0.11 rounds its products of matrices otherwise in another program
+        np.testing.assert_allclose(both.targets[:7], terminal.targets[:7], rtol=0, atol=1e-6)
+        terminal = estimate(segment._replace(terminated=end), implementation, with_final=True)
+    np.testing.assert_array_equal(both.targets[:7], terminal.targets[:7])
 
 
 @pytest.mark.parametrize("implementation", FOR_IDENTITIES)
